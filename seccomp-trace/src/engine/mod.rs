@@ -1,0 +1,103 @@
+//! Container engines: which containers there are, and what their names are. One file an engine,
+//! behind [`Engine`]. Nothing here touches the kernel program or prints.
+
+pub mod docker;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio::sync::mpsc::Sender;
+
+use crate::recording::Container;
+
+/// What an engine says of a container now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerInfo {
+    /// What goes into the recording.
+    pub container: Container,
+    /// The init process as the host sees it; none where the container does not run.
+    pub pid: Option<i32>,
+    /// How the engine was told to confine it.
+    pub confinement: Confinement,
+}
+
+/// What the engine was told about seccomp for a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Confinement {
+    /// A profile: the engine's default, or one of the user's.
+    #[default]
+    Profile,
+    /// `seccomp=unconfined`, or privileged.
+    Unconfined,
+}
+
+/// What happens to a container, as its engine tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineEvent {
+    /// A container was made, or is about to start: all that the event itself says of it.
+    Known(Box<Container>),
+    /// It has a new name.
+    Renamed {
+        /// The whole id.
+        id: String,
+        /// The new name.
+        name: String,
+    },
+    /// Its init process runs.
+    Started {
+        /// The whole id.
+        id: String,
+    },
+    /// Its init process has ended; it may be started again.
+    Stopped {
+        /// The whole id.
+        id: String,
+    },
+    /// It is gone for good.
+    Removed {
+        /// The whole id.
+        id: String,
+    },
+}
+
+/// A future that borrows its engine.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + Send + 'a>>;
+
+/// One container engine. Every call is bounded in time by the engine itself.
+pub trait Engine: Send + Sync {
+    /// The engine's name, as `--engine` takes it.
+    fn name(&self) -> &'static str;
+    /// All containers, running or not.
+    fn list(&self) -> Answer<'_, Vec<ContainerInfo>>;
+    /// One container by name, id or the beginning of its id; `None` where there is none.
+    fn inspect<'a>(&'a self, name: &'a str) -> Answer<'a, Option<ContainerInfo>>;
+    /// Sends what happens from now on until the receiver is dropped. Returns as soon as the engine
+    /// has confirmed the subscription, so that nothing after the return is missed.
+    fn watch(&self, events: Sender<EngineEvent>) -> Answer<'_, ()>;
+}
+
+/// Why an engine could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Nobody answers at the engine's address.
+    #[error("{engine} does not answer at {address}: {reason}")]
+    Unreachable {
+        /// The engine's name.
+        engine: &'static str,
+        /// Where it was asked.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// The address can't be used.
+    #[error("{0}")]
+    Address(String),
+    /// The engine answered with an error.
+    #[error("{engine}: {reason}")]
+    Refused {
+        /// The engine's name.
+        engine: &'static str,
+        /// What it said.
+        reason: String,
+    },
+}

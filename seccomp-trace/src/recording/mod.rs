@@ -1,0 +1,209 @@
+//! The recording: the facts seen of one container, as one versioned JSON document
+//! (docs/recording-format.md). It holds no policy: what a profile adds or leaves out is decided in
+//! [`crate::profile`].
+
+pub mod file;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::abi::Abi;
+
+/// The version of the format that this program writes, and the newest that it reads.
+pub const VERSION: u32 = 1;
+
+/// The facts seen of one container, one cgroup or one command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Recording {
+    /// Always `"recording"`: tells this document from a profile.
+    pub kind: Kind,
+    /// The version of this format: 1.
+    pub version: u32,
+    /// The program that wrote it.
+    pub tool: Tool,
+    /// The machine it ran on.
+    pub host: Host,
+    /// What was traced.
+    pub target: Target,
+    /// When tracing began.
+    #[schemars(with = "String")]
+    pub start: Timestamp,
+    /// When the last fact was added: a checkpoint's is that of the checkpoint.
+    #[schemars(with = "String")]
+    pub end: Timestamp,
+    /// False in a checkpoint; true once the kernel's sets were read at the end.
+    pub finished: bool,
+    /// From where on a call counts, and how that was found.
+    pub boundary: Boundary,
+    /// The syscalls seen, by ABI, in the order of their numbers.
+    pub syscalls: BTreeMap<Abi, Vec<Syscall>>,
+    /// What was lost.
+    pub lost: Lost,
+    /// What a reader should know; each code stands at most once.
+    pub warnings: Vec<Warning>,
+}
+
+/// The document's kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A recording.
+    #[default]
+    Recording,
+}
+
+/// The program that wrote a recording.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tool {
+    /// `seccomp-trace`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// The machine a recording was made on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Host {
+    /// The kernel's release, as `uname -r` prints it.
+    pub kernel: String,
+    /// The machine's architecture, as `uname -m` prints it.
+    pub architecture: String,
+}
+
+/// What was traced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Target {
+    /// A command started by `seccomp-trace run`.
+    Command {
+        /// The command and its arguments.
+        argv: Vec<String>,
+    },
+    /// A cgroup without an engine.
+    Cgroup {
+        /// Its path below the cgroup v2 mount, from `/`.
+        path: String,
+    },
+    /// A container of an engine.
+    Container(Container),
+}
+
+/// A container, as its engine names it. Every string is the container's own: hostile until sanitised.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Container {
+    /// The engine: `docker`.
+    pub engine: String,
+    /// The engine's version.
+    pub engine_version: Option<String>,
+    /// The low-level runtime: `runc`, `crun`.
+    pub runtime: Option<String>,
+    /// The runtime's version, where it can be asked.
+    pub runtime_version: Option<String>,
+    /// The container's name.
+    pub name: String,
+    /// The container's whole id.
+    pub id: String,
+    /// The image as the user named it.
+    pub image: Option<String>,
+    /// The image's digest or id (`sha256:…`).
+    pub image_digest: Option<String>,
+    /// The container's labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// From where on a call counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Boundary {
+    /// How the boundary was found.
+    pub found_by: FoundBy,
+    /// True where tracing began after the application: earlier calls are not here.
+    pub attached_late: bool,
+}
+
+/// How the boundary was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FoundBy {
+    /// The runtime loaded a filter: the calls are those that the filter was asked about. Exact.
+    Filter,
+    /// The command's own exec, by `run`. Exact for the command.
+    Exec,
+    /// The container has no filter: its application's exec was taken. Estimated.
+    Estimated,
+    /// The application was there before tracing began.
+    Unknown,
+}
+
+/// One syscall of one ABI.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Syscall {
+    /// The number in its ABI (an x32 number without its bit 30).
+    pub number: u32,
+    /// The name; null for a number without one.
+    pub name: Option<String>,
+    /// When it was seen first; null where that event was lost (the call itself never is).
+    #[schemars(with = "Option<String>")]
+    pub first_seen: Option<Timestamp>,
+    /// The name of the thread that made it first (`comm`).
+    pub comm: Option<String>,
+    /// Who made it: one or more, sorted.
+    pub origins: Vec<Origin>,
+}
+
+/// Who made a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The runtime, between loading the filter and the application's exec.
+    Runtime,
+    /// The container's init process and its descendants.
+    Application,
+    /// A process that joined later: `docker exec`, a health check.
+    Joined,
+}
+
+/// What was lost. All zero in a good recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lost {
+    /// First-sighting events that did not fit the ring buffer: only times and thread names are missing.
+    pub events: u64,
+    /// Syscalls that could not be kept: the recording is incomplete.
+    pub syscalls: u64,
+    /// Tasks whose origin could not be kept: their calls count as the application's.
+    pub origins: u64,
+}
+
+/// What a reader of a recording should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Warning {
+    /// A stable word for the kind of warning, such as `attached-late`.
+    pub code: String,
+    /// One sentence, with what to do.
+    pub message: String,
+}
+
+impl Recording {
+    /// A warning is added once by its code.
+    pub fn warn(&mut self, code: &str, message: impl Into<String>) {
+        if !self.warnings.iter().any(|warning| warning.code == code) {
+            self.warnings.push(Warning { code: code.to_owned(), message: message.into() });
+        }
+    }
+
+    /// True where a syscall was certainly lost.
+    pub fn is_incomplete(&self) -> bool {
+        self.lost.syscalls > 0
+    }
+
+    /// What to call it: the container's name, the cgroup's path, the command.
+    pub fn title(&self) -> &str {
+        match &self.target {
+            Target::Command { argv } => argv.first().map_or("command", String::as_str),
+            Target::Cgroup { path } => path,
+            Target::Container(container) => &container.name,
+        }
+    }
+}
