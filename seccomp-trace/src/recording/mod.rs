@@ -2,6 +2,7 @@
 //! (docs/recording-format.md). It holds no policy: what a profile adds or leaves out is decided in
 //! [`crate::profile`].
 
+pub mod builder;
 pub mod file;
 
 use std::collections::BTreeMap;
@@ -123,8 +124,8 @@ pub struct Boundary {
     pub attached_late: bool,
 }
 
-/// How the boundary was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// How the boundary was found, the most certain first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FoundBy {
     /// The runtime loaded a filter: the calls are those that the filter was asked about. Exact.

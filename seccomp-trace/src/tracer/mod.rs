@@ -5,7 +5,7 @@ mod btf;
 mod load;
 mod slots;
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 
 use aya::{
     Ebpf,
@@ -144,8 +144,8 @@ impl Tracer {
 }
 
 /// Readable when there is news.
-impl AsFd for Tracer {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.events.as_fd()
+impl AsRawFd for Tracer {
+    fn as_raw_fd(&self) -> RawFd {
+        self.events.as_fd().as_raw_fd()
     }
 }
