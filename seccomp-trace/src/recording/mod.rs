@@ -3,8 +3,12 @@
 //! [`crate::profile`].
 
 pub mod file;
+pub mod file_name;
+mod read;
 
 use std::collections::BTreeMap;
+
+pub use read::ReadError;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
