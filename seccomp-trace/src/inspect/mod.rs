@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 pub mod host;
+pub mod libseccomp;
 pub mod process;
 
 use thiserror::Error;

@@ -4,8 +4,12 @@
 
 pub mod builder;
 pub mod file;
+pub mod file_name;
+mod read;
 
 use std::collections::BTreeMap;
+
+pub use read::ReadError;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
