@@ -33,10 +33,10 @@ pub struct Recording {
     /// What was traced.
     pub target: Target,
     /// When tracing began.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub start: Timestamp,
     /// When the last fact was added: a checkpoint's is that of the checkpoint.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub end: Timestamp,
     /// False in a checkpoint; true once the kernel's sets were read at the end.
     pub finished: bool,
@@ -149,7 +149,7 @@ pub struct Syscall {
     /// The name; null for a number without one.
     pub name: Option<String>,
     /// When it was seen first; null where that event was lost (the call itself never is).
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub first_seen: Option<Timestamp>,
     /// The name of the thread that made it first (`comm`).
     pub comm: Option<String>,
