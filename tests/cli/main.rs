@@ -1,1 +1,21 @@
-fn main() {}
+//! The command line without root: one module a subject.
+//!
+//! - `profile`: generate and tracing-profile, from files to files
+//! - `recording_format`: the recording's schema, its document, and version 1 for ever
+
+mod profile;
+mod recording_format;
+
+use assert_cmd::Command;
+
+/// The program, without the environment's wishes about colours.
+fn seccomp_trace() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seccomp-trace"));
+    command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+    command
+}
+
+/// A committed file.
+fn fixture(name: &str) -> String {
+    format!("{}/../tests/cli/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
+}

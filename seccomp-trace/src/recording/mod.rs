@@ -25,6 +25,7 @@ pub struct Recording {
     /// Always `"recording"`: tells this document from a profile.
     pub kind: Kind,
     /// The version of this format: 1.
+    #[schemars(extend("const" = 1))]
     pub version: u32,
     /// The program that wrote it.
     pub tool: Tool,
@@ -43,6 +44,7 @@ pub struct Recording {
     /// From where on a call counts, and how that was found.
     pub boundary: Boundary,
     /// The syscalls seen, by ABI, in the order of their numbers.
+    #[schemars(extend("propertyNames" = { "enum": ["x86_64", "i386", "x32"] }))]
     pub syscalls: BTreeMap<Abi, Vec<Syscall>>,
     /// What was lost.
     pub lost: Lost,
