@@ -55,8 +55,10 @@ impl Session {
     /// # Errors
     /// Where the tracer can't be waited for.
     pub fn new(tracer: Tracer) -> std::io::Result<Self> {
+        // SAFETY: the tracer's descriptor is its ring buffer's, the same one for as long as it lives.
+        let tracer = unsafe { AsyncFd::register(tracer)? };
         Ok(Self {
-            tracer: AsyncFd::new(tracer)?,
+            tracer,
             clock: Clock::now(),
             host: host::host(),
             start: Timestamp::now(),
