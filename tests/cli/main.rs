@@ -3,6 +3,8 @@
 //! - `profile`: generate and tracing-profile, from files to files
 //! - `recording_format`: the recording's schema, its document, and version 1 for ever
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod profile;
 mod recording_format;
 
