@@ -4,6 +4,8 @@
 //! - `recording_format`: the recording's schema, its document, and version 1 for ever
 //! - `support`: the harness of the other suites, which tests itself here
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod profile;
 mod recording_format;
 #[path = "../support/mod.rs"]
