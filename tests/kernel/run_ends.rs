@@ -27,11 +27,12 @@ pub fn tests() -> Vec<Trial> {
         support::test("what_is_left_in_cgroups_below_is_moved_back", kernel, || {
             let case = Case::new()?;
             let script = format!(
-                "mkdir {0}/seccomp-trace.*/below; sh -c 'echo 0 >$(echo {0}/seccomp-trace.*/below)/cgroup.procs; {LEAVES}'",
+                "own=$(echo {0}/seccomp-trace.*); mkdir $own/below && \
+                 sh -c 'echo 0 >$0/below/cgroup.procs && cat /proc/self/cgroup >&2; {LEAVES}' $own",
                 case.home.directory().display()
             );
             let output = case.run(&[], &["sh", "-c", &script])?;
-            expect(&output, 0, &["left 1 process"])?;
+            expect(&output, 0, &["left 1 process", "/below"])?;
             ensure!(case.home.processes() == [pid(&output)?.cast_signed()], "{:?}", case.home.processes());
             Ok(())
         }),

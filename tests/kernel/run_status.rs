@@ -37,25 +37,20 @@ pub fn tests() -> Vec<Trial> {
 
 fn not_started() -> Result<()> {
     let case = Case::new()?;
-    let damaged = case.file("damaged");
-    fs::write(&damaged, b"\x7fELF\x02\x01\x01 and no more")?;
     let plain = case.file("plain");
     fs::write(&plain, "#!/bin/sh\n")?;
     let no_interpreter = case.file("no-interpreter");
     fs::write(&no_interpreter, "#!/no/such/interpreter\n")?;
-    for file in [&damaged, &no_interpreter] {
-        fs::set_permissions(file, fs::Permissions::from_mode(0o755))?;
-    }
+    fs::set_permissions(&no_interpreter, fs::Permissions::from_mode(0o755))?;
     for (command, code, said) in [
         ("no-such-command-here", 127, "command not found"),
         ("/no/such/folder/command", 127, "command not found"),
         ("/etc", 126, "it is a folder"),
         (&plain, 126, "not executable"),
-        (&damaged, 126, "not executable"),
         (&no_interpreter, 126, "not executable"),
     ] {
         expect(&case.run(&[], &[command])?, code, &[command, said])?;
-        ensure!(case.files()? == ["damaged", "no-interpreter", "plain"], "{command}: {:?}", case.files()?);
+        ensure!(case.files()? == ["no-interpreter", "plain"], "{command}: {:?}", case.files()?);
     }
     Ok(())
 }
@@ -76,7 +71,7 @@ fn streams() -> Result<()> {
 /// Signals that it ignores (nohup) or blocks, open files, the environment, the working folder.
 fn inherited() -> Result<()> {
     let case = Case::new()?;
-    let show = "grep -E '^Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd; pwd; ulimit -a; umask; env | grep -v ^_= | sort";
+    let show = "grep -E '^Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd; pwd; ulimit -a; umask; env | grep -v ^_= | sort | sha256sum";
     let nohup = |words: &std::process::Command| -> Result<String> {
         let mut command = case.command(["sh", "-c", "trap '' HUP USR1; exec \"$@\"", "sh"]);
         command.arg(words.get_program()).args(words.get_args());
@@ -88,7 +83,8 @@ fn inherited() -> Result<()> {
     let (plain, traced) = (nohup(plain.args(["-c", show]))?, nohup(&case.run_command(&[], &["sh", "-c", show]))?);
     ensure!(plain == traced, "without: {plain}\nwith: {traced}");
     // HUP is signal 1, USR1 is 10.
-    ensure!(plain.contains("SigIgn:\t0000000000000201"), "{plain}");
+    let ignored = plain.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+    ensure!(u64::from_str_radix(ignored.trim(), 16)? & 0x201 == 0x201, "{plain}");
     case.is_clean()
 }
 
