@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -68,8 +68,7 @@ impl LaunchCgroup {
     /// Is any process in it, or below?
     #[must_use]
     pub fn is_populated(&self) -> bool {
-        fs::read_to_string(self.directory().join("cgroup.events"))
-            .is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
+        is_populated(&self.directory())
     }
 
     /// Empties it, and returns how many processes were left.
@@ -110,6 +109,11 @@ impl Drop for LaunchCgroup {
     }
 }
 
+fn is_populated(directory: &Path) -> bool {
+    fs::read_to_string(directory.join("cgroup.events"))
+        .is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
+}
+
 /// Removes a cgroup with all below it. Refused by the kernel while a process is in one.
 fn remove(hierarchy: &Hierarchy, path: &str) {
     for path in hierarchy.tree(path).iter().rev() {
@@ -126,7 +130,7 @@ fn remove_stale(hierarchy: &Hierarchy, parent: &str) {
         let Some(name) = name.to_str() else { continue };
         let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
         let is_stale = |pid| pid == std::process::id() || !PathBuf::from(format!("/proc/{pid}")).exists();
-        if pid.is_some_and(is_stale) {
+        if pid.is_some_and(is_stale) && !is_populated(&entry.path()) {
             remove(hierarchy, &format!("{}/{name}", parent.trim_end_matches('/')));
         }
     }
