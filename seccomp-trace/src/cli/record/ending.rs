@@ -56,6 +56,10 @@ impl Record<'_> {
             let Ok(said) = timeout_at(deadline, self.engines.next()).await else { break };
             self.take_said(said)?;
         }
+        // What is decided on here is read below.
+        for news in self.session.drain()? {
+            self.take_news(news)?;
+        }
         for news in self.session.finish()? {
             self.take_news(news)?;
         }
@@ -71,6 +75,7 @@ impl Record<'_> {
             if recording.syscalls.is_empty() && known.life == Life::NotYet {
                 self.troubles
                     .push(anyhow!("{} never ran while it was watched: nothing to write", recording.title()));
+                known.plan.remove_checkpoint();
                 continue;
             }
             if recording.boundary.found_by == FoundBy::Estimated {

@@ -127,7 +127,7 @@ impl Record<'_> {
             let container = crate::recording::Container { id: key.clone(), ..Default::default() };
             self.session.add(Target::Container(container))
         });
-        self.session.assign(slot, subject);
+        self.session.assign(slot, subject)?;
         let is_complete = known.container.as_ref().is_some_and(|container| container.runtime.is_some());
         if key.starts_with('/') || is_complete || known.is_asked {
             return Ok(());

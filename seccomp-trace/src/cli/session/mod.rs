@@ -45,6 +45,11 @@ pub struct Session {
     start: Timestamp,
     subjects: BTreeMap<SubjectId, Subject>,
     owners: BTreeMap<u32, SubjectId>,
+    /// Slots that the caller has been told of and has not decided on, with what has come of them since: one that
+    /// is enrolled, used and gone before we look once loses nothing.
+    undecided: BTreeMap<u32, Vec<Event>>,
+    /// What came of deciding: told with the next news.
+    late: Vec<News>,
     next: SubjectId,
     news_lost: u64,
     is_full: bool,
@@ -65,6 +70,8 @@ impl Session {
             start: Timestamp::now(),
             subjects: BTreeMap::new(),
             owners: BTreeMap::new(),
+            undecided: BTreeMap::new(),
+            late: Vec::new(),
             next: 0,
             news_lost: 0,
             is_full: false,
@@ -100,7 +107,7 @@ impl Session {
         let Enrolled::Slot(slot) = self.tracer.get_ref().enrol(cgroup, flags, base)? else {
             return Ok(false);
         };
-        self.assign(slot, id);
+        self.assign(slot, id)?;
         for below in hierarchy.tree(path).iter().skip(1) {
             if let Ok(cgroup) = hierarchy.id(below) {
                 self.tracer.get_ref().share(cgroup, slot)?;
@@ -110,11 +117,30 @@ impl Session {
     }
 
     /// What a slot has seen and will see belongs to a recording.
-    pub fn assign(&mut self, slot: u32, id: SubjectId) {
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn assign(&mut self, slot: u32, id: SubjectId) -> Result<(), TracerError> {
         if let Some(subject) = self.subjects.get_mut(&id) {
             subject.slots.insert(slot);
             self.owners.insert(slot, id);
         }
+        self.decided(slot)
+    }
+
+    /// Takes what has come of a slot before the caller had decided on it.
+    fn decided(&mut self, slot: u32) -> Result<(), TracerError> {
+        let Some(events) = self.undecided.remove(&slot) else { return Ok(()) };
+        let mut news = std::mem::take(&mut self.late);
+        for event in events {
+            self.take(&event, &mut news)?;
+        }
+        // Where the news of its end did not fit the ring.
+        if self.tracer.get_ref().slot(slot)?.slot.state == state::DEAD {
+            self.bury(slot, &mut news)?;
+        }
+        self.late = news;
+        Ok(())
     }
 
     /// Leaves out a container that nobody asked for, with all that it will make.
@@ -135,8 +161,11 @@ impl Session {
     /// # Errors
     /// What the kernel refuses.
     pub fn ignore_slot(&mut self, slot: u32) -> Result<(), TracerError> {
-        let cgroup = self.tracer.get_ref().slot(slot)?.slot.cgroup;
-        self.tracer.get_ref().ignore(cgroup)
+        let view = self.tracer.get_ref().slot(slot)?.slot;
+        if view.state == state::LIVE {
+            self.tracer.get_ref().ignore(view.cgroup)?;
+        }
+        self.decided(slot)
     }
 
     /// True the first time that a cgroup found no slot.
@@ -149,8 +178,11 @@ impl Session {
     /// # Errors
     /// What the kernel refuses.
     pub fn forget_folder(&mut self, slot: u32) -> Result<(), TracerError> {
-        let cgroup = self.tracer.get_ref().slot(slot)?.slot.cgroup;
-        self.tracer.get_ref().forget(cgroup)
+        let view = self.tracer.get_ref().slot(slot)?.slot;
+        if view.state == state::LIVE {
+            self.tracer.get_ref().forget(view.cgroup)?;
+        }
+        self.decided(slot)
     }
 
     /// Drops a recording that nobody asked for, and ignores its cgroups.
@@ -189,7 +221,7 @@ impl Session {
     /// # Errors
     /// What the kernel refuses.
     pub fn drain(&mut self) -> Result<Vec<News>, TracerError> {
-        let mut news = Vec::new();
+        let mut news = std::mem::take(&mut self.late);
         while let Some(event) = self.tracer.get_mut().next_event() {
             self.take(&event, &mut news)?;
         }
@@ -211,6 +243,10 @@ impl Session {
         if view.slot.generation != event.generation {
             return Ok(());
         }
+        if let Some(events) = self.undecided.get_mut(&event.slot) {
+            events.push(*event);
+            return Ok(());
+        }
         match event.kind {
             event::SIGHTING => {
                 let time = self.clock.wall(event.time);
@@ -219,7 +255,7 @@ impl Session {
                 }
             }
             event::ENROLLED if !self.owners.contains_key(&event.slot) => {
-                news.push(News::Enrolled { slot: event.slot, path: view.path });
+                self.announce(event.slot, view.path, news);
             }
             event::APPLICATION => {
                 if let Some(subject) = self.owner(event.slot) {
@@ -230,6 +266,11 @@ impl Session {
             _ => {}
         }
         Ok(())
+    }
+
+    fn announce(&mut self, slot: u32, path: String, news: &mut Vec<News>) {
+        self.undecided.insert(slot, Vec::new());
+        news.push(News::Enrolled { slot, path });
     }
 
     fn owner(&mut self, slot: u32) -> Option<&mut Subject> {
@@ -266,8 +307,10 @@ impl Session {
         for slot in 0..self.tracer.get_ref().max_containers() {
             let view = self.tracer.get_ref().slot(slot)?;
             match view.slot.state {
-                state::LIVE if !self.owners.contains_key(&slot) => {
-                    news.push(News::Enrolled { slot, path: view.path });
+                _ if self.undecided.contains_key(&slot) => {}
+                // Also one that is dead already: nobody has decided on it.
+                state::LIVE | state::DEAD if !self.owners.contains_key(&slot) => {
+                    self.announce(slot, view.path, news);
                 }
                 state::DEAD => self.bury(slot, news)?,
                 _ => {}
