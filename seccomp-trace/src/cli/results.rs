@@ -122,6 +122,13 @@ impl Plan {
         }
     }
 
+    /// Nobody needs it any more.
+    pub fn remove_checkpoint(&self) {
+        if let Some(checkpoint) = self.checkpoint() {
+            let _ = std::fs::remove_file(checkpoint);
+        }
+    }
+
     /// Writes the recording, then the profile, and removes the checkpoint. The recording is judged: what fails
     /// the command comes back as errors, with everything written all the same.
     pub fn write(
@@ -137,8 +144,8 @@ impl Plan {
             if let Some(kept) = self.checkpoint().filter(|path| path.exists()) {
                 printer.note(format!("the last checkpoint is kept: {}", kept.display()));
             }
-        } else if let Some(checkpoint) = self.checkpoint() {
-            let _ = std::fs::remove_file(checkpoint);
+        } else {
+            self.remove_checkpoint();
         }
         if self.is_beside
             && let Some(Output::File(path)) = &self.profile
