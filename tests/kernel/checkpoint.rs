@@ -32,6 +32,8 @@ pub fn tests() -> Vec<Trial> {
             let script = "own=$(echo $0/seccomp-trace.*); mkdir -p $own/below/it; touch ready; exec sleep 60";
             let running = case.start(&[], &["sh", "-c", script, &case.home.directory().display().to_string()])?;
             eventually("COMMAND is ready", || fs::metadata(case.file("ready")).ok())?;
+            // A second before the next one: nothing is being written.
+            eventually("a checkpoint", || fs::metadata(case.file("recording.json.partial")).ok())?;
             running.signal(Signal::KILL)?;
             running.finish(LIMIT)?;
             let stale = case.home.below();
