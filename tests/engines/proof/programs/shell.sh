@@ -6,7 +6,7 @@ sort -r numbers | awk '{ sum += $1; if (NR % 1000 == 0) print sum }' | tee sums 
 paste sums <(tac sums) | cut -f 2 | head -n 3
 grep -c 7 numbers | tr -d '\n' | wc -c
 # A reader that leaves early: the writer gets SIGPIPE.
-yes | head -n 2; echo "statuses ${PIPESTATUS[*]}"
+seq 1000000 | head -n 2; echo "statuses ${PIPESTATUS[*]}"
 # Here-documents, loops, substitutions, a function in a subshell, jobs.
 while read -r word count; do printf '%s=%s\n' "$word" "$((count * 2))"; done <<END
 one 1
