@@ -1,1 +1,313 @@
+//! What the kernel program and its user side share: layouts, sizes and states of the maps.
+//! Every struct here crosses that border as bytes, so each has its size asserted, on both sides.
+
 #![no_std]
+
+/// ABIs that one machine can run: on x86 x86_64, i386 and x32; on aarch64 aarch64 and arm.
+pub const ABIS: usize = 3;
+/// 64-bit calls of the machine's own architecture.
+pub const ABI_NATIVE: usize = 0;
+/// 32-bit calls.
+pub const ABI_COMPAT: usize = 1;
+/// x32 calls: native ones with [`X32_BIT`].
+pub const ABI_X32: usize = 2;
+/// Bit 30 of a number marks an x32 call (arch/x86/include/uapi/asm/unistd.h).
+pub const X32_BIT: u32 = 0x4000_0000;
+
+/// Numbers kept in a set; those beyond go to a hash.
+pub const NUMBERS: usize = 512;
+/// Numbers beyond [`NUMBERS`] that one slot may hold; more make its recording incomplete.
+pub const BEYOND_PER_SLOT: u32 = 4096;
+/// Tasks that can have an origin at one time.
+pub const MAX_TASKS: u32 = 16_384;
+/// Cells that one look-up in the cgroup table reads at most.
+pub const PROBES: usize = 16;
+
+/// The sets of a slot, as indexes of [`Sets`].
+pub mod set {
+    /// Calls of the application: the container's init and its descendants.
+    pub const APPLICATION: usize = 0;
+    /// Calls of the runtime between loading the filter and the application's exec.
+    pub const RUNTIME: usize = 1;
+    /// Calls of processes that joined a running container.
+    pub const JOINED: usize = 2;
+    /// Calls after an exec without a filter and outside the container's own root: a runtime's own re-exec,
+    /// or, where no application ever follows, the application itself.
+    pub const TENTATIVE: usize = 3;
+    /// How many there are.
+    pub const COUNT: usize = 4;
+}
+
+/// In a set's byte: the call was made. The truth.
+pub const SEEN: u8 = 1;
+/// In a set's byte: the ring buffer has taken the news of it.
+pub const TOLD: u8 = 2;
+
+/// A slot's calls: for each set and ABI a byte a number ([`SEEN`], [`TOLD`]).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Sets {
+    /// Indexed by set, ABI and number.
+    pub calls: [[[u8; NUMBERS]; ABIS]; set::COUNT],
+}
+
+/// States of a [`Slot`]. The kernel takes a free slot and marks it dead; only user space frees it.
+pub mod state {
+    /// Nobody's.
+    pub const FREE: u32 = 0;
+    /// A container's.
+    pub const LIVE: u32 = 1;
+    /// Its last cgroup was removed: its sets wait to be read.
+    pub const DEAD: u32 = 2;
+}
+
+/// Flags of a [`Slot`], given at enrolment.
+pub mod flag {
+    /// `run`'s own cgroup: every exec is the application's.
+    pub const COMMAND: u32 = 1;
+    /// Named by the user: cgroups made below belong to it, even while it is empty.
+    pub const PINNED: u32 = 2;
+    /// The application was there before us: who arrives now has joined.
+    pub const RUNNING: u32 = 4;
+}
+
+/// Bytes kept of a cgroup's path, with the closing zero.
+pub const PATH_LEN: usize = 512;
+
+/// One traced container: its identity, and the boundary.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    /// One of [`state`].
+    pub state: u32,
+    /// Grows each time the slot is freed: an event of an older one is stale.
+    pub generation: u32,
+    /// The cgroup that it was made for.
+    pub cgroup: u64,
+    /// The root directory's dentry of the task that made the cgroup; 0: not known.
+    pub root: u64,
+    /// `CLOCK_BOOTTIME` of the enrolment, in ns.
+    pub since: u64,
+    /// Cgroups enrolled into it that are still there.
+    pub cgroups: u64,
+    /// 1 once the application has been executed.
+    pub application: u64,
+    /// Bits of [`flag`].
+    pub flags: u32,
+    /// Filters that the application's thread had when it arrived in the cgroup.
+    pub arrived_with: u32,
+    /// Filters that it had at its exec: more than that are the program's own.
+    pub base: u32,
+    /// Numbers kept beyond [`NUMBERS`].
+    pub beyond: u32,
+    /// Numbers that could not be kept: the recording is incomplete.
+    pub lost: u32,
+    /// Tasks whose origin could not be kept: their calls count as the application's.
+    pub lost_origins: u32,
+    /// The cgroup's path in the default hierarchy; empty where user space enrolled it.
+    pub path: [u8; PATH_LEN],
+}
+
+/// A cell of the cgroup table.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    /// A cgroup's id, or [`cell::EMPTY`], [`cell::REMOVED`] or [`cell::BUSY`].
+    pub cgroup: u64,
+    /// A slot's number, or [`cell::IGNORED`].
+    pub slot: u32,
+    /// Zero.
+    pub _pad: u32,
+}
+
+/// Values in a [`Cell`]. Ids of real cgroups are larger: the root's is 1 and is never traced.
+pub mod cell {
+    /// Never used: a look-up ends here.
+    pub const EMPTY: u64 = 0;
+    /// Used once: a look-up goes on.
+    pub const REMOVED: u64 = 1;
+    /// Being written.
+    pub const BUSY: u64 = u64::MAX;
+    /// As a slot: a container that nobody asked for, and all below it.
+    pub const IGNORED: u32 = u32::MAX;
+}
+
+/// Where a task came from. Plain tasks have no entry.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Task {
+    /// Its slot.
+    pub slot: u32,
+    /// One of [`origin`].
+    pub origin: u32,
+    /// The filters it arrived with: with more, the container's filter is asked about its calls.
+    pub arrived_with: u32,
+    /// Bits of [`origin`]'s `F_…`.
+    pub flags: u32,
+}
+
+/// Origins of a [`Task`].
+pub mod origin {
+    /// Moved in or born in from outside, and not yet executed: the runtime.
+    pub const ARRIVING: u32 = 0;
+    /// Executed something without a filter and outside the container's own root.
+    pub const TENTATIVE: u32 = 1;
+    /// `docker exec`, a health check.
+    pub const JOINED: u32 = 2;
+    /// It arrived when the application was already there.
+    pub const F_LATE: u32 = 1;
+    /// Its other threads came with it.
+    pub const F_GROUP: u32 = 2;
+}
+
+/// The key of a number beyond [`NUMBERS`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beyond {
+    /// The slot.
+    pub slot: u32,
+    /// One of [`set`].
+    pub set: u16,
+    /// The ABI's index.
+    pub abi: u16,
+    /// The number, an x32 one without its bit.
+    pub number: u32,
+}
+
+/// Kinds of an [`Event`].
+pub mod event {
+    /// A call was seen for the first time in its set.
+    pub const SIGHTING: u32 = 0;
+    /// A slot was taken.
+    pub const ENROLLED: u32 = 1;
+    /// The application was executed.
+    pub const APPLICATION: u32 = 2;
+    /// A slot's last cgroup is gone.
+    pub const DEAD: u32 = 3;
+    /// A cgroup could not be enrolled: no free slot, or the table is full.
+    pub const NO_SLOT: u32 = 4;
+}
+
+/// The length of a thread's name in the kernel, with the closing zero.
+pub const COMM_LEN: usize = 16;
+
+/// News on the ring buffer.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// One of [`event`].
+    pub kind: u32,
+    /// The slot.
+    pub slot: u32,
+    /// The slot's generation then.
+    pub generation: u32,
+    /// A sighting's set.
+    pub set: u16,
+    /// A sighting's ABI.
+    pub abi: u16,
+    /// A sighting's number.
+    pub number: u32,
+    /// The thread.
+    pub tid: u32,
+    /// `CLOCK_BOOTTIME`, in ns.
+    pub time: u64,
+    /// The thread's name.
+    pub comm: [u8; COMM_LEN],
+}
+
+/// Counted over the whole session.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Cgroups that found no free slot.
+    pub no_slot: u64,
+    /// Cgroups that found no cell in the table.
+    pub no_cell: u64,
+    /// Events other than sightings that did not fit the ring buffer: user space looks at every slot then.
+    pub news_lost: u64,
+}
+
+/// Operations of the control program, its first argument.
+pub mod control {
+    /// `(cgroup, flags, base)`: a slot for a cgroup; returns its number.
+    pub const ENROL: u64 = 0;
+    /// `(cgroup, slot)`: one more cgroup of a slot; returns the slot.
+    pub const SHARE: u64 = 1;
+    /// `(cgroup)`: neither it nor anything below is traced.
+    pub const IGNORE: u64 = 2;
+    /// `(cgroup)`: as if never enrolled: what is made below gets slots of its own.
+    pub const FORGET: u64 = 3;
+    /// Returned where there is no free slot or cell.
+    pub const FULL: u32 = u32::MAX;
+    /// Returned where the cgroup is already ignored.
+    pub const IS_IGNORED: u32 = u32::MAX - 1;
+}
+
+/// Where things stand in this kernel, in bytes; from its BTF.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offsets {
+    /// `task_struct.thread_info.status` on x86.
+    pub task_status: u32,
+    /// `task_struct.pid`.
+    pub task_pid: u32,
+    /// `task_struct.tgid`.
+    pub task_tgid: u32,
+    /// `task_struct.seccomp.filter_count`.
+    pub task_filters: u32,
+    /// `task_struct.cgroups`.
+    pub task_cgroups: u32,
+    /// `task_struct.fs`.
+    pub task_fs: u32,
+    /// `fs_struct.root.dentry`.
+    pub fs_root: u32,
+    /// `css_set.dfl_cgrp`.
+    pub css_set_cgroup: u32,
+    /// `cgroup.kn`.
+    pub cgroup_kn: u32,
+    /// `cgroup.root`.
+    pub cgroup_root: u32,
+    /// `cgroup.self.parent`.
+    pub cgroup_parent: u32,
+    /// `cgroup_subsys_state.cgroup`.
+    pub css_cgroup: u32,
+    /// `cgroup.nr_populated_csets`; the domain and threaded children's counts follow it.
+    pub cgroup_populated: u32,
+    /// `cgroup_root.hierarchy_id`.
+    pub root_hierarchy: u32,
+    /// `kernfs_node.id`.
+    pub kn_id: u32,
+}
+
+/// What a session's kernel program is told at load.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Cells of the cgroup table less one; their number is a power of two.
+    pub table_mask: u32,
+    /// 1: a new cgroup of nobody's gets a slot; 0: only enrolled ones and those below them are traced.
+    pub enrol_new: u32,
+}
+
+macro_rules! shared {
+    ($($name:ty = $size:expr),+ $(,)?) => {
+        $(
+            const _: () = assert!(core::mem::size_of::<$name>() == $size);
+            // SAFETY: repr(C), of integers alone, without padding: any bytes are a value.
+            #[cfg(feature = "user")]
+            unsafe impl aya::Pod for $name {}
+        )+
+    };
+}
+
+shared! {
+    Sets = set::COUNT * ABIS * NUMBERS,
+    Slot = 72 + PATH_LEN,
+    Cell = 16,
+    Task = 16,
+    Beyond = 12,
+    Event = 48,
+    Stats = 24,
+    Offsets = 60,
+    Config = 8,
+}

@@ -1,1 +1,10 @@
-fn main() {}
+//! Real container engines and runtimes, with real programs in their containers.
+//!
+//! One module a subject, each with `pub fn tests() -> Vec<Trial>`, listed here:
+
+#[path = "../support/mod.rs"]
+mod support;
+
+fn main() -> std::process::ExitCode {
+    support::main([])
+}

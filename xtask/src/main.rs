@@ -1,1 +1,44 @@
-fn main() {}
+//! The tasks of this workspace, one file each: `cargo xtask --help` lists them.
+#![expect(clippy::print_stderr, reason = "a task tells its user what it does")]
+
+mod build;
+mod cargo;
+mod host;
+mod packages;
+mod plan;
+mod run;
+mod setup;
+mod test;
+#[path = "../../seccomp-trace/build/toolchain.rs"]
+mod toolchain;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// The tasks of this workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Installs what the build needs and is missing here.
+    Setup,
+    /// Builds seccomp-trace, and prints where it is.
+    Build(build::Args),
+    /// Builds seccomp-trace and runs it with the privileges that it needs.
+    Run(run::Args),
+    /// Runs all tests; what can't run here is skipped, counted and named.
+    Test(test::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Setup => setup::run().map(|()| ExitCode::SUCCESS),
+        Task::Build(args) => build::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Run(args) => run::run(&args),
+        Task::Test(args) => test::run(&args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        // What `seccomp-trace` itself answers to trouble; a failed test is 1.
+        ExitCode::from(2)
+    })
+}

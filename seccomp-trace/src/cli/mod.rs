@@ -1,1 +1,113 @@
-//! TODO
+//! The command line: what was typed, and one file a subcommand. Only what is here prints.
+
+pub mod generate;
+pub mod output;
+pub mod printer;
+pub mod profile_options;
+pub mod tracing_profile;
+
+use std::process::ExitCode;
+
+use clap::{ColorChoice, Parser, Subcommand};
+
+use printer::Printer;
+
+/// Watches a container in the kernel while its tests run, and writes the smallest seccomp profile
+/// under which it works.
+#[derive(Debug, Parser)]
+#[command(name = "seccomp-trace", version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The options of every subcommand.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Print warnings and errors only
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print more: why each syscall is in the profile, and what the program does
+    #[arg(long, short, global = true)]
+    verbose: bool,
+    /// When to use colours on stderr; without this option NO_COLOR decides, and whether it is a terminal
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", global = true)]
+    color: ColorChoice,
+}
+
+/// One subcommand, one file.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Generate(generate::Args),
+    TracingProfile(tracing_profile::Args),
+}
+
+/// How a command ended, where it did not end in an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// Done.
+    Success,
+    /// Done, and a command that judges has found something.
+    Found,
+    /// The status of the user's own COMMAND, or one that a shell would give.
+    Command(u8),
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        match status {
+            ExitStatus::Success => ExitCode::SUCCESS,
+            ExitStatus::Found => ExitCode::from(1),
+            ExitStatus::Command(status) => ExitCode::from(status),
+        }
+    }
+}
+
+impl Command {
+    fn run(self, printer: &Printer) -> anyhow::Result<ExitStatus> {
+        match self {
+            Command::Generate(args) => generate::run(args, printer),
+            Command::TracingProfile(args) => tracing_profile::run(args, printer),
+        }
+    }
+
+    /// The exit code where [`run`](Self::run) ends in an error.
+    fn trouble(&self) -> u8 {
+        match self {
+            Command::Generate(_) | Command::TracingProfile(_) => 2,
+        }
+    }
+}
+
+/// The whole program: parses what was typed, runs it, and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and usage to a closed pipe are no error.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let printer = Printer::new(cli.global.quiet, cli.global.verbose, cli.global.color);
+    let trouble = cli.command.trouble();
+    match cli.command.run(&printer) {
+        Ok(status) => status.into(),
+        Err(error) => {
+            printer.error(&error);
+            ExitCode::from(trouble)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

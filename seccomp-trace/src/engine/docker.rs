@@ -1,1 +1,282 @@
-//! TODO
+//! Docker, through its API: its containers, and what happens to them. The parts: where it answers
+//! ([`address`]), its events, its words in ours, its runtimes.
+
+pub mod address;
+mod context;
+mod describe;
+mod events;
+mod runtime;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
+use futures::StreamExt as _;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::timeout;
+
+use self::address::{Address, Settings};
+use self::describe::{ENGINE, Facts};
+use self::events::Watch;
+use super::{Answer, ContainerInfo, Engine, EngineError, EngineEvent};
+
+/// How long Docker may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long it may take to answer.
+const CALL: Duration = Duration::from_secs(10);
+/// How long one container of a list may take: Docker answers for one that hangs only when it is done.
+const INSPECT: Duration = Duration::from_secs(3);
+/// How many containers are asked for at once.
+const AT_ONCE: usize = 8;
+
+/// A Docker engine on this host.
+pub struct Docker {
+    client: bollard::Docker,
+    address: Address,
+    facts: Arc<Facts>,
+    runtimes: HashMap<String, runtime::Runtime>,
+    /// The digests (`REPOSITORY@sha256:…`) of images by their ids, which never change what they name.
+    images: Mutex<HashMap<String, Vec<String>>>,
+}
+
+impl Docker {
+    /// Connects to the engine that the docker command line would talk to.
+    ///
+    /// Takes at most 25 s. Errors: no such context, an address on another host, nobody there, another
+    /// kernel behind it.
+    pub async fn connect() -> Result<Self, EngineError> {
+        Self::connect_at(Settings::of_process().address()?).await
+    }
+
+    /// Connects to the engine at this address; as [`Docker::connect`] otherwise.
+    pub async fn connect_at(address: Address) -> Result<Self, EngineError> {
+        probe(&address).await?;
+        let fault = |error| fault(&address, &error);
+        let text = address.to_string();
+        let (seconds, version) = (CALL.as_secs(), bollard::API_DEFAULT_VERSION);
+        let client = match address {
+            Address::Unix(_) => bollard::Docker::connect_with_unix(&text, seconds, version),
+            Address::Tcp(..) => bollard::Docker::connect_with_http(&text, seconds, version),
+        };
+        let client = client.map_err(fault)?;
+        let client = bounded(CALL, client.negotiate_version()).await.map_err(fault)?;
+        let (version, info) = bounded(CALL, async { tokio::try_join!(client.version(), client.info()) })
+            .await
+            .map_err(fault)?;
+        same_kernel(&address, info.kernel_version.as_deref(), info.operating_system.as_deref())?;
+
+        let api = client.client_version();
+        let facts = Facts {
+            version: version.version,
+            api: (api.major_version, api.minor_version),
+            default_runtime: info.default_runtime.filter(|name| !name.is_empty()),
+            unconfined: info.security_options.is_some_and(|options| Facts::is_unconfined(&options)),
+        };
+        let versions = version.components.into_iter().flatten();
+        let versions = versions.map(|component| (component.name, component.version)).collect();
+        let paths = info.runtimes.into_iter().flatten();
+        let paths: HashMap<_, _> =
+            paths.map(|(name, runtime)| (name, runtime.path.unwrap_or_default())).collect();
+        let names =
+            paths.keys().chain(facts.default_runtime.iter().filter(|name| !paths.contains_key(*name)));
+        let mut runtimes = HashMap::new();
+        for name in names {
+            runtimes.insert(name.clone(), runtime::identify(name, &paths, &versions).await);
+        }
+        Ok(Self { client, address, facts: Arc::new(facts), runtimes, images: Mutex::default() })
+    }
+
+    /// Where it answers.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Its version, as it says.
+    pub fn version(&self) -> Option<&str> {
+        self.facts.version.as_deref()
+    }
+
+    async fn list_all(&self) -> Result<Vec<ContainerInfo>, EngineError> {
+        let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
+        let summaries = bounded(CALL, self.client.list_containers(Some(options)));
+        let summaries = summaries.await.map_err(|error| fault(&self.address, &error))?;
+        let infos = futures::stream::iter(summaries).map(|summary| self.listed(summary)).buffered(AT_ONCE);
+        Ok(infos.filter_map(std::future::ready).collect().await)
+    }
+
+    /// One of the list; `None` where it has gone meanwhile. One that Docker can't tell more of is known
+    /// by the list's entry: it must not hide the others.
+    async fn listed(&self, summary: ContainerSummary) -> Option<ContainerInfo> {
+        match self.inspect_one(summary.id.as_deref()?, INSPECT).await {
+            Ok(info) => info,
+            Err(error) => {
+                log::warn!("container {:?}: {error}", summary.id);
+                self.facts.summary(summary)
+            }
+        }
+    }
+
+    async fn inspect_one(&self, name: &str, limit: Duration) -> Result<Option<ContainerInfo>, EngineError> {
+        // Docker names no container so; a slash would ask for something else.
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+        {
+            return Ok(None);
+        }
+        let call = self.client.inspect_container(name, None::<InspectContainerOptions>);
+        let inspected = match bounded(limit, call).await {
+            Ok(inspected) => inspected,
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => return Ok(None),
+            Err(error) => return Err(fault(&self.address, &error)),
+        };
+        let Some(mut info) = self.facts.describe(inspected) else { return Ok(None) };
+        let container = &mut info.container;
+        if let Some((name, version)) = container.runtime.as_ref().and_then(|name| self.runtimes.get(name)) {
+            (container.runtime, container.runtime_version) = (Some(name.clone()), version.clone());
+        }
+        if let Some(id) = container.image_digest.take() {
+            let digests = self.digests(&id, limit).await;
+            let image = container.image.as_deref().unwrap_or_default();
+            container.image_digest = Some(describe::digest(image, &digests).unwrap_or(id));
+        }
+        Ok(Some(info))
+    }
+
+    /// The digests of an image; none where it was made here or is gone.
+    async fn digests(&self, id: &str, limit: Duration) -> Vec<String> {
+        if let Some(digests) = self.images.lock().await.get(id) {
+            return digests.clone();
+        }
+        match bounded(limit, self.client.inspect_image(id)).await {
+            Ok(image) => {
+                let digests = image.repo_digests.unwrap_or_default();
+                self.images.lock().await.insert(id.to_owned(), digests.clone());
+                digests
+            }
+            Err(error) => {
+                log::debug!("image {id:?}: {}", reason(&error));
+                Vec::new()
+            }
+        }
+    }
+}
+
+impl Engine for Docker {
+    fn name(&self) -> &'static str {
+        ENGINE
+    }
+
+    fn list(&self) -> Answer<'_, Vec<ContainerInfo>> {
+        Box::pin(self.list_all())
+    }
+
+    fn inspect<'a>(&'a self, name: &'a str) -> Answer<'a, Option<ContainerInfo>> {
+        Box::pin(self.inspect_one(name.strip_prefix('/').unwrap_or(name), CALL))
+    }
+
+    fn watch(&self, events: UnboundedSender<EngineEvent>) -> Answer<'_, ()> {
+        let watch = Watch::new(self.client.clone(), Arc::clone(&self.facts), events);
+        Box::pin(async move {
+            // The stream itself says nothing before the first event.
+            bounded(CALL, self.client.ping()).await.map_err(|error| fault(&self.address, &error))?;
+            tokio::spawn(watch.run());
+            Ok(())
+        })
+    }
+}
+
+/// Whether anybody listens there: the system's own errors say why not better than HTTP's do.
+async fn probe(address: &Address) -> Result<(), EngineError> {
+    let connected = match address {
+        Address::Unix(path) => {
+            timeout(CONNECT, UnixStream::connect(path)).await.map(|result| result.map(drop))
+        }
+        Address::Tcp(host, port) => {
+            timeout(CONNECT, TcpStream::connect((host.as_str(), *port))).await.map(|result| result.map(drop))
+        }
+    };
+    let start = "is Docker running? Start it with: systemctl start docker";
+    let reason = match connected {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => match error.kind() {
+            std::io::ErrorKind::PermissionDenied => "permission denied: run as root".to_owned(),
+            std::io::ErrorKind::NotFound => format!("no such socket; {start}"),
+            std::io::ErrorKind::ConnectionRefused => format!("connection refused; {start}"),
+            _ => error.to_string(),
+        },
+        Err(_) => format!("it accepts no connection within {} s", CONNECT.as_secs()),
+    };
+    Err(EngineError::Unreachable { engine: ENGINE, address: address.to_string(), reason })
+}
+
+/// Docker Desktop and tunnels bring a socket to this host, but not the kernel behind it.
+fn same_kernel(address: &Address, kernel: Option<&str>, system: Option<&str>) -> Result<(), EngineError> {
+    let own = rustix::system::uname();
+    let own = own.release().to_string_lossy();
+    match kernel {
+        Some(kernel) if !kernel.is_empty() && kernel != own => Err(EngineError::Address(format!(
+            "Docker at {address} runs on another kernel ({kernel}, {}) than this host's ({own}); \
+             run seccomp-trace where the engine runs",
+            system.unwrap_or("unknown system")
+        ))),
+        _ => Ok(()),
+    }
+}
+
+async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(limit, call).await.unwrap_or(Err(Error::RequestTimeoutError))
+}
+
+fn fault(address: &Address, error: &Error) -> EngineError {
+    let reason = reason(error);
+    match error {
+        Error::RequestTimeoutError | Error::HyperLegacyError { .. } | Error::IOError { .. } => {
+            EngineError::Unreachable { engine: ENGINE, address: address.to_string(), reason }
+        }
+        _ => EngineError::Refused { engine: ENGINE, reason },
+    }
+}
+
+/// What an error is about, without the layers above it.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::DockerResponseServerError { message, .. } => message.clone(),
+        Error::RequestTimeoutError => "no answer in time".to_owned(),
+        _ => {
+            let mut cause: &dyn std::error::Error = error;
+            while let Some(deeper) = cause.source() {
+                cause = deeper;
+            }
+            cause.to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("docker.sock");
+        let of = |path: &std::path::Path| Docker::connect_at(Address::Unix(path.to_path_buf()));
+        let missing = of(&path).await.err().unwrap().to_string();
+        assert!(missing.contains(&path.display().to_string()) && missing.contains("systemctl start docker"));
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(of(&path).await.err().unwrap().to_string().contains("connection refused"));
+    }
+
+    #[test]
+    fn another_kernel_is_refused() {
+        let address = Address::default();
+        let error = same_kernel(&address, Some("5.15.0-linuxkit"), Some("Docker Desktop")).unwrap_err();
+        assert!(error.to_string().contains("linuxkit, Docker Desktop"));
+        assert!(same_kernel(&address, None, None).is_ok());
+    }
+}

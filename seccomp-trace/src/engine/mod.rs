@@ -1,12 +1,17 @@
 //! Container engines: which containers there are, and what their names are. One file an engine,
-//! behind [`Engine`]. Nothing here touches the kernel program or prints.
+//! behind [`Engine`]; beside them the pure parts: which containers are meant ([`select`]), what a
+//! cgroup's path says ([`cgroup_path`]), which runtimes hide their calls ([`sandbox`]).
+//! Nothing here touches the kernel program or prints.
 
+pub mod cgroup_path;
 pub mod docker;
+pub mod sandbox;
+pub mod select;
 
 use std::future::Future;
 use std::pin::Pin;
 
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::recording::Container;
 
@@ -43,7 +48,7 @@ pub enum EngineEvent {
         /// The new name.
         name: String,
     },
-    /// Its init process runs.
+    /// Its init process runs (or is about to: the engine's news come some milliseconds late).
     Started {
         /// The whole id.
         id: String,
@@ -58,6 +63,13 @@ pub enum EngineEvent {
         /// The whole id.
         id: String,
     },
+    /// The engine does not answer any more; it is asked again until it does.
+    Away {
+        /// Why.
+        reason: String,
+    },
+    /// The engine answers again. What happened meanwhile may be missing: list the containers again.
+    Back,
 }
 
 /// A future that borrows its engine.
@@ -71,9 +83,11 @@ pub trait Engine: Send + Sync {
     fn list(&self) -> Answer<'_, Vec<ContainerInfo>>;
     /// One container by name, id or the beginning of its id; `None` where there is none.
     fn inspect<'a>(&'a self, name: &'a str) -> Answer<'a, Option<ContainerInfo>>;
-    /// Sends what happens from now on until the receiver is dropped. Returns as soon as the engine
-    /// has confirmed the subscription, so that nothing after the return is missed.
-    fn watch(&self, events: Sender<EngineEvent>) -> Answer<'_, ()>;
+    /// Sends what happens from now on until the receiver is dropped: nothing after the call is missed
+    /// as long as the engine answers. Must be called within a tokio runtime, which does the work.
+    ///
+    /// Unbounded, because an engine drops the events of a subscriber that is slow to read.
+    fn watch(&self, events: UnboundedSender<EngineEvent>) -> Answer<'_, ()>;
 }
 
 /// Why an engine could not be asked.

@@ -1,1 +1,11 @@
-//! TODO
+//! Starting a command in a cgroup of its own: as whom, with which signals, and what is left of it.
+
+mod cgroup;
+mod command;
+mod signals;
+mod user;
+
+pub use cgroup::{LaunchCgroup, LeftOver};
+pub use command::{CommandError, start, resolve};
+pub use signals::{Signal, Signals};
+pub use user::{User, UserError};

@@ -2,9 +2,14 @@
 //! (docs/recording-format.md). It holds no policy: what a profile adds or leaves out is decided in
 //! [`crate::profile`].
 
+pub mod builder;
 pub mod file;
+pub mod file_name;
+mod read;
 
 use std::collections::BTreeMap;
+
+pub use read::ReadError;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -123,8 +128,8 @@ pub struct Boundary {
     pub attached_late: bool,
 }
 
-/// How the boundary was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// How the boundary was found, the most certain first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FoundBy {
     /// The runtime loaded a filter: the calls are those that the filter was asked about. Exact.

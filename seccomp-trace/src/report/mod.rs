@@ -1,1 +1,3 @@
-//! TODO
+//! What people read. Functions from data to text; nothing here prints.
+
+pub mod text;

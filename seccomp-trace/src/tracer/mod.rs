@@ -1,1 +1,151 @@
-//! TODO
+//! The user side of the kernel program: loading it, asking its tables, reading its sets and its news.
+//! Nothing else touches the kernel program; nothing here knows engines, recordings or files.
+
+mod btf;
+mod load;
+mod slots;
+
+use std::os::fd::{AsFd as _, AsRawFd, RawFd};
+
+use aya::{
+    Ebpf,
+    maps::{MapData, RingBuf},
+    programs::{ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _},
+};
+use aya_log::EbpfLogger;
+pub use btf::BtfError;
+pub use load::Options;
+use seccomp_trace_common::{Event, Stats, control};
+pub use slots::{Calls, SlotView};
+use thiserror::Error;
+
+/// What can go wrong between us and the kernel.
+#[derive(Debug, Error)]
+pub enum TracerError {
+    /// The offsets are not to be had.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// The kernel refused the program.
+    #[error("the kernel does not take the kernel program: {0}")]
+    Load(#[from] aya::EbpfError),
+    /// The kernel refused one part of it.
+    #[error("the kernel does not take the kernel program's {name}: {source}")]
+    Program {
+        /// The tracepoint.
+        name: &'static str,
+        /// Why.
+        source: ProgramError,
+    },
+    /// A map could not be read or written.
+    #[error("a map of the kernel program can't be used: {0}")]
+    Map(#[from] aya::maps::MapError),
+    /// The built program lacks a part.
+    #[error("the kernel program has no {0}: it was built from other sources")]
+    Missing(&'static str),
+    /// No slot or no cell is free.
+    #[error("no room for one more container; raise --max-containers")]
+    Full,
+}
+
+/// A loaded and attached kernel program. Dropped, it detaches; killed with us, it detaches as well.
+pub struct Tracer {
+    ebpf: Ebpf,
+    events: RingBuf<MapData>,
+    log: Option<EbpfLogger<&'static dyn log::Log>>,
+    max_containers: u32,
+}
+
+/// What enrolling a cgroup came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enrolled {
+    /// It is traced in this slot.
+    Slot(u32),
+    /// It lies in a container that nobody asked for.
+    Ignored,
+}
+
+impl Tracer {
+    /// Gives a cgroup a slot. One that has one keeps it.
+    ///
+    /// # Errors
+    /// [`TracerError::Full`], and what the kernel refuses.
+    pub fn enrol(&self, cgroup: u64, flags: u32, base: u32) -> Result<Enrolled, TracerError> {
+        self.control([control::ENROL, cgroup, u64::from(flags), u64::from(base)])
+    }
+
+    /// Makes a cgroup part of a slot. One that has one keeps it.
+    ///
+    /// # Errors
+    /// As [`Self::enrol`].
+    pub fn share(&self, cgroup: u64, slot: u32) -> Result<Enrolled, TracerError> {
+        self.control([control::SHARE, cgroup, u64::from(slot), 0])
+    }
+
+    /// Leaves out a cgroup and all that will be made below it.
+    ///
+    /// # Errors
+    /// As [`Self::enrol`].
+    pub fn ignore(&self, cgroup: u64) -> Result<(), TracerError> {
+        self.control([control::IGNORE, cgroup, 0, 0]).map(drop)
+    }
+
+    /// Leaves out a cgroup that is a folder: what is made below it is looked at for itself.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn forget(&self, cgroup: u64) -> Result<(), TracerError> {
+        self.control([control::FORGET, cgroup, 0, 0]).map(drop)
+    }
+
+    fn control(&self, arguments: [u64; 4]) -> Result<Enrolled, TracerError> {
+        const NAME: &str = "control";
+        let program = self.ebpf.program(NAME).ok_or(TracerError::Missing(NAME))?;
+        let program: &RawTracePoint =
+            program.try_into().map_err(|source| TracerError::Program { name: NAME, source })?;
+        let mut options = RawTracePointRunOptions::new();
+        options.args[..4].copy_from_slice(&arguments);
+        let result =
+            program.test_run(options).map_err(|source| TracerError::Program { name: NAME, source })?;
+        match result.return_value {
+            control::FULL => Err(TracerError::Full),
+            control::IS_IGNORED => Ok(Enrolled::Ignored),
+            slot => Ok(Enrolled::Slot(slot)),
+        }
+    }
+
+    /// The next piece of news; none where all is read.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.next().and_then(|bytes| {
+            // SAFETY: any bytes are an Event; unaligned, because the ring aligns to 8 and promises nothing.
+            (bytes.len() == size_of::<Event>())
+                .then(|| unsafe { bytes.as_ptr().cast::<Event>().read_unaligned() })
+        })
+    }
+
+    /// Passes the kernel program's own diagnostics to the logger.
+    pub fn flush_log(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+    }
+
+    /// What was counted since the start.
+    ///
+    /// # Errors
+    /// Where the map can't be read.
+    pub fn stats(&self) -> Result<Stats, TracerError> {
+        Ok(slots::array::<Stats>(&self.ebpf, "STATS")?.get(&0, 0)?)
+    }
+
+    /// How many slots there are.
+    pub fn max_containers(&self) -> u32 {
+        self.max_containers
+    }
+}
+
+/// Readable when there is news.
+impl AsRawFd for Tracer {
+    fn as_raw_fd(&self) -> RawFd {
+        self.events.as_fd().as_raw_fd()
+    }
+}

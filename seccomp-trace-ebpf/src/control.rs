@@ -1,0 +1,72 @@
+//! What user space asks of the tables, run by `BPF_PROG_TEST_RUN`: the kernel stays their only writer.
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use seccomp_trace_common::{
+    cell::IGNORED,
+    control::{ENROL, FORGET, FULL, IGNORE, IS_IGNORED, SHARE},
+};
+
+use crate::{cgroups, kernel::KernelTask, slots};
+
+/// Arguments and results: `seccomp_trace_common::control`. Never attached.
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub fn control(ctx: RawTracePointContext) -> i32 {
+    let (cgroup, second, third): (u64, u64, u64) = (ctx.arg(1), ctx.arg(2), ctx.arg(3));
+    let result = match ctx.arg::<u64>(0) {
+        ENROL => enrol(cgroup, second as u32, third as u32),
+        SHARE => share(cgroup, second as u32),
+        IGNORE => ignore(cgroup),
+        FORGET => forget(cgroup),
+        _ => FULL,
+    };
+    result as i32
+}
+
+fn known(cgroup: u64) -> Option<u32> {
+    cgroups::slot_of(cgroup).map(|slot| if slot == IGNORED { IS_IGNORED } else { slot })
+}
+
+fn enrol(cgroup: u64, flags: u32, base: u32) -> u32 {
+    if let Some(slot) = known(cgroup) {
+        return slot;
+    }
+    let root = KernelTask::current().root().unwrap_or(0);
+    match slots::take(cgroup, flags, base, root, 0) {
+        Some(slot) if cgroups::insert(cgroup, slot) => slot,
+        Some(slot) => {
+            slots::drop_cgroup(slot);
+            FULL
+        }
+        None => FULL,
+    }
+}
+
+fn share(cgroup: u64, slot: u32) -> u32 {
+    if let Some(slot) = known(cgroup) {
+        return slot;
+    }
+    if !cgroups::insert(cgroup, slot) {
+        return FULL;
+    }
+    slots::add_cgroup(slot);
+    slot
+}
+
+fn ignore(cgroup: u64) -> u32 {
+    match cgroups::replace(cgroup, IGNORED) {
+        Some(IGNORED) => {}
+        Some(slot) => slots::drop_cgroup(slot),
+        None if cgroups::insert(cgroup, IGNORED) => {}
+        None => return FULL,
+    }
+    IS_IGNORED
+}
+
+fn forget(cgroup: u64) -> u32 {
+    if let Some(slot) = cgroups::remove(cgroup)
+        && slot != IGNORED
+    {
+        slots::drop_cgroup(slot);
+    }
+    0
+}

@@ -1,0 +1,60 @@
+//! A call that was not told yet: who made it, and is it new in that one's set?
+
+use aya_ebpf::{macros::map, maps::HashMap};
+use seccomp_trace_common::{BEYOND_PER_SLOT, Beyond, NUMBERS, SEEN, TOLD, event};
+
+use crate::{slots, tasks};
+
+/// Numbers from 512 on. Not preallocated: almost no program has one.
+#[map]
+static BEYOND: HashMap<Beyond, u8> = HashMap::with_max_entries(65_536, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
+
+/// A call that the application's set has not told yet.
+#[inline(never)]
+pub fn first(slot: u32, abi: usize, number: u32) {
+    let Some(set) = tasks::set_of_current(slot) else { return };
+    if (number as usize) < NUMBERS
+        && abi < seccomp_trace_common::ABIS
+        && set < seccomp_trace_common::set::COUNT
+    {
+        let Some(sets) = slots::sets(slot) else { return };
+        // SAFETY: the map's own memory, all three indexes in their bounds.
+        unsafe { mark(&raw mut (*sets).calls[set][abi][number as usize], slot, set, abi, number) };
+    } else {
+        beyond(slot, set, abi, number);
+    }
+}
+
+/// Plain stores: a race between two threads can at worst tell a call twice.
+unsafe fn mark(byte: *mut u8, slot: u32, set: usize, abi: usize, number: u32) {
+    // SAFETY: the caller's pointer is into a map's value.
+    unsafe {
+        if *byte & TOLD != 0 {
+            return;
+        }
+        *byte |= SEEN;
+        if slots::tell(event::SIGHTING, slot, set as u16, abi as u16, number) {
+            *byte |= TOLD;
+        }
+    }
+}
+
+fn beyond(number_slot: u32, set: usize, abi: usize, number: u32) {
+    let key = Beyond { slot: number_slot, set: set as u16, abi: abi as u16, number };
+    if BEYOND.get_ptr_mut(key).is_none() {
+        let Some(slot) = slots::slot(number_slot) else { return };
+        // SAFETY: the map's own memory.
+        unsafe {
+            let full = (*slot).beyond >= BEYOND_PER_SLOT;
+            if full || BEYOND.insert(key, 0, u64::from(aya_ebpf::bindings::BPF_NOEXIST)).is_err() {
+                slots::add(&raw mut (*slot).lost, 1);
+                return;
+            }
+            slots::add(&raw mut (*slot).beyond, 1);
+        }
+    }
+    if let Some(byte) = BEYOND.get_ptr_mut(key) {
+        // SAFETY: the map's own memory.
+        unsafe { mark(byte, number_slot, set, abi, number) };
+    }
+}

@@ -1,0 +1,157 @@
+//! The slots: one a container. Taken here, marked dead here, freed by user space alone.
+
+use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
+
+use aya_ebpf::{
+    helpers::{
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_probe_read_kernel_str_bytes,
+        generated::bpf_ktime_get_boot_ns,
+    },
+    macros::map,
+    maps::{Array, Queue, RingBuf},
+};
+use seccomp_trace_common::{Event, Sets, Slot, Stats, event, state};
+
+/// Sized at load, as is [`SETS`].
+#[map]
+static SLOTS: Array<Slot> = Array::with_max_entries(1, 0);
+#[map]
+static SETS: Array<Sets> = Array::with_max_entries(1, 0);
+/// Numbers of free slots; user space puts them in, sized at load.
+#[map]
+static FREE: Queue<u32> = Queue::with_max_entries(1, 0);
+/// The news. Sized at load; full, it loses news and never a call.
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
+#[map]
+static STATS: Array<Stats> = Array::with_max_entries(1, 0);
+
+#[inline(always)]
+pub fn sets(slot: u32) -> Option<*mut Sets> {
+    SETS.get_ptr_mut(slot)
+}
+
+pub fn slot(slot: u32) -> Option<*mut Slot> {
+    SLOTS.get_ptr_mut(slot)
+}
+
+/// Adds to a counter that only grows.
+pub unsafe fn add(counter: *mut u32, value: u32) {
+    // SAFETY: the caller's pointer is into a map's value.
+    unsafe { atomic_xadd::<u32, u32, { AtomicOrdering::Relaxed }>(counter, value) };
+}
+
+/// Adds to a counter and returns what it was: by compare-exchange, since the target's base instruction set has
+/// no fetch-and-add. Almost all callers hold the kernel's cgroup_mutex: a second try is rare.
+pub unsafe fn bump(counter: *mut u64, value: i64) -> u64 {
+    for _ in 0..8 {
+        // SAFETY: the caller's pointer is into a map's value.
+        unsafe {
+            let old = *counter;
+            let new = old.wrapping_add_signed(value);
+            if atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(counter, old, new)
+                .1
+            {
+                return old;
+            }
+        }
+    }
+    u64::MAX
+}
+
+fn count(counter: fn(*mut Stats) -> *mut u64) {
+    if let Some(stats) = STATS.get_ptr_mut(0) {
+        // SAFETY: a counter in the map's value.
+        unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter(stats), 1) };
+    }
+}
+
+pub fn count_no_cell() {
+    // SAFETY: only an address is taken.
+    count(|stats| unsafe { &raw mut (*stats).no_cell });
+    tell(event::NO_SLOT, 0, 0, 0, 0);
+}
+
+/// A free slot for a cgroup. `path` is a string in the kernel's memory, or 0.
+#[inline(always)]
+pub fn take(cgroup: u64, flags: u32, base: u32, root: u64, path: u64) -> Option<u32> {
+    let Ok(Some(number)) = FREE.pop() else {
+        // SAFETY: only an address is taken.
+        count(|stats| unsafe { &raw mut (*stats).no_slot });
+        tell(event::NO_SLOT, 0, 0, 0, 0);
+        return None;
+    };
+    let new = slot(number)?;
+    // SAFETY: the map's own memory; user space has put the slot's number out once, so nobody else writes it.
+    unsafe {
+        (*new).cgroup = cgroup;
+        (*new).root = root;
+        (*new).since = bpf_ktime_get_boot_ns();
+        (*new).flags = flags;
+        (*new).cgroups = 1;
+        (*new).application = u64::from(flags & seccomp_trace_common::flag::RUNNING != 0);
+        (*new).arrived_with = 0;
+        (*new).base = base;
+        if path != 0 {
+            let _ = bpf_probe_read_kernel_str_bytes(path as *const u8, &mut (*new).path);
+        }
+        (*new).state = state::LIVE;
+    }
+    Some(number)
+}
+
+pub fn has_flag(number: u32, flags: u32) -> bool {
+    // SAFETY: the map's own memory.
+    slot(number).is_some_and(|slot| unsafe { (*slot).flags } & flags != 0)
+}
+
+/// One more cgroup belongs to a slot.
+pub fn add_cgroup(number: u32) {
+    if let Some(slot) = slot(number) {
+        // SAFETY: the map's own memory.
+        unsafe { bump(&raw mut (*slot).cgroups, 1) };
+    }
+}
+
+/// One less; with the last one the slot is dead.
+pub fn drop_cgroup(number: u32) {
+    let Some(slot) = slot(number) else { return };
+    // SAFETY: the map's own memory.
+    unsafe {
+        if bump(&raw mut (*slot).cgroups, -1) == 1 {
+            (*slot).state = state::DEAD;
+            tell_slot(event::DEAD, number);
+        }
+    }
+}
+
+pub fn tell_enrolled(number: u32) {
+    tell_slot(event::ENROLLED, number);
+}
+
+/// News of a slot. What does not fit is counted: user space then looks at every slot.
+pub fn tell_slot(kind: u32, number: u32) {
+    if !tell(kind, number, 0, 0, 0) {
+        // SAFETY: only an address is taken.
+        count(|stats| unsafe { &raw mut (*stats).news_lost });
+    }
+}
+
+/// Puts news on the ring buffer; false where it is full.
+pub fn tell(kind: u32, number: u32, set: u16, abi: u16, call: u32) -> bool {
+    // SAFETY: the map's own memory; helpers that take nothing.
+    let event = unsafe {
+        Event {
+            kind,
+            slot: number,
+            generation: slot(number).map_or(0, |slot| (*slot).generation),
+            set,
+            abi,
+            number: call,
+            tid: bpf_get_current_pid_tgid() as u32,
+            time: bpf_ktime_get_boot_ns(),
+            comm: bpf_get_current_comm().unwrap_or([0; 16]),
+        }
+    };
+    EVENTS.output::<Event>(event, 0).is_ok()
+}

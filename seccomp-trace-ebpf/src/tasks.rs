@@ -1,0 +1,187 @@
+//! Who a task counts as. Most tasks of a container are plain: they have no entry, and count as the application.
+//! An entry is made where a task comes into a traced cgroup from outside, goes to its children, and goes away
+//! when it has become the application.
+
+use aya_ebpf::{
+    macros::{map, raw_tracepoint},
+    maps::HashMap,
+    programs::RawTracePointContext,
+};
+use seccomp_trace_common::{
+    MAX_TASKS, Slot, Task, event, flag,
+    origin::{ARRIVING, F_GROUP, F_LATE, JOINED, TENTATIVE},
+    set,
+};
+
+use crate::{
+    cgroups,
+    kernel::{Cgroup, KernelTask},
+    slots,
+};
+
+/// By thread id.
+#[map]
+static TASKS: HashMap<u32, Task> = HashMap::with_max_entries(MAX_TASKS, 0);
+
+/// A thread's entry: its own, or that of the process with which it was moved.
+fn entry(tid: u32, tgid: u32) -> Option<Task> {
+    // SAFETY: only the thread itself, its parent before its first step, and the mover write its entry.
+    unsafe {
+        TASKS.get(tid).copied().or_else(|| TASKS.get(tgid).copied().filter(|task| task.flags & F_GROUP != 0))
+    }
+}
+
+fn keep(tid: u32, task: Task) {
+    if TASKS.insert(tid, task, 0).is_err()
+        && let Some(slot) = slots::slot(task.slot)
+    {
+        // SAFETY: the map's own memory.
+        unsafe { slots::add(&raw mut (*slot).lost_origins, 1) };
+    }
+}
+
+/// The set in which the current thread's calls go; none where they don't count.
+pub fn set_of_current(slot: u32) -> Option<usize> {
+    let current = KernelTask::current();
+    let Some(task) = entry(current.tid()?, current.tgid()?).filter(|task| task.slot == slot) else {
+        return Some(set::APPLICATION);
+    };
+    match task.origin {
+        JOINED => Some(set::JOINED),
+        // A filter came since it arrived: that filter was asked.
+        _ if current.filters()? > task.arrived_with => Some(set::RUNTIME),
+        TENTATIVE => Some(set::TENTATIVE),
+        _ => None,
+    }
+}
+
+/// `(struct cgroup *dst, const char *path, struct task_struct *task, bool threadgroup)`, after the move.
+#[raw_tracepoint(tracepoint = "cgroup_attach_task")]
+pub fn cgroup_attach_task(ctx: RawTracePointContext) -> i32 {
+    let (cgroup, task) = (Cgroup(ctx.arg(0)), KernelTask(ctx.arg(2)));
+    if cgroup.is_default() {
+        moved(cgroup, task, ctx.arg::<u64>(3) as u8 != 0);
+    }
+    0
+}
+
+fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool) -> Option<()> {
+    let tid = task.tid()?;
+    let Some(number) = cgroups::traced_cgroup(cgroup) else {
+        let _ = TASKS.remove(tid);
+        return None;
+    };
+    let slot = slots::slot(number)?;
+    let filters = task.filters()?;
+    if is_own(task, filters, number, slot)? {
+        return None;
+    }
+    // SAFETY: the map's own memory.
+    let late = unsafe { (*slot).application != 0 };
+    let flags = if late { F_LATE } else { 0 } | if with_group { F_GROUP } else { 0 };
+    keep(tid, Task { slot: number, origin: ARRIVING, arrived_with: filters, flags });
+    Some(())
+}
+
+/// Was the task in the slot already, and has only changed its cgroup inside of it?
+fn is_own(task: KernelTask, filters: u32, number: u32, slot: *mut Slot) -> Option<bool> {
+    let current = KernelTask::current();
+    if entry(task.tid()?, task.tgid()?).is_some_and(|entry| entry.slot == number) {
+        return Some(true);
+    }
+    if current != task {
+        // Moved by a process of the container itself, or from outside.
+        return Some(cgroups::traced_cgroup(current.cgroup()?) == Some(number));
+    }
+    // It has moved itself, and the kernel no longer tells from where: what it carries does.
+    // SAFETY: the map's own memory.
+    unsafe {
+        let slot = &*slot;
+        Some(
+            slot.application != 0
+                && if slot.base > slot.arrived_with {
+                    filters >= slot.base
+                } else {
+                    slot.flags & flag::COMMAND != 0 || (slot.root != 0 && task.root()? != slot.root)
+                },
+        )
+    }
+}
+
+/// `(struct task_struct *parent, struct task_struct *child)`, before the child's first step.
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
+    forked(KernelTask(ctx.arg(0)), KernelTask(ctx.arg(1)));
+    0
+}
+
+fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
+    if parent.css_set()? == child.css_set()? {
+        if let Some(task) = entry(parent.tid()?, parent.tgid()?) {
+            keep(child.tid()?, Task { flags: task.flags & F_LATE, ..task });
+        }
+        return None;
+    }
+    // Born in another cgroup than its parent's (CLONE_INTO_CGROUP): no move is told of it.
+    let number = cgroups::traced_cgroup(child.cgroup()?)?;
+    if cgroups::traced_cgroup(parent.cgroup()?) == Some(number) {
+        if let Some(task) = entry(parent.tid()?, parent.tgid()?) {
+            keep(child.tid()?, Task { flags: task.flags & F_LATE, ..task });
+        }
+        return None;
+    }
+    // SAFETY: the map's own memory.
+    let late = unsafe { (*slots::slot(number)?).application != 0 };
+    let flags = if late { F_LATE } else { 0 };
+    keep(child.tid()?, Task { slot: number, origin: ARRIVING, arrived_with: child.filters()?, flags });
+    Some(())
+}
+
+/// `(struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)`.
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
+    executed(KernelTask(ctx.arg(0)), ctx.arg::<u64>(1) as u32);
+    0
+}
+
+fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
+    let tid = task.tid()?;
+    let mut entry = entry(old_tid, tid)?;
+    // The other threads are gone, and an exec of one that did not lead the process has taken the leader's id.
+    let _ = TASKS.remove(old_tid);
+    let _ = TASKS.remove(tid);
+    let slot = slots::slot(entry.slot)?;
+    let filters = task.filters()?;
+    // SAFETY: the map's own memory.
+    let (flags, root) = unsafe { ((*slot).flags, (*slot).root) };
+    let is_application =
+        filters > entry.arrived_with || flags & flag::COMMAND != 0 || root == 0 || task.root()? != root;
+    entry.flags &= F_LATE;
+    if entry.origin == JOINED {
+        keep(tid, entry);
+    } else if !is_application {
+        keep(tid, Task { origin: TENTATIVE, ..entry });
+    } else if entry.flags & F_LATE != 0 {
+        keep(tid, Task { origin: JOINED, ..entry });
+    } else {
+        // SAFETY: the map's own memory. The first one to come fixes the boundary (a startContainer hook has
+        // the application's filters); those that arrived with it are the application too.
+        unsafe {
+            if slots::bump(&raw mut (*slot).application, 1) == 0 {
+                (*slot).arrived_with = entry.arrived_with;
+                (*slot).base = filters;
+                slots::tell_slot(event::APPLICATION, entry.slot);
+            }
+        }
+    }
+    Some(())
+}
+
+/// `(struct task_struct *task, …)`.
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
+    if let Some(tid) = KernelTask(ctx.arg(0)).tid() {
+        let _ = TASKS.remove(tid);
+    }
+    0
+}

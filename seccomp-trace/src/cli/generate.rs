@@ -1,0 +1,37 @@
+//! `seccomp-trace generate`: recordings to one profile.
+
+use std::path::{Path, PathBuf};
+
+use super::ExitStatus;
+use super::output::{Output, write_profile};
+use super::printer::Printer;
+use super::profile_options::ProfileOptions;
+use crate::recording::Recording;
+
+/// Make one profile of recordings: it allows what they saw together
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Recordings, as --recording writes them; - is stdin
+    #[arg(value_name = "INPUT", required = true)]
+    inputs: Vec<PathBuf>,
+    /// Where to write the profile; - is stdout
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    output: Output,
+    #[command(flatten)]
+    profile: ProfileOptions,
+}
+
+/// Reads every input before anything is written.
+///
+/// # Errors
+/// Where an input is no recording, nothing was seen, or the profile can't be written.
+pub fn run(args: Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let options = args.profile.options()?;
+    if args.inputs.iter().filter(|input| *input == Path::new("-")).count() > 1 {
+        anyhow::bail!("stdin (-) is named twice; it can be read once");
+    }
+    args.output.check()?;
+    let recordings = args.inputs.iter().map(|input| Recording::read(input)).collect::<Result<Vec<_>, _>>()?;
+    write_profile(&recordings, &options, args.profile.format, &args.output, printer)?;
+    Ok(ExitStatus::Success)
+}

@@ -1,0 +1,119 @@
+//! Where results go, and what is said with a profile.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::printer::Printer;
+use crate::format::Format;
+use crate::inspect::libseccomp::Libseccomp;
+use crate::profile::{self, Options, Profile, Reason, Warning};
+use crate::recording::Recording;
+use crate::recording::file;
+use crate::report::text::list;
+
+/// Where a result goes: what `-o` takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// `-`: stdout.
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+impl From<OsString> for Output {
+    fn from(path: OsString) -> Self {
+        if path == "-" { Output::Stdout } else { Output::File(PathBuf::from(path)) }
+    }
+}
+
+impl Output {
+    /// Finds out whether it can be written, before anything is started for it.
+    ///
+    /// # Errors
+    /// Where it can't.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Output::Stdout => Ok(()),
+            Output::File(path) => Ok(file::check_writable(path)?),
+        }
+    }
+
+    /// Writes the result.
+    ///
+    /// # Errors
+    /// Where it can't be written; an old file is then unchanged.
+    pub fn write(&self, data: &[u8], printer: &Printer) -> Result<()> {
+        match self {
+            Output::Stdout => printer.data(data).context("can't write to stdout"),
+            Output::File(path) => Ok(file::write(path, data)?),
+        }
+    }
+}
+
+/// Makes the profile of `recordings`, writes it, and says what its user must know. The warnings are
+/// printed here, and given back for who wants to judge them.
+///
+/// # Errors
+/// Where there is no profile to write, or it can't be written.
+pub fn write_profile(
+    recordings: &[Recording],
+    options: &Options,
+    format: Format,
+    output: &Output,
+    printer: &Printer,
+) -> Result<Vec<Warning>> {
+    let (profile, mut warnings) = profile::build(recordings, options)?;
+    warnings.extend(unresolvable(&profile));
+    for warning in &warnings {
+        printer.warn(&warning.message);
+    }
+    if printer.is_verbose() {
+        tell_reasons(&profile, printer);
+    }
+    output.write(format.write(&profile).as_bytes(), printer)?;
+    let count = profile.allowed.len();
+    let abis: Vec<_> = profile.architectures.iter().map(ToString::to_string).collect();
+    let added = profile.allowed.values().filter(|reasons| !reasons.iter().any(Reason::is_seen)).count();
+    let place = match output {
+        Output::Stdout => "stdout".into(),
+        Output::File(path) => Path::display(path).to_string(),
+    };
+    printer.note(format!(
+        "the profile allows {count} syscalls ({}): {} seen, {added} added; written to {place}",
+        abis.join(", "),
+        count - added,
+    ));
+    Ok(warnings)
+}
+
+/// The names that the runtimes of this host would drop without a word.
+fn unresolvable(profile: &Profile) -> Option<Warning> {
+    let library = Libseccomp::load()?;
+    let names = profile.allowed.keys().chain(profile.errno.keys()).map(String::as_str);
+    let unknown: Vec<_> = library.unknown(names).into_iter().map(str::to_owned).collect();
+    if unknown.is_empty() {
+        return None;
+    }
+    let version = library.version().map_or_else(String::new, |version| format!(" {version}"));
+    Some(Warning {
+        code: "unresolvable".to_owned(),
+        message: format!(
+            "this host's libseccomp{version} does not know {}: runtimes that use it leave such a name out \
+             without a word, and the call is denied; update libseccomp where the profile is used",
+            list(&unknown, 8)
+        ),
+    })
+}
+
+/// One line for each name: why it is in.
+fn tell_reasons(profile: &Profile, printer: &Printer) {
+    for (name, reasons) in &profile.allowed {
+        let reasons: Vec<_> = reasons.iter().map(Reason::to_string).collect();
+        printer.verbose(format!("allow {name}: {}", reasons.join("; ")));
+    }
+    for (name, (errno, reason)) in &profile.errno {
+        printer.verbose(format!("errno {errno} for {name}: {reason}"));
+    }
+}

@@ -1,0 +1,110 @@
+//! What people are told: all on stderr. What a program reads goes to stdout, by [`Printer::data`].
+//! Everything is sanitised here, so that no name from a container reaches the terminal as it is.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anstream::AutoStream;
+use anstyle::{AnsiColor, Style};
+use clap::ColorChoice;
+
+use crate::report::text::sanitise_message;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const NOTE: Style = AnsiColor::Cyan.on_default().bold();
+const HINT: Style = AnsiColor::Green.on_default().bold();
+
+/// Tells people what happens, as much as they want to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Printer {
+    verbosity: Verbosity,
+    color: anstream::ColorChoice,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+impl Printer {
+    /// One that shows errors and warnings always, notes and hints unless `quiet`, and details only if
+    /// `verbose`.
+    pub fn new(quiet: bool, verbose: bool, color: ColorChoice) -> Self {
+        let verbosity = match (quiet, verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        };
+        let color = match color {
+            ColorChoice::Always => anstream::ColorChoice::Always,
+            ColorChoice::Never => anstream::ColorChoice::Never,
+            ColorChoice::Auto => anstream::ColorChoice::Auto,
+        };
+        Self { verbosity, color }
+    }
+
+    /// True where details are wanted.
+    pub fn is_verbose(&self) -> bool {
+        self.verbosity == Verbosity::Verbose
+    }
+
+    /// True where a person reads stderr now.
+    pub fn is_terminal(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// Why the command failed, with its causes.
+    pub fn error(&self, error: &anyhow::Error) {
+        self.line(ERROR, "error", &format!("{error:#}"));
+    }
+
+    /// Something that may make the result wrong.
+    pub fn warn(&self, message: impl Display) {
+        self.line(WARNING, "warning", &message.to_string());
+    }
+
+    /// Something good to know. Not if quiet.
+    pub fn note(&self, message: impl Display) {
+        if self.verbosity > Verbosity::Quiet {
+            self.line(NOTE, "note", &message.to_string());
+        }
+    }
+
+    /// What to do next. Not if quiet.
+    pub fn hint(&self, message: impl Display) {
+        if self.verbosity > Verbosity::Quiet {
+            self.line(HINT, "hint", &message.to_string());
+        }
+    }
+
+    /// A detail, without a label. Only if verbose.
+    pub fn verbose(&self, message: impl Display) {
+        if self.is_verbose() {
+            self.raw(&sanitise_message(&message.to_string()));
+        }
+    }
+
+    /// Data to stdout. A reader who has gone away (a broken pipe) is no error.
+    ///
+    /// # Errors
+    /// Where stdout can't be written, such as on a full disk.
+    pub fn data(&self, data: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(data).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn line(&self, style: Style, label: &str, message: &str) {
+        self.raw(&format!("{style}{label}:{style:#} {}", sanitise_message(message)));
+    }
+
+    fn raw(&self, line: &str) {
+        // Nobody is left to be told that stderr is closed.
+        let _ = writeln!(AutoStream::new(io::stderr().lock(), self.color), "{line}");
+    }
+}

@@ -1,0 +1,218 @@
+//! What Docker says of a container, in our words. Pure.
+
+use std::collections::HashMap;
+
+use bollard::models::{ContainerInspectResponse, ContainerSummary, HostConfig};
+
+use crate::engine::{Confinement, ContainerInfo};
+use crate::recording::Container;
+
+/// This engine's name.
+pub(super) const ENGINE: &str = "docker";
+/// Docker 23.0's API: the first that gives a privileged container a profile where one is asked for by
+/// name (moby, daemon/seccomp_linux.go, `WithSeccomp`).
+const PRIVILEGED_WITH_PROFILE: (usize, usize) = (1, 42);
+
+/// What of the engine matters to each container.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    pub version: Option<String>,
+    /// The API's version in use.
+    pub api: (usize, usize),
+    /// The runtime of containers that name none.
+    pub default_runtime: Option<String>,
+    /// Containers get no profile unless they name one.
+    pub unconfined: bool,
+}
+
+impl Facts {
+    /// Reads `docker info`'s security options: `name=seccomp,profile=default`.
+    pub fn is_unconfined(security_options: &[String]) -> bool {
+        let seccomp =
+            security_options.iter().find(|option| option.split(',').any(|part| part == "name=seccomp"));
+        // Before 1.13 there was `seccomp` alone.
+        let old = || security_options.iter().any(|option| option == "seccomp");
+        seccomp.map_or_else(|| !old(), |option| option.split(',').any(|part| part == "profile=unconfined"))
+    }
+
+    /// From `docker inspect`, all but the runtime's version and the image's digest.
+    pub fn describe(&self, inspected: ContainerInspectResponse) -> Option<ContainerInfo> {
+        let config = inspected.config.unwrap_or_default();
+        let host = inspected.host_config.unwrap_or_default();
+        let confinement = self.confinement(&host);
+        let runtime = host.runtime.filter(|runtime| !runtime.is_empty());
+        let container = Container {
+            engine: ENGINE.to_owned(),
+            engine_version: self.version.clone(),
+            runtime: runtime.or_else(|| self.default_runtime.clone()),
+            runtime_version: None,
+            name: name(&inspected.name.unwrap_or_default()),
+            id: inspected.id?,
+            image: config.image.filter(|image| !image.is_empty()),
+            image_digest: inspected.image.filter(|image| !image.is_empty()),
+            labels: config.labels.unwrap_or_default().into_iter().collect(),
+        };
+        let pid = inspected.state.and_then(|state| state.pid);
+        let pid = pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
+        Some(ContainerInfo { container, pid, confinement })
+    }
+
+    /// From the list of containers: what is known of one that can't be inspected.
+    pub fn summary(&self, summary: ContainerSummary) -> Option<ContainerInfo> {
+        // The names of links to it have a second slash.
+        let names = summary.names.unwrap_or_default();
+        let own = names.iter().find(|name| !name.trim_start_matches('/').contains('/'));
+        let container = Container {
+            engine: ENGINE.to_owned(),
+            engine_version: self.version.clone(),
+            name: own.map(|own| name(own)).unwrap_or_default(),
+            id: summary.id?,
+            image: summary.image,
+            image_digest: summary.image_id,
+            labels: summary.labels.unwrap_or_default().into_iter().collect(),
+            ..Container::default()
+        };
+        Some(ContainerInfo { container, ..ContainerInfo::default() })
+    }
+
+    /// From a `create` event: the attributes are its name, its image, and its labels.
+    pub fn created(&self, id: String, mut attributes: HashMap<String, String>) -> Container {
+        Container {
+            engine: ENGINE.to_owned(),
+            engine_version: self.version.clone(),
+            name: attributes.remove("name").map(|text| name(&text)).unwrap_or_default(),
+            id,
+            image: attributes.remove("image").filter(|image| !image.is_empty()),
+            labels: attributes.into_iter().collect(),
+            ..Container::default()
+        }
+    }
+
+    fn confinement(&self, host: &HostConfig) -> Confinement {
+        // `seccomp:unconfined` is the older way to write it, which Docker still takes.
+        let mut profiles = host.security_opt.iter().flatten().filter_map(|option| {
+            let rest = option.strip_prefix("seccomp")?;
+            rest.strip_prefix('=').or_else(|| rest.strip_prefix(':'))
+        });
+        // The last one counts.
+        let profile = profiles.next_back();
+        let privileged = host.privileged.unwrap_or_default();
+        match profile {
+            Some("unconfined") => Confinement::Unconfined,
+            Some(_) if !privileged || self.api >= PRIVILEGED_WITH_PROFILE => Confinement::Profile,
+            None if !privileged && !self.unconfined => Confinement::Profile,
+            _ => Confinement::Unconfined,
+        }
+    }
+}
+
+/// The digest of the image as the user named it: of all repositories that the image is known from, the
+/// one that `image` names, or else the first.
+pub(super) fn digest(image: &str, repo_digests: &[String]) -> Option<String> {
+    let splits = || repo_digests.iter().filter_map(|text| text.split_once('@'));
+    let repository = image.split_once('@').map_or(image, |(name, _)| name);
+    let named = splits().find(|(name, _)| {
+        repository.strip_prefix(*name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+    });
+    named.or_else(|| splits().next()).map(|(_, digest)| digest.to_owned())
+}
+
+fn name(text: &str) -> String {
+    text.strip_prefix('/').unwrap_or(text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            version: Some("20.10".to_owned()),
+            api: (1, 41),
+            default_runtime: Some("runc".into()),
+            unconfined: false,
+        }
+    }
+
+    fn inspected(json: &str) -> Option<ContainerInfo> {
+        facts().describe(serde_json::from_str(json).unwrap())
+    }
+
+    #[test]
+    fn an_inspected_container() {
+        let info = inspected(
+            r#"{"Id":"c0ffee","Name":"/web","Image":"sha256:12","State":{"Pid":41},
+                "Config":{"Image":"nginx:1.27","Labels":{"tier":"front"}},"HostConfig":{"Runtime":"crun"}}"#,
+        )
+        .unwrap();
+        assert_eq!((info.pid, info.confinement), (Some(41), Confinement::Profile));
+        let container = info.container;
+        assert_eq!((container.name.as_str(), container.id.as_str()), ("web", "c0ffee"));
+        assert_eq!(container.image.as_deref(), Some("nginx:1.27"));
+        assert_eq!(container.image_digest.as_deref(), Some("sha256:12"));
+        assert_eq!(container.runtime.as_deref(), Some("crun"));
+        assert_eq!(container.labels["tier"], "front");
+    }
+
+    #[test]
+    fn missing_fields_are_missing() {
+        assert_eq!(inspected("{}"), None);
+        let info = inspected(r#"{"Id":"c0ffee","State":{"Pid":0},"Config":{"Image":""}}"#).unwrap();
+        assert_eq!((info.pid, info.container.image), (None, None));
+        assert_eq!(info.container.runtime.as_deref(), Some("runc"));
+        for pid in ["-1", "99999999999"] {
+            assert_eq!(inspected(&format!(r#"{{"Id":"a","State":{{"Pid":{pid}}}}}"#)).unwrap().pid, None);
+        }
+    }
+
+    #[test]
+    fn confinement() {
+        use Confinement::{Profile, Unconfined};
+        let of = |facts: &Facts, options: &[&str], privileged| {
+            let security_opt = Some(options.iter().map(|option| (*option).to_owned()).collect());
+            facts.confinement(&HostConfig {
+                security_opt,
+                privileged: Some(privileged),
+                ..HostConfig::default()
+            })
+        };
+        let old = facts();
+        let new = Facts { api: (1, 47), ..facts() };
+        let unconfined = Facts { unconfined: true, ..facts() };
+        assert_eq!(of(&old, &[], false), Profile);
+        assert_eq!(of(&old, &["apparmor=unconfined", "no-new-privileges"], false), Profile);
+        assert_eq!(of(&old, &["seccomp=unconfined"], false), Unconfined);
+        assert_eq!(of(&old, &["seccomp:unconfined"], false), Unconfined);
+        assert_eq!(of(&old, &["seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}"], false), Profile);
+        assert_eq!(of(&old, &[], true), Unconfined);
+        assert_eq!(of(&old, &["seccomp={}"], true), Unconfined);
+        assert_eq!(of(&new, &["seccomp={}"], true), Profile);
+        assert_eq!(of(&unconfined, &[], false), Unconfined);
+        assert_eq!(of(&unconfined, &["seccomp={}"], false), Profile);
+    }
+
+    #[test]
+    fn the_default_profile() {
+        let of = |option: &str| Facts::is_unconfined(&[option.to_owned()]);
+        assert!(!of("name=seccomp,profile=default") && !of("name=seccomp,profile=builtin") && !of("seccomp"));
+        assert!(of("name=seccomp,profile=unconfined") && of("name=apparmor"));
+    }
+
+    #[test]
+    fn a_created_container_is_known_by_its_event() {
+        let attributes = [("name", "web"), ("image", "nginx"), ("tier", "front"), ("exitCode", "label")];
+        let attributes = attributes.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let container = facts().created("c0ffee".to_owned(), attributes);
+        assert_eq!((container.name.as_str(), container.image.as_deref()), ("web", Some("nginx")));
+        assert_eq!(container.labels.len(), 2);
+    }
+
+    #[test]
+    fn the_digest_of_the_repository_in_use() {
+        let digests = ["a/b@sha256:1", "nginx@sha256:2", "nginx-x@sha256:3"].map(str::to_owned);
+        assert_eq!(digest("nginx:1.27", &digests).as_deref(), Some("sha256:2"));
+        assert_eq!(digest("nginx-x", &digests).as_deref(), Some("sha256:3"));
+        assert_eq!(digest("other", &digests).as_deref(), Some("sha256:1"));
+        assert_eq!(digest("other", &[]), None);
+    }
+}

@@ -1,0 +1,147 @@
+use super::*;
+
+fn nginx(name: &str) -> Container {
+    Container {
+        engine: "docker".to_owned(),
+        name: name.to_owned(),
+        id: format!("c0ffee{}", "0".repeat(58)),
+        image: Some("docker.io/library/nginx:1.27".to_owned()),
+        image_digest: Some("sha256:abcd".to_owned()),
+        labels: [("tier", "front"), ("empty", "")].map(|(key, value)| (key.into(), value.into())).into(),
+        ..Container::default()
+    }
+}
+
+fn container(text: &str) -> Selector {
+    Selector::parse(&[text], &[], &[], false).unwrap()
+}
+
+fn image(text: &str) -> Selector {
+    Selector::parse(&[], &[text], &[], false).unwrap()
+}
+
+fn label(text: &str) -> Selector {
+    Selector::parse(&[], &[], &[text], false).unwrap()
+}
+
+#[test]
+fn a_container_by_name_id_and_glob() {
+    let web = nginx("web-1");
+    let whole = web.id.clone();
+    for wanted in ["web-1", "/web-1", "web*", "w?b-[0-9]", "{db,web}-1", "c0ff", "c0ffee000000", &whole] {
+        assert!(container(wanted).matches(&web), "{wanted}");
+    }
+    for wanted in ["web", "WEB-1", "db*", "c0f", "C0FFEE", "c0fff", "0000"] {
+        assert!(!container(wanted).matches(&web), "{wanted}");
+    }
+}
+
+#[test]
+fn an_image_by_name_tag_digest_and_glob() {
+    let web = nginx("web");
+    for wanted in
+        ["nginx", "nginx:1.27", "docker.io/library/nginx", "library*", "*ginx", "nginx:1.*", "sha256:abcd"]
+    {
+        assert_eq!(image(wanted).matches(&web), wanted != "library*", "{wanted}");
+    }
+    for wanted in ["nginx:1.2", "ngin", "ghcr.io/nginx", "nginx:latest", "1.27"] {
+        assert!(!image(wanted).matches(&web), "{wanted}");
+    }
+    let of = |name: &str| Container { image: Some(name.to_owned()), ..Container::default() };
+    assert!(image("nginx:latest").matches(&of("nginx")));
+    assert!(image("localhost:5000/app").matches(&of("localhost:5000/app:2")));
+    assert!(image("localhost:5000/app").matches(&of("localhost:5000/app")));
+    assert!(image("localhost:5000/*").matches(&of("localhost:5000/team/app@sha256:12")));
+    assert!(image("app:2").matches(&of("app:2@sha256:12")));
+    assert!(!image("localhost").matches(&of("localhost:5000/app")));
+    assert!(!image("*").matches(&Container::default()));
+}
+
+#[test]
+fn a_label_by_key_and_value() {
+    let web = nginx("web");
+    for (wanted, is) in [
+        ("tier", true),
+        ("tier=front", true),
+        ("tier=", false),
+        ("tier=back", false),
+        ("front", false),
+        ("empty=", true),
+    ] {
+        assert_eq!(label(wanted).matches(&web), is, "{wanted}");
+    }
+}
+
+#[test]
+fn what_is_repeated_is_united() {
+    let selector = Selector::parse(&["db"], &["redis"], &["tier"], false).unwrap();
+    assert!(selector.matches(&nginx("web")));
+    assert!(selector.matches(&Container { name: "db".to_owned(), ..Container::default() }));
+    assert!(!selector.matches(&Container::default()));
+    assert!(Selector::parse::<&str>(&[], &[], &[], true).unwrap().matches(&Container::default()));
+}
+
+#[test]
+fn nothing_asked_for_is_nothing() {
+    let selector = Selector::default();
+    assert!(selector.is_empty() && !selector.is_open() && !selector.matches(&nginx("web")));
+    assert!(!container("web").is_open());
+    assert!(container("web*").is_open() && image("nginx").is_open() && label("tier").is_open());
+}
+
+#[test]
+fn what_is_missing_is_told_as_typed() {
+    let selector =
+        Selector::parse(&["web", "db*", "cache"], &["nginx", "redis"], &["tier=back", "tier"], false)
+            .unwrap();
+    let missing: Vec<_> =
+        selector.unmatched(&[&nginx("web")]).iter().map(|term| (term.to_string(), term.open)).collect();
+    let expected = [
+        ("--container db*", true),
+        ("--container cache", false),
+        ("--image redis", true),
+        ("--label tier=back", true),
+    ];
+    assert_eq!(missing, expected.map(|(text, open)| (text.to_owned(), open)));
+}
+
+#[test]
+fn what_cannot_be_used_is_named() {
+    let error = Selector::parse(&["we[b"], &[], &[], false).unwrap_err().to_string();
+    assert!(error.starts_with("--container \"we[b\" is not a glob:"), "{error}");
+    for (containers, images, labels, option) in [
+        ([""].as_slice(), [].as_slice(), [].as_slice(), "--container is empty"),
+        (&["/"], &[], &[], "--container is empty"),
+        (&[], &[""], &[], "--image is empty"),
+        (&[], &[], &[""], "--label is empty"),
+        (&[], &[], &["=x"], "--label's key is empty"),
+    ] {
+        let error = Selector::parse::<&str>(containers, images, labels, false).unwrap_err();
+        assert_eq!(error.to_string(), option);
+    }
+}
+
+#[test]
+fn near_misses_are_suggested() {
+    let names = ["web", "shop-web-1", "database", "redis", "web"];
+    assert_eq!(suggest("wbe", names), ["web"]);
+    assert_eq!(suggest("Web", names), ["web", "shop-web-1"]);
+    assert_eq!(suggest("databse", names), ["database"]);
+    assert_eq!(suggest("zzz", names), Vec::<String>::new());
+    assert_eq!(suggest("", names), Vec::<String>::new());
+    let ids = [nginx("web"), nginx("wéb")];
+    assert_eq!(suggest_containers("c0fee", &ids), ["c0ffe"]);
+    assert_eq!(suggest_containers("wêb", &ids), ["web", "wéb"]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_name_and_no_pattern_breaks_it(text in ".{0,40}", name in ".{0,40}", id in ".{0,40}") {
+        let container = Container { image: Some(name.clone()), name, id, ..Container::default() };
+        if let Ok(selector) = Selector::parse(&[&text], &[&text], &[&text], false) {
+            let found = selector.matches(&container);
+            proptest::prop_assert_eq!(found, selector.unmatched(&[&container]).len() < 3);
+        }
+        let _ = suggest_containers(&text, [&container]);
+    }
+}

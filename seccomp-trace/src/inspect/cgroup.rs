@@ -1,0 +1,98 @@
+//! The cgroup v2 hierarchy, wherever it is mounted: alone, or beside v1 (hybrid).
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use procfs::process::Process;
+
+use super::HostError;
+
+/// The mounted cgroup v2 hierarchy.
+#[derive(Clone, Debug)]
+pub struct Hierarchy {
+    mount: PathBuf,
+}
+
+impl Hierarchy {
+    /// Finds where it is mounted.
+    ///
+    /// # Errors
+    /// [`HostError::NoCgroup2`].
+    pub fn find() -> Result<Self, HostError> {
+        let mounts = Process::myself()?.mountinfo()?;
+        mounts
+            .into_iter()
+            .find(|mount| mount.fs_type == "cgroup2")
+            .map(|mount| Self { mount: mount.mount_point })
+            .ok_or(HostError::NoCgroup2)
+    }
+
+    /// Where it is mounted.
+    #[must_use]
+    pub fn mount(&self) -> &Path {
+        &self.mount
+    }
+
+    /// The directory of a cgroup, named from the hierarchy's root (`/docker/…`).
+    #[must_use]
+    pub fn directory(&self, path: &str) -> PathBuf {
+        self.mount.join(path.trim_start_matches('/'))
+    }
+
+    /// The name from the root of a cgroup that the user gave: as such a name, or as its directory.
+    #[must_use]
+    pub fn path_of(&self, given: &str) -> String {
+        let absolute = Path::new(given);
+        let resolved = fs::canonicalize(absolute).unwrap_or_else(|_| absolute.to_owned());
+        let inside = resolved.strip_prefix(&self.mount).map(|path| path.to_string_lossy().into_owned());
+        let path = inside.unwrap_or_else(|_| given.to_owned());
+        format!("/{}", path.trim_matches('/'))
+    }
+
+    /// The cgroup's id, as the kernel program sees it: its directory's inode number.
+    ///
+    /// # Errors
+    /// Where there is no such cgroup.
+    pub fn id(&self, path: &str) -> io::Result<u64> {
+        fs::metadata(self.directory(path)).map(|metadata| metadata.ino())
+    }
+
+    /// A cgroup and all below it, parents first.
+    #[must_use]
+    pub fn tree(&self, path: &str) -> Vec<String> {
+        let mut found = vec![path.to_owned()];
+        let mut next = 0;
+        while let Some(parent) = found.get(next).cloned() {
+            next += 1;
+            let Ok(entries) = fs::read_dir(self.directory(&parent)) else { continue };
+            let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            found.extend(folders.map(|entry| {
+                format!("{}/{}", parent.trim_end_matches('/'), entry.file_name().to_string_lossy())
+            }));
+        }
+        found
+    }
+
+    /// The processes of one cgroup, without those below it.
+    #[must_use]
+    pub fn processes(&self, path: &str) -> Vec<i32> {
+        let listed = fs::read_to_string(self.directory(path).join("cgroup.procs")).unwrap_or_default();
+        listed.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+}
+
+/// The cgroup v2 of a process, from the hierarchy's root (`/proc/PID/cgroup`, the line `0::`).
+///
+/// # Errors
+/// Where there is no such process, or it has none.
+pub fn of_process(pid: i32) -> Result<String, HostError> {
+    let groups = Process::new(pid)?.cgroups()?;
+    groups
+        .into_iter()
+        .find(|group| group.hierarchy == 0)
+        .map(|group| group.pathname)
+        .ok_or(HostError::NoCgroup2)
+}

@@ -1,0 +1,115 @@
+//! The cgroup of `run`: below the caller's own, with one command in it, gone when we are.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use crate::inspect::cgroup::Hierarchy;
+
+/// The name's beginning; our process id follows.
+const PREFIX: &str = "seccomp-trace.";
+
+/// What to do with processes that a command leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftOver {
+    /// Move them back to where the command came from.
+    MoveBack,
+    /// End them.
+    Kill,
+}
+
+/// A cgroup made for one command. Dropped, it moves what is left in it back, and is removed.
+#[derive(Debug)]
+pub struct LaunchCgroup {
+    hierarchy: Hierarchy,
+    parent: String,
+    path: String,
+}
+
+impl LaunchCgroup {
+    /// Makes a cgroup below the given one.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn create(hierarchy: &Hierarchy, parent: String) -> io::Result<Self> {
+        remove_stale(hierarchy, &parent);
+        let path = format!("{}/{PREFIX}{}", parent.trim_end_matches('/'), std::process::id());
+        fs::create_dir(hierarchy.directory(&path))?;
+        Ok(Self { hierarchy: hierarchy.clone(), parent, path })
+    }
+
+    /// Its path from the hierarchy's root.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The file that takes a process in. Opened by us: what counts is who opened it.
+    ///
+    /// # Errors
+    /// Where it can't be opened.
+    pub fn procs(&self) -> io::Result<File> {
+        OpenOptions::new().write(true).open(self.directory().join("cgroup.procs"))
+    }
+
+    /// Is any process in it, or below?
+    #[must_use]
+    pub fn is_populated(&self) -> bool {
+        fs::read_to_string(self.directory().join("cgroup.events"))
+            .is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
+    }
+
+    /// Empties it, and returns how many processes were left.
+    pub fn clear(&self, left_over: LeftOver) -> usize {
+        let mut found = 0;
+        if left_over == LeftOver::Kill {
+            found = self.hierarchy.tree(&self.path).iter().map(|path| self.hierarchy.processes(path).len()).sum();
+            let _ = fs::write(self.directory().join("cgroup.kill"), "1");
+        }
+        // Processes may fork while they are moved: until none is left.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.is_populated() && Instant::now() < deadline {
+            if left_over == LeftOver::MoveBack {
+                found += self.move_back();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        found
+    }
+
+    fn move_back(&self) -> usize {
+        let home = self.hierarchy.directory(&self.parent).join("cgroup.procs");
+        let tree = self.hierarchy.tree(&self.path);
+        let processes = tree.iter().flat_map(|path| self.hierarchy.processes(path));
+        processes.filter(|pid| fs::write(&home, pid.to_string()).is_ok()).count()
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.hierarchy.directory(&self.path)
+    }
+}
+
+impl Drop for LaunchCgroup {
+    fn drop(&mut self) {
+        self.clear(LeftOver::MoveBack);
+        for path in self.hierarchy.tree(&self.path).iter().rev() {
+            let _ = fs::remove_dir(self.hierarchy.directory(path));
+        }
+    }
+}
+
+/// What a killed seccomp-trace could not remove.
+fn remove_stale(hierarchy: &Hierarchy, parent: &str) {
+    let Ok(entries) = fs::read_dir(hierarchy.directory(parent)) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists()) {
+            // Refused by the kernel while a process is in it.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}

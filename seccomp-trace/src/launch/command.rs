@@ -1,0 +1,132 @@
+//! Finding the command before anything is started, and starting it in its cgroup.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs::File,
+    io,
+    os::fd::AsRawFd as _,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{Access, access};
+use thiserror::Error;
+use tokio::process::{Child, Command};
+
+use super::User;
+
+/// Why a command can't be started.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// There is none of this name.
+    #[error("{}: command not found", name.display())]
+    NotFound {
+        /// What was typed.
+        name: OsString,
+    },
+    /// It is there, and can't be executed.
+    #[error("{}: not executable: {reason}", path.display())]
+    NotExecutable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl CommandError {
+    /// What a shell exits with: 127 or 126.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotFound { .. } => 127,
+            Self::NotExecutable { .. } => 126,
+        }
+    }
+}
+
+/// Finds a command as execvp does: a name with a slash is a path, any other is looked for in PATH.
+///
+/// # Errors
+/// Where it is not there or not executable.
+pub fn resolve(name: &OsStr) -> Result<PathBuf, CommandError> {
+    let not_found = || CommandError::NotFound { name: name.to_owned() };
+    if name.as_encoded_bytes().contains(&b'/') {
+        return executable(Path::new(name)).ok_or_else(not_found)?;
+    }
+    let path = env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let mut refused = None;
+    for folder in env::split_paths(&path) {
+        match executable(&folder.join(name)) {
+            Some(Ok(found)) => return Ok(found),
+            Some(Err(error)) => refused = refused.or(Some(error)),
+            None => {}
+        }
+    }
+    Err(refused.unwrap_or_else(not_found))
+}
+
+fn executable(path: &Path) -> Option<Result<PathBuf, CommandError>> {
+    let metadata = path.metadata().ok()?;
+    let refuse = |reason: String| Some(Err(CommandError::NotExecutable { path: path.to_owned(), reason }));
+    if metadata.is_dir() {
+        return refuse("it is a folder".to_owned());
+    }
+    match access(path, Access::EXEC_OK) {
+        Ok(()) => Some(Ok(path.to_owned())),
+        Err(error) => refuse(io::Error::from(error).to_string()),
+    }
+}
+
+/// Starts a command inside a cgroup, so that its very first call is seen. Its standard streams are ours.
+///
+/// # Errors
+/// What the kernel refuses: a format that it can't execute, for instance.
+pub fn start(
+    program: &Path,
+    argv: &[OsString],
+    cgroup_procs: File,
+    user: Option<&User>,
+) -> Result<Child, CommandError> {
+    let mut command = Command::new(program);
+    if let Some((name, arguments)) = argv.split_first() {
+        command.arg0(name).args(arguments);
+    }
+    let user = user.cloned();
+    let enter = move || {
+        // SAFETY: system calls alone, on memory made before the fork.
+        unsafe {
+            check(libc::write(cgroup_procs.as_raw_fd(), c"0".as_ptr().cast(), 1) as i32)?;
+            if let Some(User { uid, gid, groups }) = &user {
+                check(libc::setgroups(groups.len(), groups.as_ptr()))?;
+                check(libc::setgid(*gid))?;
+                check(libc::setuid(*uid))?;
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes only system calls.
+    unsafe { command.pre_exec(enter) };
+    command
+        .spawn()
+        .map_err(|error| CommandError::NotExecutable { path: program.to_owned(), reason: error.to_string() })
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_found_as_a_shell_finds_them() {
+        assert!(resolve(OsStr::new("sh")).unwrap().is_absolute());
+        assert_eq!(resolve(OsStr::new("/bin/sh")).unwrap(), Path::new("/bin/sh"));
+        assert_eq!(resolve(OsStr::new("no-such-command-here")).unwrap_err().exit_code(), 127);
+        assert_eq!(resolve(OsStr::new("/no/such/path")).unwrap_err().exit_code(), 127);
+        assert_eq!(resolve(OsStr::new("/etc/passwd")).unwrap_err().exit_code(), 126);
+        assert_eq!(resolve(OsStr::new("/etc")).unwrap_err().exit_code(), 126);
+    }
+}

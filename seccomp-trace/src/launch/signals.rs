@@ -1,0 +1,57 @@
+//! Signals: which come to us, and which of them the command has had already.
+
+use std::io;
+
+use futures::StreamExt as _;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2},
+    iterator::exfiltrator::{WithOrigin, origin::Origin},
+    low_level::siginfo::Cause,
+};
+use signal_hook_tokio::SignalsInfo;
+
+use crate::inspect::process::ignored_signals;
+
+/// A signal that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signal {
+    /// Its number.
+    pub number: i32,
+    /// A terminal sent it to the whole foreground process group: the command has it, too.
+    pub from_terminal: bool,
+}
+
+impl Signal {
+    /// Does it ask us to end: Ctrl-C, a closed terminal, `kill`?
+    #[must_use]
+    pub fn asks_to_end(self) -> bool {
+        matches!(self.number, SIGHUP | SIGINT | SIGQUIT | SIGTERM)
+    }
+}
+
+/// The signals that we take.
+pub struct Signals(SignalsInfo<WithOrigin>);
+
+impl Signals {
+    /// From now on these signals come here. Those that our caller ignores (nohup) stay ignored.
+    ///
+    /// # Errors
+    /// Where the kernel refuses a handler.
+    pub fn take() -> io::Result<Self> {
+        let ignored = ignored_signals();
+        let wanted = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+        let wanted = wanted.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
+        SignalsInfo::with_exfiltrator(wanted, WithOrigin::default()).map(Self)
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) -> Signal {
+        match self.0.next().await {
+            Some(Origin { signal, cause, .. }) => {
+                Signal { number: signal, from_terminal: matches!(cause, Cause::Kernel) }
+            }
+            // The stream never ends while we hold it.
+            None => std::future::pending().await,
+        }
+    }
+}

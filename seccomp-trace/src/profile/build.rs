@@ -1,0 +1,121 @@
+//! Recordings to a profile.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::warnings::{self, Seen};
+use super::{ENOSYS, EPERM, Options, Profile, Reason, Runtimes, UnknownRuntime, Warning};
+use crate::abi::Abi;
+use crate::recording::{Origin, Recording, Syscall};
+use crate::tables::always::ALWAYS;
+use crate::tables::never::is_never_filtered;
+use crate::tables::runtimes::RuntimeSet;
+
+/// Why there is no profile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// An option names no runtime.
+    #[error(transparent)]
+    UnknownRuntime(#[from] UnknownRuntime),
+    /// No recording has a syscall of its application: a profile would deny everything.
+    #[error(
+        "no profile was made: no syscall of an application was seen in {}, and a profile of nothing would \
+         deny everything; record it again, and use it while it is recorded",
+        name_list(titles)
+    )]
+    NothingSeen {
+        /// What was recorded.
+        titles: Vec<String>,
+    },
+}
+
+/// The profile that allows what all `recordings` together saw, and what a profile always needs.
+///
+/// The architectures are the ABIs seen. Where runtimes' calls are added, the machine's native ABI is
+/// one too, even if the application never used it: the runtime makes its calls natively, after it has
+/// loaded the filter, and a call from an ABI not listed kills it before the application starts.
+///
+/// # Errors
+/// Where no recording has a syscall of its application, and where the options name an unknown runtime.
+pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Vec<Warning>), ProfileError> {
+    let sets = options.runtimes.sets()?;
+    if !recordings.iter().any(has_application) {
+        let titles: BTreeSet<_> = recordings.iter().map(|recording| recording.title().to_owned()).collect();
+        return Err(ProfileError::NothingSeen { titles: titles.into_iter().collect() });
+    }
+    let mut seen = Seen::default();
+    let mut allowed: BTreeMap<String, BTreeSet<Reason>> = BTreeMap::new();
+    for (abi, syscall) in recordings.iter().flat_map(syscalls) {
+        let Some(name) = name(abi, syscall) else {
+            seen.add_unnamed(abi, syscall.number);
+            continue;
+        };
+        seen.add(abi, name);
+        allowed.entry(name.to_owned()).or_default().extend(syscall.origins.iter().copied().map(Reason::Seen));
+    }
+    let native = native_abis(recordings);
+    let mut architectures = seen.abis();
+    if options.runtimes != Runtimes::Exact {
+        architectures.extend(&native);
+    }
+    let mut allow = |name: &str, reason| {
+        // A name that no ABI here has (sigreturn on x86_64) would be noise.
+        if architectures.iter().any(|abi| abi.number(name).is_some()) {
+            allowed.entry(name.to_owned()).or_default().insert(reason);
+        }
+    };
+    for always in ALWAYS {
+        allow(always.name, Reason::Always(always.reason));
+    }
+    for RuntimeSet { runtime, version, calls, .. } in &sets {
+        for name in calls.keys() {
+            allow(name, Reason::RuntimeStart { runtime, version });
+        }
+    }
+    let mut errno = BTreeMap::new();
+    if allowed.contains_key("clone") && !allowed.contains_key("clone3") {
+        errno.insert("clone3".to_owned(), (ENOSYS, Reason::CloneFallback));
+    }
+    let profile = Profile { default_errno: EPERM, architectures, allowed, errno };
+    let warnings = warnings::collect(recordings, &profile, &seen, &native);
+    Ok((profile, warnings))
+}
+
+/// The syscalls of a recording that a filter is asked about.
+fn syscalls(recording: &Recording) -> impl Iterator<Item = (Abi, &Syscall)> {
+    recording
+        .syscalls
+        .iter()
+        .flat_map(|(abi, syscalls)| syscalls.iter().map(|syscall| (*abi, syscall)))
+        .filter(|(abi, syscall)| !is_never_filtered(*abi, syscall.number))
+}
+
+/// True where an application's own syscall is in the recording.
+pub(super) fn has_application(recording: &Recording) -> bool {
+    syscalls(recording).any(|(_, syscall)| syscall.origins.contains(&Origin::Application))
+}
+
+/// Our table's name; where it has none, that of a newer program's, if it looks like one.
+fn name(abi: Abi, syscall: &Syscall) -> Option<&str> {
+    let looks_like_one = |name: &&str| {
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    abi.name(syscall.number).or_else(|| syscall.name.as_deref().filter(looks_like_one))
+}
+
+/// The native ABIs of the machines recorded on: what the runtimes there use.
+fn native_abis(recordings: &[Recording]) -> BTreeSet<Abi> {
+    recordings
+        .iter()
+        .filter_map(|recording| Abi::of_machine(&recording.host.architecture)?.first().copied())
+        .collect()
+}
+
+fn name_list(titles: &[String]) -> String {
+    let shown: Vec<_> = titles.iter().take(3).map(|title| format!("{title:?}")).collect();
+    match titles.len() {
+        0 => "no recording at all".to_owned(),
+        count if count > shown.len() => format!("{} and {} more", shown.join(", "), count - shown.len()),
+        _ => shown.join(" and "),
+    }
+}

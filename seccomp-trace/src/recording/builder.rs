@@ -1,0 +1,144 @@
+//! Making a recording out of what the kernel program tells: the news as it comes, the sets at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{Boundary, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool, VERSION, Warning};
+use crate::abi::Abi;
+
+/// A recording that grows.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    target: Target,
+    host: Host,
+    start: Timestamp,
+    seen: BTreeMap<(Abi, u32), Sighting>,
+    boundary: Option<Boundary>,
+    lost: Lost,
+    warnings: Vec<Warning>,
+    changed: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Sighting {
+    first: Option<(Timestamp, String)>,
+    origins: BTreeSet<Origin>,
+}
+
+impl Builder {
+    /// An empty one.
+    #[must_use]
+    pub fn new(target: Target, host: Host, start: Timestamp) -> Self {
+        Self {
+            target,
+            host,
+            start,
+            seen: BTreeMap::new(),
+            boundary: None,
+            lost: Lost::default(),
+            warnings: Vec::new(),
+            changed: true,
+        }
+    }
+
+    /// What is recorded; an engine may tell more of it later.
+    pub fn target_mut(&mut self) -> &mut Target {
+        self.changed = true;
+        &mut self.target
+    }
+
+    /// What is recorded.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// A call was made. The earliest time that is told of it stays.
+    pub fn saw(&mut self, abi: Abi, number: u32, origin: Origin, first: Option<(Timestamp, String)>) {
+        let sighting = self.seen.entry((abi, number)).or_default();
+        self.changed |= sighting.origins.insert(origin);
+        if let Some(first) = first
+            && sighting.first.as_ref().is_none_or(|(time, _)| first.0 < *time)
+        {
+            sighting.first = Some(first);
+            self.changed = true;
+        }
+    }
+
+    /// From where on calls count. Where a container has had several (a restart), the least certain one stands.
+    pub fn set_boundary(&mut self, boundary: Boundary) {
+        let old = self.boundary;
+        let worst = old.map_or(boundary, |old| Boundary {
+            found_by: old.found_by.max(boundary.found_by),
+            attached_late: old.attached_late || boundary.attached_late,
+        });
+        self.changed |= old != Some(worst);
+        self.boundary = Some(worst);
+    }
+
+    /// Adds to what was lost.
+    pub fn lose(&mut self, lost: Lost) {
+        self.changed |= lost != Lost::default();
+        self.lost.events += lost.events;
+        self.lost.syscalls += lost.syscalls;
+        self.lost.origins += lost.origins;
+    }
+
+    /// Adds a warning, once by its code.
+    pub fn warn(&mut self, code: &str, message: impl Into<String>) {
+        if !self.warnings.iter().any(|warning| warning.code == code) {
+            self.warnings.push(Warning { code: code.to_owned(), message: message.into() });
+            self.changed = true;
+        }
+    }
+
+    /// How many syscalls it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+
+    /// Has anything come since this was asked last?
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The recording as it stands.
+    #[must_use]
+    pub fn build(&self, finished: bool) -> Recording {
+        let mut syscalls: BTreeMap<Abi, Vec<Syscall>> = BTreeMap::new();
+        for ((abi, number), sighting) in &self.seen {
+            let (first_seen, comm) = sighting.first.clone().unzip();
+            syscalls.entry(*abi).or_default().push(Syscall {
+                number: *number,
+                name: abi.name(*number).map(str::to_owned),
+                first_seen,
+                comm,
+                origins: sighting.origins.iter().copied().collect(),
+            });
+        }
+        Recording {
+            kind: Kind::Recording,
+            version: VERSION,
+            tool: Tool { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+            host: self.host.clone(),
+            target: self.target.clone(),
+            start: self.start,
+            end: Timestamp::now(),
+            finished,
+            boundary: self
+                .boundary
+                .unwrap_or(Boundary { found_by: FoundBy::Unknown, attached_late: false }),
+            syscalls,
+            lost: self.lost,
+            warnings: self.warnings.clone(),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Reading and writing a recording's JSON.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use super::file::{self, WriteError};
+use super::{Recording, VERSION};
+
+/// What is read is no recording. Each message has the file, the position where there is one, and the
+/// reason.
+#[derive(Debug, thiserror::Error)]
+#[error("can't read the recording {name}: {problem}", name = if path == Path::new("-") { "from stdin".into() } else { path.display().to_string() })]
+pub struct ReadError {
+    /// The path as the user gave it; `-` is stdin.
+    pub path: PathBuf,
+    /// Why.
+    pub problem: ReadProblem,
+}
+
+/// Why a recording can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadProblem {
+    /// The file can't be read.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// There is nothing in it.
+    #[error("it is empty")]
+    Empty,
+    /// The text is not JSON.
+    #[error("it is not JSON: {0}")]
+    NotJson(serde_json::Error),
+    /// It is a profile.
+    #[error(
+        "it is a seccomp profile; a recording is what --recording writes (`seccomp-trace record --help`)"
+    )]
+    Profile,
+    /// It is JSON of another kind.
+    #[error("it is JSON, but not a recording: its \"kind\" is not \"recording\"")]
+    NotARecording,
+    /// A newer program wrote it.
+    #[error("its version is {version}, and this program reads up to {VERSION}; update seccomp-trace")]
+    Newer {
+        /// The recording's version.
+        version: u64,
+    },
+    /// It has no version that ever was.
+    #[error("its \"version\" is not a number from 1 to {VERSION}")]
+    NoVersion,
+    /// A field is missing or wrong.
+    #[error("it is a recording with a mistake: {0}")]
+    Shape(serde_json::Error),
+}
+
+impl Recording {
+    /// Reads a recording; `-` is stdin.
+    ///
+    /// # Errors
+    /// Where the file can't be read or is no recording of a version up to [`VERSION`].
+    pub fn read(path: &Path) -> Result<Self, ReadError> {
+        let bytes = if path == Path::new("-") {
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        } else {
+            fs::read(path)
+        };
+        bytes
+            .map_err(ReadProblem::Io)
+            .and_then(|bytes| Self::parse(&bytes))
+            .map_err(|problem| ReadError { path: path.to_owned(), problem })
+    }
+
+    /// Parses a recording.
+    ///
+    /// # Errors
+    /// Where the text is no recording of a version up to [`VERSION`].
+    pub fn parse(json: &[u8]) -> Result<Self, ReadProblem> {
+        if json.trim_ascii().is_empty() {
+            return Err(ReadProblem::Empty);
+        }
+        let value: Value = serde_json::from_slice(json).map_err(ReadProblem::NotJson)?;
+        if value.get("kind").and_then(Value::as_str) != Some("recording") {
+            let is_profile = ["defaultAction", "syscalls"].iter().any(|key| value.get(key).is_some());
+            return Err(if is_profile { ReadProblem::Profile } else { ReadProblem::NotARecording });
+        }
+        match value.get("version").and_then(Value::as_u64) {
+            Some(version) if version > u64::from(VERSION) => return Err(ReadProblem::Newer { version }),
+            Some(1..) => {}
+            _ => return Err(ReadProblem::NoVersion),
+        }
+        // From the text again, since only that has positions.
+        let mut text = serde_json::Deserializer::from_slice(json);
+        Recording::deserialize(&mut text).map_err(ReadProblem::Shape)
+    }
+
+    /// The recording as JSON, with a newline at the end.
+    pub fn to_json(&self) -> String {
+        #[expect(clippy::expect_used, reason = "structs with string keys always serialise")]
+        let mut json = serde_json::to_string_pretty(self).expect("a recording is JSON");
+        json.push('\n');
+        json
+    }
+
+    /// Writes the recording, as [`file::write`] does.
+    ///
+    /// # Errors
+    /// As [`file::write`].
+    pub fn write(&self, path: &Path) -> Result<(), WriteError> {
+        file::write(path, self.to_json().as_bytes())
+    }
+}

@@ -1,0 +1,90 @@
+//! Loading and attaching. The order matters: who watches cgroups and tasks comes before who watches calls, so
+//! that nothing can run in a traced cgroup before its slot and its origin are known.
+
+use aya::{
+    Ebpf, EbpfLoader, include_bytes_aligned,
+    maps::{Queue, RingBuf},
+    programs::RawTracePoint,
+};
+use aya_log::EbpfLogger;
+use seccomp_trace_common::Config;
+
+use super::{Tracer, TracerError, btf};
+
+static PROGRAM: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/seccomp-trace"));
+
+/// Each program carries its tracepoint's name.
+const TRACEPOINTS: [&str; 7] = [
+    "cgroup_mkdir",
+    "cgroup_rmdir",
+    "cgroup_attach_task",
+    "sched_process_fork",
+    "sched_process_exit",
+    "sched_process_exec",
+    "sys_enter",
+];
+
+/// How large the kernel side is.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Slots: containers that can be traced at a time.
+    pub max_containers: u32,
+    /// The ring buffer's size in bytes: a power of two and a multiple of the page size.
+    pub ring_bytes: u32,
+    /// New cgroups of nobody's get slots: for engines, whose containers come with cgroups of their own.
+    pub enrol_new: bool,
+}
+
+impl Options {
+    /// The default of `--max-containers`.
+    pub const MAX_CONTAINERS: u32 = 1024;
+    /// 256 KiB hold the news of some 4,600 first sightings.
+    pub const RING_BYTES: u32 = 256 * 1024;
+
+    /// Sixteen cgroups a container, in four times as many cells.
+    fn cells(self) -> u32 {
+        (self.max_containers * 64).max(65_536).next_power_of_two()
+    }
+}
+
+impl Tracer {
+    /// Loads the kernel program and attaches it.
+    ///
+    /// # Errors
+    /// Where the kernel lacks something or refuses.
+    pub fn start(options: Options) -> Result<Self, TracerError> {
+        let offsets = btf::offsets()?;
+        let cells = options.cells();
+        let config = Config { table_mask: cells - 1, enrol_new: u32::from(options.enrol_new) };
+        let mut ebpf = EbpfLoader::new()
+            // The program has no relocations against the kernel: its offsets are globals.
+            .btf(None)
+            .override_global("OFFSETS", &offsets, true)
+            .override_global("CONFIG", &config, true)
+            .map_max_entries("CGROUPS", cells)
+            .map_max_entries("SLOTS", options.max_containers)
+            .map_max_entries("SETS", options.max_containers)
+            .map_max_entries("FREE", options.max_containers)
+            .map_max_entries("EVENTS", options.ring_bytes)
+            .load(PROGRAM)?;
+        let log = log::log_enabled!(log::Level::Debug).then(|| EbpfLogger::init(&mut ebpf).ok()).flatten();
+        let events = RingBuf::try_from(ebpf.take_map("EVENTS").ok_or(TracerError::Missing("EVENTS"))?)?;
+        let mut free: Queue<_, u32> = ebpf.map_mut("FREE").ok_or(TracerError::Missing("FREE"))?.try_into()?;
+        for slot in 0..options.max_containers {
+            free.push(slot, 0)?;
+        }
+        program(&mut ebpf, "control")?;
+        for name in TRACEPOINTS {
+            program(&mut ebpf, name)?.attach(name).map_err(|source| TracerError::Program { name, source })?;
+        }
+        Ok(Self { ebpf, events, log, max_containers: options.max_containers })
+    }
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut RawTracePoint, TracerError> {
+    let program = ebpf.program_mut(name).ok_or(TracerError::Missing(name))?;
+    let program: &mut RawTracePoint =
+        program.try_into().map_err(|source| TracerError::Program { name, source })?;
+    program.load().map_err(|source| TracerError::Program { name, source })?;
+    Ok(program)
+}

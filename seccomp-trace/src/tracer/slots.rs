@@ -1,0 +1,132 @@
+//! Reading slots and freeing them.
+
+use aya::{
+    Ebpf, Pod,
+    maps::{Array, HashMap, MapData, Queue},
+};
+use seccomp_trace_common::{ABIS, Beyond, Cell, NUMBERS, SEEN, Sets, Slot, TOLD, set, state};
+
+use super::{Tracer, TracerError};
+
+/// One call of a slot, as its map says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Calls {
+    /// The index of the ABI.
+    pub abi: usize,
+    /// The number.
+    pub number: u32,
+    /// One of [`set`].
+    pub set: usize,
+    /// Whether the ring buffer has taken the news of it.
+    pub told: bool,
+}
+
+/// A slot, with its path as text.
+#[derive(Clone, Debug)]
+pub struct SlotView {
+    /// The kernel's own record.
+    pub slot: Slot,
+    /// The cgroup's path; empty where user space enrolled it.
+    pub path: String,
+}
+
+impl Tracer {
+    /// A slot as it stands.
+    ///
+    /// # Errors
+    /// Where the map can't be read.
+    pub fn slot(&self, number: u32) -> Result<SlotView, TracerError> {
+        let slot = array::<Slot>(&self.ebpf, "SLOTS")?.get(&number, 0)?;
+        let path = slot.path.split(|byte| *byte == 0).next().unwrap_or_default();
+        Ok(SlotView { path: String::from_utf8_lossy(path).into_owned(), slot })
+    }
+
+    /// All calls that a slot has seen: the truth, whatever the ring buffer took.
+    ///
+    /// # Errors
+    /// Where a map can't be read.
+    pub fn calls(&self, number: u32) -> Result<Vec<Calls>, TracerError> {
+        let sets = array::<Sets>(&self.ebpf, "SETS")?.get(&number, 0)?;
+        let mut calls = Vec::new();
+        for (set, abis) in sets.calls.iter().enumerate() {
+            for (abi, numbers) in abis.iter().enumerate() {
+                let seen = numbers.iter().zip(0..).filter(|(byte, _)| **byte & SEEN != 0);
+                calls.extend(seen.map(|(byte, number)| Calls { abi, number, set, told: byte & TOLD != 0 }));
+            }
+        }
+        if self.slot(number)?.slot.beyond > 0 {
+            for entry in self.beyond()?.iter() {
+                let (key, byte) = entry?;
+                if key.slot == number {
+                    calls.push(Calls {
+                        abi: usize::from(key.abi),
+                        number: key.number,
+                        set: usize::from(key.set),
+                        told: byte & TOLD != 0,
+                    });
+                }
+            }
+        }
+        Ok(calls)
+    }
+
+    /// Puts a dead slot back among the free ones, empty.
+    ///
+    /// # Errors
+    /// Where a map can't be written.
+    pub fn free(&mut self, number: u32) -> Result<(), TracerError> {
+        let mut slot = self.slot(number)?.slot;
+        if slot.beyond > 0 {
+            let mut beyond: HashMap<_, Beyond, u8> = self.map_mut("BEYOND")?.try_into()?;
+            let keys: Vec<Beyond> =
+                beyond.keys().filter_map(Result::ok).filter(|key| key.slot == number).collect();
+            for key in keys {
+                beyond.remove(&key)?;
+            }
+        }
+        let generation = slot.generation.wrapping_add(1);
+        // SAFETY: plain integers, for all of which zero is a value.
+        slot = unsafe { std::mem::zeroed() };
+        slot.generation = generation;
+        slot.state = state::FREE;
+        Array::<_, Sets>::try_from(self.map_mut("SETS")?)?.set(
+            number,
+            Sets { calls: [[[0; NUMBERS]; ABIS]; set::COUNT] },
+            0,
+        )?;
+        Array::<_, Slot>::try_from(self.map_mut("SLOTS")?)?.set(number, slot, 0)?;
+        // Only now can the kernel take it again.
+        Ok(Queue::<_, u32>::try_from(self.map_mut("FREE")?)?.push(number, 0)?)
+    }
+
+    /// The cgroups that are enrolled into a slot. Reads the whole table.
+    ///
+    /// # Errors
+    /// Where the map can't be read.
+    pub fn cgroups_of(&self, number: u32) -> Result<Vec<u64>, TracerError> {
+        let cells = array::<Cell>(&self.ebpf, "CGROUPS")?;
+        let mut cgroups = Vec::new();
+        for cell in cells.iter() {
+            let cell = cell?;
+            if cell.slot == number && cell.cgroup > seccomp_trace_common::cell::REMOVED {
+                cgroups.push(cell.cgroup);
+            }
+        }
+        Ok(cgroups)
+    }
+
+    fn beyond(&self) -> Result<HashMap<&MapData, Beyond, u8>, TracerError> {
+        Ok(self.ebpf.map("BEYOND").ok_or(TracerError::Missing("BEYOND"))?.try_into()?)
+    }
+
+    fn map_mut(&mut self, name: &'static str) -> Result<&mut aya::maps::Map, TracerError> {
+        self.ebpf.map_mut(name).ok_or(TracerError::Missing(name))
+    }
+}
+
+pub(super) fn array<'a, T: Pod>(
+    ebpf: &'a Ebpf,
+    name: &'static str,
+) -> Result<Array<&'a MapData, T>, TracerError> {
+    Ok(ebpf.map(name).ok_or(TracerError::Missing(name))?.try_into()?)
+}

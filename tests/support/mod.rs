@@ -1,0 +1,38 @@
+//! What the tests of `tests/kernel` and `tests/engines` have in common: a harness that skips honestly, and help
+//! with programs.
+//!
+//! A test says what it needs of the machine. A need that isn't met is looked up once, and skips the test with
+//! its reason: shown, counted, and reported to `cargo xtask test` through the file that `SECCOMP_TRACE_SKIPPED`
+//! names. Where `SECCOMP_TRACE_REQUIRE` (`kernel,docker,…`) names the need, the test fails instead.
+//!
+//! ```ignore
+//! // tests/kernel/fork.rs
+//! pub fn tests() -> Vec<Trial> {
+//!     vec![support::test("a_grandchild_is_traced", &[Need::Kernel, Need::Strace], || {
+//!         let output = support::run_with_timeout(
+//!             support::program().args(["run", "-o", "-", "--", "true"]),
+//!             Duration::from_secs(10),
+//!         )?;
+//!         assert!(output.status.success(), "{output:?}");
+//!         Ok(())
+//!     })]
+//! }
+//!
+//! // tests/kernel/main.rs
+//! fn main() -> ExitCode {
+//!     support::main([fork::tests()])
+//! }
+//! ```
+#![allow(dead_code, unused_imports, reason = "each test program uses a part of this")]
+
+mod need;
+mod process;
+mod trial;
+
+pub use libtest_mimic::Trial;
+pub use need::{Need, docker, find_program};
+pub use process::{program, run_with_timeout, temp_dir};
+pub use trial::{main, test};
+
+#[cfg(test)]
+mod tests;

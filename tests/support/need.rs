@@ -1,0 +1,132 @@
+//! What a test can need of the machine, and whether it is here.
+
+use aya::programs::ProgramType;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Something that a test needs and that not every machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Root that may load BPF programs, the kernel's BTF, and cgroup v2.
+    Kernel,
+    /// A Docker daemon that answers.
+    Docker,
+    /// The runtime runc.
+    Runc,
+    /// The runtime crun.
+    Crun,
+    /// strace, the independent witness.
+    Strace,
+    /// debootstrap, for images made of Debian's packages.
+    Debootstrap,
+    /// A statically linked busybox, which is an image of its own.
+    Busybox,
+    /// A C compiler.
+    Cc,
+}
+
+impl Need {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 8] = [
+        Self::Kernel,
+        Self::Docker,
+        Self::Runc,
+        Self::Crun,
+        Self::Strace,
+        Self::Debootstrap,
+        Self::Busybox,
+        Self::Cc,
+    ];
+
+    /// The name by which `SECCOMP_TRACE_REQUIRE` and the reasons of skips call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Docker => "docker",
+            Self::Runc => "runc",
+            Self::Crun => "crun",
+            Self::Strace => "strace",
+            Self::Debootstrap => "debootstrap",
+            Self::Busybox => "busybox",
+            Self::Cc => "cc",
+        }
+    }
+
+    /// Why it isn't met, if it isn't. Looked up once in the life of a test program.
+    pub fn check(self) -> Result<(), String> {
+        static CHECKED: [OnceLock<Result<(), String>>; Need::ALL.len()] =
+            [const { OnceLock::new() }; Need::ALL.len()];
+        CHECKED[self as usize].get_or_init(|| self.look()).clone()
+    }
+
+    fn look(self) -> Result<(), String> {
+        match self {
+            Self::Kernel => kernel(),
+            Self::Docker => {
+                let mut info = docker();
+                info.args(["info", "--format", "{{.ServerVersion}}"]);
+                match super::run_with_timeout(&mut info, Duration::from_secs(20)) {
+                    Ok(output) if output.status.success() => Ok(()),
+                    Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().replace('\n', " ")),
+                    Err(error) => Err(format!("{error:#}")),
+                }
+            }
+            Self::Busybox => match find_program("busybox") {
+                Some(path) if is_static(&path) => Ok(()),
+                Some(path) => Err(format!("{} is dynamically linked", path.display())),
+                None => Err("there is no program busybox".into()),
+            },
+            program => match find_program(program.name()) {
+                Some(_) => Ok(()),
+                None => Err(format!("there is no program {}", program.name())),
+            },
+        }
+    }
+}
+
+fn kernel() -> Result<(), String> {
+    if !rustix::process::geteuid().is_root() {
+        return Err("not root".into());
+    }
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return Err("the kernel has no BTF (/sys/kernel/btf/vmlinux)".into());
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mounts").map_err(|error| error.to_string())?;
+    if !mounts.lines().any(|mount| mount.split(' ').nth(2) == Some("cgroup2")) {
+        return Err("cgroup v2 is not mounted".into());
+    }
+    match aya::sys::is_program_supported(ProgramType::RawTracePoint) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("the kernel takes no raw tracepoint programs from this root".into()),
+        Err(error) => Err(format!("the kernel takes no BPF programs from this root: {error}")),
+    }
+}
+
+/// The docker client: the distribution's where there is one, which is as old as its daemon.
+pub fn docker() -> Command {
+    let packaged = Path::new("/usr/bin/docker");
+    Command::new(if packaged.exists() { packaged } else { Path::new("docker") })
+}
+
+/// Where the program `name` is: on the PATH or in a folder of the administrator's programs.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|file| {
+            file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+        })
+}
+
+/// Whether no dynamic loader is named at the start of the file, where the program headers point to.
+fn is_static(path: &Path) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| {
+        !bytes[..bytes.len().min(4096)]
+            .windows(8)
+            .any(|window| window == b"ld-linux" || window == b"/ld-musl")
+    })
+}

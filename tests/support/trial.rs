@@ -1,0 +1,106 @@
+//! From needs to run, skip or fail.
+
+use super::Need;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// The variable that names the needs whose absence is a failure, separated by commas.
+pub const REQUIRE: &str = "SECCOMP_TRACE_REQUIRE";
+/// The variable that names the file to which skips are reported: one JSON object a line, `test` and `reason`.
+pub const SKIPPED: &str = "SECCOMP_TRACE_SKIPPED";
+
+/// A test that runs where all of `needs` are met. It fails by an error or a panic.
+pub fn test(
+    name: &'static str,
+    needs: &'static [Need],
+    body: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+) -> Trial {
+    Trial::ignorable_test(name, move || {
+        let required = required(&variable(REQUIRE))?;
+        match verdict(needs, &required, Need::check) {
+            Verdict::Run => {
+                body().map_err(|error| Failed::from(format!("{error:?}")))?;
+                Ok(Completion::Completed)
+            }
+            Verdict::Skip(reason) => {
+                report_skip(&variable(SKIPPED), name, &reason)?;
+                Ok(Completion::ignored_with(reason))
+            }
+            Verdict::Fail(reason) => Err(Failed::from(reason)),
+        }
+    })
+}
+
+/// The whole of a test program: takes libtest's arguments, runs the groups, and returns libtest's exit code.
+pub fn main(groups: impl IntoIterator<Item = Vec<Trial>>) -> ExitCode {
+    if let Err(error) = required(&variable(REQUIRE)) {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
+    let mut arguments = Arguments::from_args();
+    // Two even on one core: tests mostly wait, and lines of output are only whole with more than one thread.
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    arguments.test_threads = arguments.test_threads.or(Some(cores.clamp(2, 4)));
+    libtest_mimic::run(&arguments, groups.into_iter().flatten().collect()).exit_code()
+}
+
+/// What becomes of a test.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All it needs is here.
+    Run,
+    /// Something isn't, and nobody insisted.
+    Skip(String),
+    /// Something isn't that was required.
+    Fail(String),
+}
+
+/// Decides on a test by its needs. `check` says why a need isn't met.
+pub fn verdict(needs: &[Need], required: &[Need], check: impl Fn(Need) -> Result<(), String>) -> Verdict {
+    let unmet: Vec<(Need, String)> =
+        needs.iter().filter_map(|need| Some((*need, check(*need).err()?))).collect();
+    if unmet.is_empty() {
+        return Verdict::Run;
+    }
+    let reasons: Vec<String> = unmet.iter().map(|(need, why)| format!("{}: {why}", need.name())).collect();
+    let reasons = reasons.join("; ");
+    if unmet.iter().any(|(need, _)| required.contains(need)) {
+        Verdict::Fail(format!("{REQUIRE} asks for what isn't here: {reasons}"))
+    } else {
+        Verdict::Skip(reasons)
+    }
+}
+
+/// Reads the value of [`REQUIRE`]. A name that is no need is an error: it would insist on nothing.
+pub fn required(value: &str) -> Result<Vec<Need>, String> {
+    value
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            Need::ALL.into_iter().find(|need| need.name() == name).ok_or_else(|| {
+                let known: Vec<&str> = Need::ALL.iter().map(|need| need.name()).collect();
+                format!("{REQUIRE} names `{name}`, which is none of {}", known.join(", "))
+            })
+        })
+        .collect()
+}
+
+/// Appends a skip to the report `file`; with an empty name there is nobody who reads it.
+pub fn report_skip(file: &str, test: &str, reason: &str) -> Result<(), String> {
+    if file.is_empty() {
+        return Ok(());
+    }
+    let line = format!("{}\n", serde_json::json!({ "test": test, "reason": reason }));
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(file)
+        .and_then(|mut file| file.write_all(line.as_bytes()))
+        .map_err(|error| format!("cannot report a skip to {file}: {error}"))
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
+}

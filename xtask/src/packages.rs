@@ -1,0 +1,76 @@
+//! Debian packages: which of them are missing, and the steps that install them.
+
+use crate::host::find_program;
+use crate::plan::{Plan, Step};
+use std::path::Path;
+use std::process::Command;
+
+/// What the tests run, and the package it is in on Debian 12. Told by the program, not by the package: another
+/// vendor's Docker must not be replaced.
+const FOR_TESTS: [(&str, &str); 7] = [
+    ("dockerd", "docker.io"),
+    ("runc", "runc"),
+    ("crun", "crun"),
+    ("strace", "strace"),
+    ("debootstrap", "debootstrap"),
+    ("busybox", "busybox-static"),
+    ("gcc", "gcc"),
+];
+
+/// The packages that the tests need and that are missing here.
+pub fn missing_for_tests() -> Vec<&'static str> {
+    FOR_TESTS.iter().filter(|(program, _)| !is_usable(program)).map(|(_, package)| *package).collect()
+}
+
+fn is_usable(program: &str) -> bool {
+    match find_program(program) {
+        // The test containers hold this file and nothing else.
+        Some(path) if program == "busybox" => is_static(&path),
+        found => found.is_some(),
+    }
+}
+
+/// Whether no dynamic loader is named at the start of the file, where the program headers point to.
+fn is_static(path: &Path) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| {
+        let head = bytes.get(..4096).unwrap_or(&bytes);
+        !head.windows(8).any(|window| window == b"ld-linux" || window == b"/ld-musl")
+    })
+}
+
+/// Those of `packages` that dpkg doesn't have installed.
+pub fn missing(packages: &[&'static str]) -> Vec<&'static str> {
+    let format = "--showformat=${Package} ${db:Status-Status}\n";
+    let listed = Command::new("dpkg-query")
+        .args(["--show", format])
+        .args(packages)
+        .output()
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
+    let installed = |package: &str| listed.lines().any(|line| line == format!("{package} installed"));
+    packages.iter().copied().filter(|package| !installed(package)).collect()
+}
+
+impl Plan {
+    /// Adds the installation of Debian's `packages`.
+    pub fn apt(&mut self, packages: &[&str]) {
+        if packages.is_empty() {
+            return;
+        }
+        let packages = packages.join(" ");
+        self.installs.push(format!("Debian packages: {packages}"));
+        // One dead source in the machine's list must not stop us.
+        self.steps.push(Step { optional: true, ..Step::root("apt-get update") });
+        self.steps
+            .push(Step::root(&format!("DEBIAN_FRONTEND=noninteractive apt-get install --yes {packages}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_dynamic_program_is_not_static() {
+        assert!(!super::is_static(std::path::Path::new("/proc/self/exe")));
+        assert!(!super::is_static(std::path::Path::new("/nonexistent")));
+    }
+}

@@ -1,0 +1,34 @@
+//! `cargo xtask run -- ARGS`: builds the program, and becomes it.
+
+use crate::build;
+use crate::host::as_root;
+use anyhow::{Context as _, Result};
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::process::ExitCode;
+
+/// The arguments of `cargo xtask run`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The arguments of seccomp-trace.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+/// What the program reads of its caller's environment, and sudo would drop.
+const ENVIRONMENT: [&str; 6] =
+    ["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "NO_COLOR", "RUST_LOG", "RUST_BACKTRACE"];
+
+/// Builds the program, after a setup where something is missing, and runs it in place of this process: as root,
+/// and through sudo where we aren't. Returns only on an error.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let program = build::program(true)?;
+    let mut command = as_root(&program, &ENVIRONMENT).with_context(|| {
+        format!(
+            "seccomp-trace needs root, and here is neither root nor a usable sudo; as root, type: {}",
+            program.display()
+        )
+    })?;
+    let error = command.args(&args.arguments).exec();
+    Err(error).with_context(|| format!("cannot start {}", command.get_program().display()))
+}
