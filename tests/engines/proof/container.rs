@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{self, Command};
+use std::process::{self, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::command::{self, Finished};
-use super::image;
+use super::{command, image};
+use crate::support;
 
 /// Docker answers within this, also on a busy machine.
 const DOCKER: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ impl Container {
     /// Starts `argv` in a container; an error means that the runtime could not start it.
     pub fn start(start: Start<'_>, argv: &[&str], patience: Duration) -> Result<Self> {
         let name = start.name.unwrap_or_else(|| unused_name("program"));
-        let mut run = Command::new("docker");
+        let mut run = support::docker();
         run.args(["run", "--detach", "--name", &name]).args(start.options);
         if let Some(profile) = start.profile {
             run.arg("--security-opt").arg(format!("seccomp={}", profile.display()));
@@ -49,19 +49,19 @@ impl Container {
 
     /// Sends a signal to its init process.
     pub fn signal(&self, signal: &str) -> Result<()> {
-        docker(&["kill", "--signal", signal, &self.name]).map(drop)
+        run_docker(&["kill", "--signal", signal, &self.name]).map(drop)
     }
 
     /// Waits for its end and gives its exit code.
     pub fn wait(&self) -> Result<i32> {
-        let finished = command::output(Command::new("docker").args(["wait", &self.name]), self.patience)
+        let finished = command::output(support::docker().args(["wait", &self.name]), self.patience)
             .with_context(|| format!("the program doesn't end{}", self.last_words()))?;
         finished.trim().parse().with_context(|| format!("docker wait: {finished:?}"))
     }
 
     /// What it wrote to its standard output and standard error so far.
-    pub fn logs(&self) -> Result<Finished> {
-        command::finish(Command::new("docker").args(["logs", &self.name]), DOCKER)
+    pub fn logs(&self) -> Result<Output> {
+        support::run_with_timeout(support::docker().args(["logs", &self.name]), DOCKER)
     }
 
     /// Where it serves `port`, once a connection to it succeeds.
@@ -69,7 +69,8 @@ impl Container {
         let what = format!("an answer on port {port}");
         command::until(self.patience, &what, || {
             // It has no address any more once it has ended.
-            let Ok(ip) = self.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")?.parse::<IpAddr>()
+            let Ok(ip) =
+                self.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")?.parse::<IpAddr>()
             else {
                 bail!("the program has ended");
             };
@@ -80,12 +81,13 @@ impl Container {
     }
 
     fn inspect(&self, format: &str) -> Result<String> {
-        Ok(docker(&["inspect", "--format", format, &self.name])?.trim().to_owned())
+        Ok(run_docker(&["inspect", "--format", format, &self.name])?.trim().to_owned())
     }
 
     /// The end of its standard error, for an error message.
     pub fn last_words(&self) -> String {
-        let logs = self.logs().map(|logs| String::from_utf8_lossy(&logs.stderr).into_owned()).unwrap_or_default();
+        let logs =
+            self.logs().map(|logs| String::from_utf8_lossy(&logs.stderr).into_owned()).unwrap_or_default();
         let lines: Vec<&str> = logs.lines().rev().take(5).collect();
         if lines.is_empty() {
             return String::new();
@@ -97,7 +99,7 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         // Removed already, or never made: then there is nothing to do.
-        docker(&["rm", "--force", "--volumes", &self.name]).ok();
+        run_docker(&["rm", "--force", "--volumes", &self.name]).ok();
     }
 }
 
@@ -107,11 +109,6 @@ pub fn unused_name(what: &str) -> String {
     format!("seccomp-trace-test-{}-{}-{what}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn docker(arguments: &[&str]) -> Result<String> {
-    let finished = command::finish(Command::new("docker").args(arguments), DOCKER)?;
-    if !finished.status.success() {
-        let said = String::from_utf8_lossy(&finished.stderr);
-        bail!("docker {}: {}", arguments.join(" "), said.trim_end());
-    }
-    Ok(String::from_utf8_lossy(&finished.stdout).into_owned())
+fn run_docker(arguments: &[&str]) -> Result<String> {
+    command::output(support::docker().args(arguments), DOCKER)
 }

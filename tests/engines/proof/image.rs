@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::command;
+use crate::support::{docker, find_program, run_with_timeout};
 
 const SUITE: &str = "bookworm";
 const PACKAGES: [&str; 5] = ["gawk", "nginx-light", "python3", "redis-server", "redis-tools"];
@@ -56,19 +57,22 @@ fn built() -> Result<String> {
 }
 
 fn exists(name: &str) -> Result<bool> {
-    let listed =
-        command::output(Command::new("docker").args(["image", "ls", "--quiet", name]), SHORT)
-            .context("the programs' image needs Docker (Debian's package: docker.io)")?;
+    let listed = command::output(docker().args(["image", "ls", "--quiet", name]), SHORT)
+        .context("the programs' image needs Docker (Debian's package: docker.io)")?;
     Ok(!listed.trim().is_empty())
 }
 
 fn debootstrap(root: &Path) -> Result<()> {
-    let mut debootstrap = Command::new("debootstrap");
-    debootstrap.args(["--variant=minbase", &format!("--include={}", PACKAGES.join(","))]).arg(SUITE).arg(root);
+    let program = find_program("debootstrap")
+        .context("the programs' image needs debootstrap (Debian's package: debootstrap)")?;
+    let mut debootstrap = Command::new(program);
+    debootstrap
+        .args(["--variant=minbase", &format!("--include={}", PACKAGES.join(","))])
+        .arg(SUITE)
+        .arg(root);
     // Without a mirror, debootstrap takes its own.
     debootstrap.args(mirror());
-    let finished = command::finish(&mut debootstrap, BUILD)
-        .context("the programs' image needs debootstrap (Debian's package: debootstrap)")?;
+    let finished = run_with_timeout(&mut debootstrap, BUILD)?;
     if !finished.status.success() {
         // It tells its errors on standard output, between its progress, and more in its log.
         let said = String::from_utf8_lossy(&finished.stdout).into_owned();
@@ -82,7 +86,8 @@ fn debootstrap(root: &Path) -> Result<()> {
 fn mirror() -> Option<String> {
     let targets = ["indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"];
     let listed = command::output(Command::new("apt-get").args(targets), SHORT).ok()?;
-    let of_suite = |line: &str| line.split_once(' ').filter(|(suite, _)| *suite == SUITE).map(|(_, uri)| uri.to_owned());
+    let of_suite =
+        |line: &str| line.split_once(' ').filter(|(suite, _)| *suite == SUITE).map(|(_, uri)| uri.to_owned());
     listed.lines().find_map(of_suite)
 }
 
@@ -96,13 +101,12 @@ fn import(root: &Path, name: &str) -> Result<()> {
         .spawn()
         .context("tar can't be started")?;
     let archive = tar.stdout.take().context("tar has no output")?;
-    let mut docker =
-        Command::new("docker").args(["import", "-", name]).stdin(archive).stdout(Stdio::null()).spawn()?;
-    let imported = command::wait(&mut docker, BUILD)?;
+    let mut importer = docker().args(["import", "-", name]).stdin(archive).stdout(Stdio::null()).spawn()?;
+    let imported = command::wait(&mut importer, BUILD)?;
     let packed = command::wait(&mut tar, SHORT)?;
     if !imported.success() || !packed.success() {
         // Half an image under the name would be taken for the whole from now on.
-        command::output(Command::new("docker").args(["image", "rm", name]), SHORT).ok();
+        command::output(docker().args(["image", "rm", name]), SHORT).ok();
         bail!("the image can't be imported: tar: {packed}, docker import: {imported}");
     }
     Ok(())
@@ -110,9 +114,8 @@ fn import(root: &Path, name: &str) -> Result<()> {
 
 /// FNV-1a: the same on every machine and with every compiler, unlike the standard library's.
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn tail(text: &str, lines: usize) -> String {

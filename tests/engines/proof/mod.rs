@@ -14,31 +14,35 @@ use programs::{NGINX, PYTHON, REDIS, SHELL};
 use record::{record, shared};
 use starts::{fails_without_its_calls, works};
 
+use crate::support::{Need, Trial, test};
+
 const STARTS: usize = 20;
 const USER: &[&str] = &["--user=1000:1000"];
 const NO_NEW_PRIVILEGES: &[&str] = &["--security-opt=no-new-privileges"];
 
-/// A test's name, and the test.
-pub type Test = (&'static str, fn() -> Result<()>);
+const DOCKER: &[Need] = &[Need::Kernel, Need::Docker, Need::Debootstrap];
+const WITNESS: &[Need] = &[Need::Kernel, Need::Strace, Need::Cc];
 
-/// The tests; all but `witness::…` need Docker, debootstrap and BPF.
-pub fn tests() -> Vec<Test> {
+/// The tests.
+pub fn tests() -> Vec<Trial> {
     vec![
-        ("proof::nginx_works_under_its_profile", || works(&NGINX, shared(&NGINX)?, &[], STARTS)),
-        ("proof::redis_works_under_its_profile", || works(&REDIS, shared(&REDIS)?, &[], STARTS)),
-        ("proof::python_works_under_its_profile", || works(&PYTHON, shared(&PYTHON)?, &[], STARTS)),
-        ("proof::shell_works_under_its_profile", || works(&SHELL, shared(&SHELL)?, &[], STARTS)),
-        ("proof::nginx_fails_without_its_calls", || fails_without_its_calls(&NGINX, shared(&NGINX)?)),
-        ("proof::redis_fails_without_its_calls", || fails_without_its_calls(&REDIS, shared(&REDIS)?)),
-        ("proof::python_fails_without_its_calls", || fails_without_its_calls(&PYTHON, shared(&PYTHON)?)),
-        ("proof::shell_fails_without_its_calls", || fails_without_its_calls(&SHELL, shared(&SHELL)?)),
-        ("proof::python_works_as_another_user", || works(&PYTHON, &record(&PYTHON, USER)?, USER, STARTS)),
-        ("proof::python_works_with_no_new_privileges", || {
+        test("nginx_works_under_its_profile", DOCKER, || works(&NGINX, shared(&NGINX)?, &[], STARTS)),
+        test("redis_works_under_its_profile", DOCKER, || works(&REDIS, shared(&REDIS)?, &[], STARTS)),
+        test("python_works_under_its_profile", DOCKER, || works(&PYTHON, shared(&PYTHON)?, &[], STARTS)),
+        test("shell_works_under_its_profile", DOCKER, || works(&SHELL, shared(&SHELL)?, &[], STARTS)),
+        test("nginx_fails_without_its_calls", DOCKER, || fails_without_its_calls(&NGINX, shared(&NGINX)?)),
+        test("redis_fails_without_its_calls", DOCKER, || fails_without_its_calls(&REDIS, shared(&REDIS)?)),
+        test("python_fails_without_its_calls", DOCKER, || fails_without_its_calls(&PYTHON, shared(&PYTHON)?)),
+        test("shell_fails_without_its_calls", DOCKER, || fails_without_its_calls(&SHELL, shared(&SHELL)?)),
+        test("python_works_as_another_user", DOCKER, || {
+            works(&PYTHON, &record(&PYTHON, USER)?, USER, STARTS)
+        }),
+        test("python_works_with_no_new_privileges", DOCKER, || {
             works(&PYTHON, &record(&PYTHON, NO_NEW_PRIVILEGES)?, NO_NEW_PRIVILEGES, STARTS)
         }),
-        ("proof::a_profile_covers_other_ways_to_start", other_ways_to_start),
-        ("witness::strace_saw_the_same_calls", witness::agrees),
-        ("witness::reads_straces_log", witness::reads_a_log),
+        test("a_profile_covers_other_ways_to_start", DOCKER, other_ways_to_start),
+        test("strace_saw_the_same_calls", WITNESS, witness::agrees),
+        test("straces_log_is_read", &[], witness::reads_a_log),
     ]
 }
 

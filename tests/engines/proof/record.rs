@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,9 +15,8 @@ use serde_json::Value;
 use super::command;
 use super::container::{Container, Start, unused_name};
 use super::programs::{Outcome, Program};
+use crate::support;
 
-/// The program under test.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_seccomp-trace");
 /// What the tracer says on standard error once a container that starts now is seen from its first call.
 const READY: &str = "ready";
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,19 +39,16 @@ pub fn shared(program: &'static Program) -> Result<&'static Recorded> {
 
 /// Records `program` from its first call to its end, under the tracing profile.
 pub fn record(program: &Program, options: &[&'static str]) -> Result<Recorded> {
-    let folder = tempfile::tempdir()?;
+    let folder = support::temp_dir()?;
     let tracing = folder.path().join("tracing.json");
-    let printed = command::output(Command::new(BINARY).arg("tracing-profile"), PATIENCE)?;
+    let printed = command::output(support::program().arg("tracing-profile"), PATIENCE)?;
     fs::write(&tracing, printed)?;
 
     let (profile, recording) = (folder.path().join("profile.json"), folder.path().join("recording.json"));
     let name = unused_name("recorded");
     let tracer = Tracer::start(&name, &profile, &recording)?;
-    let start = Start {
-        name: Some(name),
-        profile: Some(&tracing),
-        options: [program.options, options].concat(),
-    };
+    let start =
+        Start { name: Some(name), profile: Some(&tracing), options: [program.options, options].concat() };
     let container = Container::start(start, program.argv, PATIENCE)?;
     let outcome = (program.exercise)(&container)
         .with_context(|| format!("{} doesn't do its work while it is recorded", program.name))?;
@@ -83,7 +79,7 @@ struct Tracer {
 impl Tracer {
     /// Returns once it is ready.
     fn start(container: &str, profile: &Path, recording: &Path) -> Result<Self> {
-        let mut child = Command::new(BINARY)
+        let mut child = support::program()
             .args(["record", "--wait", "--container", container, "-o"])
             .arg(profile)
             .arg("--recording")

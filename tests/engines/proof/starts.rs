@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::container::{Container, Start};
 use super::programs::{Outcome, Program};
 use super::record::{Recorded, record};
+use crate::support;
 
 /// For a step that should succeed, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,7 +25,7 @@ const AT_ONCE: usize = 3;
 /// Starts the program `starts` times under the profile that it was recorded for; each has to work as the
 /// recorded one did.
 pub fn works(program: &Program, recorded: &Recorded, options: &[&'static str], starts: usize) -> Result<()> {
-    let folder = tempfile::tempdir()?;
+    let folder = support::temp_dir()?;
     let profile = folder.path().join("profile.json");
     fs::write(&profile, &recorded.profile)?;
 
@@ -37,7 +38,7 @@ pub fn works(program: &Program, recorded: &Recorded, options: &[&'static str], s
                     if number > starts {
                         break;
                     }
-                    if let Err(difference) = same(program, recorded, &profile, options, PATIENCE) {
+                    if let Err(difference) = same(program, recorded, &profile, options) {
                         let failure = format!("start {number}: {difference:#}");
                         failures.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(failure);
                     }
@@ -60,11 +61,11 @@ pub fn works(program: &Program, recorded: &Recorded, options: &[&'static str], s
 
 /// Takes the calls that the program needs out of its profile, one at a time: it starts, but doesn't work.
 pub fn fails_without_its_calls(program: &Program, recorded: &Recorded) -> Result<()> {
-    let folder = tempfile::tempdir()?;
+    let folder = support::temp_dir()?;
     let profile = folder.path().join("profile.json");
-    // Else it would fail for another reason.
     fs::write(&profile, &recorded.profile)?;
-    same(program, recorded, &profile, &[], LITTLE_PATIENCE)
+    // Else it would fail for another reason.
+    same(program, recorded, &profile, &[])
         .with_context(|| format!("{} doesn't even work with the whole profile", program.name))?;
     for call in program.needs {
         fs::write(&profile, without(&recorded.profile, call)?)?;
@@ -78,17 +79,16 @@ pub fn fails_without_its_calls(program: &Program, recorded: &Recorded) -> Result
 }
 
 /// One start, compared with the recorded one.
-fn same(
+fn same(program: &Program, recorded: &Recorded, profile: &Path, options: &[&'static str]) -> Result<()> {
+    compare(program, recorded, &start(program, profile, options, PATIENCE)?)
+}
+
+fn start(
     program: &Program,
-    recorded: &Recorded,
     profile: &Path,
     options: &[&'static str],
     patience: Duration,
-) -> Result<()> {
-    compare(program, recorded, &start(program, profile, options, patience)?)
-}
-
-fn start(program: &Program, profile: &Path, options: &[&'static str], patience: Duration) -> Result<Container> {
+) -> Result<Container> {
     let options = [program.options, options].concat();
     Container::start(Start { profile: Some(profile), options, ..Start::default() }, program.argv, patience)
 }
@@ -124,7 +124,10 @@ fn missed(program: &Program, recorded: &Recorded, options: &[&'static str]) -> S
     match record(program, options) {
         Ok(again) => {
             let new: Vec<&str> = again.calls.difference(&recorded.calls).map(String::as_str).collect();
-            format!("; only a second recording has: {}", if new.is_empty() { "nothing".into() } else { new.join(" ") })
+            format!(
+                "; only a second recording has: {}",
+                if new.is_empty() { "nothing".into() } else { new.join(" ") }
+            )
         }
         Err(error) => format!("; and it can't be recorded again: {error:#}"),
     }

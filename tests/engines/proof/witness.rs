@@ -2,7 +2,7 @@
 //! (witness.c) is seen by `seccomp-trace run` and by `strace -f`, and both name the same calls.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
 use super::command;
-use super::record::{BINARY, calls};
+use super::record::calls;
+use crate::support;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What threads do at the same time differs from run to run.
@@ -47,7 +48,7 @@ pub fn agrees() -> Result<()> {
         calls.into_iter().filter(|call| !excepted(call)).collect()
     };
 
-    let folder = tempfile::tempdir()?;
+    let folder = support::temp_dir()?;
     let program = folder.path().join("witness");
     compile(&program)?;
     for execution in 1..=EXECUTIONS {
@@ -65,20 +66,21 @@ pub fn agrees() -> Result<()> {
 
 /// Runs the program once; gives the calls recorded and those that strace saw.
 fn execute(folder: &Path, program: &Path) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
-    let [profile, recording, log] = ["profile.json", "recording.json", "strace.log"].map(|file| folder.join(file));
-    let mut run = Command::new(BINARY);
+    let [profile, recording, log] =
+        ["profile.json", "recording.json", "strace.log"].map(|file| folder.join(file));
+    let mut run = support::program();
     run.arg("run").arg("-o").arg(&profile).arg("--recording").arg(&recording).arg("--").arg(program);
-    run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let stderr = folder.join("stderr");
+    run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&stderr)?);
     let mut run = Guard(run.spawn().context("seccomp-trace can't be started")?);
-    let stderr = command::drain(run.0.stderr.take());
+    let said = || fs::read_to_string(&stderr).unwrap_or_default();
     let mut stdout = BufReader::new(run.0.stdout.take().context("no standard output")?);
 
     // The program says its id and stops itself: strace comes from outside, and is no part of the recording.
     let mut line = String::new();
     stdout.read_line(&mut line)?;
     let Ok(pid) = line.trim().parse::<u32>() else {
-        run.0.kill().ok();
-        bail!("the program didn't start: {}", String::from_utf8_lossy(&stderr.join().unwrap_or_default()));
+        bail!("the program didn't start: {line:?}\n{}", said());
     };
     status_until(pid, "State:", "the program's stop", |state| state.starts_with('T'))?;
     let mut strace = Command::new("strace");
@@ -100,8 +102,7 @@ fn execute(folder: &Path, program: &Path) -> Result<(BTreeSet<String>, BTreeSet<
     let status = command::wait(&mut run.0, PATIENCE)?;
     command::wait(&mut strace.0, PATIENCE).context("strace")?;
     if status.code() != Some(STATUS) || !rest.ends_with("done\n") {
-        let stderr = stderr.join().unwrap_or_default();
-        bail!("the program: {status}, {rest:?}\n{}", String::from_utf8_lossy(&stderr));
+        bail!("the program: {status}, {rest:?}\n{}", said());
     }
     Ok((calls(&fs::read_to_string(&recording)?)?, called(&fs::read_to_string(&log)?)))
 }

@@ -61,7 +61,9 @@ impl Outcome {
         let (ours, theirs) = (lines(self), lines(other));
         let at = ours.iter().zip(&theirs).take_while(|(our, their)| our == their).count();
         let line = |lines: &[String]| {
-            lines.get(at).map_or("the end".to_owned(), |line| format!("{:?}", line.chars().take(200).collect::<String>()))
+            lines.get(at).map_or("the end".to_owned(), |line| {
+                format!("{:?}", line.chars().take(200).collect::<String>())
+            })
         };
         Some(format!("output line {}: {} instead of {}", at + 1, line(&theirs), line(&ours)))
     }

@@ -15,11 +15,22 @@ pub static REDIS: Program = Program {
     name: "redis-server",
     options: &[],
     argv: &[
-        "redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--dir", "/tmp", "--save", "",
-        "--appendonly", "yes", "--appendfsync", "always", "--io-threads", "2",
+        "redis-server",
+        "--bind",
+        "0.0.0.0",
+        "--protected-mode",
+        "no",
+        "--dir",
+        "/tmp",
+        "--save",
+        "",
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "always",
     ],
     exercise,
-    needs: ["accept4", "fdatasync", "rename"],
+    needs: ["listen", "fdatasync", "rename"],
     recorded: OnceLock::new(),
 };
 
@@ -70,7 +81,9 @@ fn exercise(container: &Container) -> Result<Outcome> {
             let info = String::from_utf8_lossy(&client.ask("INFO persistence")?).into_owned();
             Ok((!info.contains(running)).then_some(info))
         })?;
-        output.extend(info.lines().filter(|line| line.starts_with(status)).flat_map(|line| line.bytes().chain(*b"\n")));
+        output.extend(
+            info.lines().filter(|line| line.starts_with(status)).flat_map(|line| line.bytes().chain(*b"\n")),
+        );
     }
     client.send("SHUTDOWN SAVE")?;
     Ok(Outcome { exit: container.wait()?, output })
@@ -80,7 +93,7 @@ fn exercise(container: &Container) -> Result<Outcome> {
 fn benchmark(container: &Container, server: SocketAddr) -> Result<()> {
     let (host, port) = (server.ip().to_string(), server.port().to_string());
     let argv = ["redis-benchmark", "-h", &host, "-p", &port, "-q", "-n", "1000", "-c", "20", "-P", "4"];
-    let tests = ["-t", "set,get,incr,lpush,lrange_100,mset"];
+    let tests = ["-t", "set,get,incr,lpush"];
     let client = Container::start(Start::default(), &[&argv[..], &tests].concat(), container.patience)?;
     match client.wait()? {
         0 => Ok(()),

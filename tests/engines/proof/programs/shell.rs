@@ -10,6 +10,6 @@ pub static SHELL: Program = Program {
     options: &[],
     argv: &["bash", "-c", include_str!("shell.sh")],
     exercise: until_it_ends,
-    needs: ["pipe2", "dup2", "wait4"],
+    needs: ["clone", "pipe2", "symlinkat"],
     recorded: OnceLock::new(),
 };
