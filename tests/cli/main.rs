@@ -1,7 +1,12 @@
-//! The command line as a plain user meets it: no root, no BPF, no engine.
+//! Tests of the program as a user without privileges types it. No root, no container engine; what needs them is
+//! in tests/kernel and tests/engines.
 //!
-//! One module a subject:
-//! - `support`: the harness of the other suites, which tests itself here.
+//! | module | what |
+//! |---|---|
+//! | `arguments` | what the program says of itself |
+//! | `generate` | `generate` and `tracing-profile`: their streams, their exit codes |
+//! | `recording_format` | version 1 of the format, read forever, and its schema |
 
-#[path = "../support/mod.rs"]
-mod support;
+mod arguments;
+mod generate;
+mod recording_format;

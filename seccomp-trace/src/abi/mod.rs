@@ -28,6 +28,11 @@ impl Abi {
     /// Every ABI that this program knows.
     pub const ALL: [Abi; 3] = [Abi::X86_64, Abi::I386, Abi::X32];
 
+    /// The ABI of an index that the kernel program uses.
+    pub fn from_index(index: usize) -> Option<Abi> {
+        Self::ALL.get(index).copied()
+    }
+
     /// The ABIs of a machine (`uname -m`), its native one first; `None` for a machine we don't know.
     pub fn of_machine(machine: &str) -> Option<&'static [Abi]> {
         // A 64-bit kernel says i686 to a process under `setarch i686`.

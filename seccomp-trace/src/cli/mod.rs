@@ -1,9 +1,15 @@
 //! The command line: what was typed, and one file a subcommand. Only what is here prints.
 
+mod child;
 pub mod generate;
 pub mod output;
+mod prepare;
 pub mod printer;
 pub mod profile_options;
+mod results;
+pub mod run;
+mod session;
+mod trace_options;
 pub mod tracing_profile;
 
 use std::process::ExitCode;
@@ -40,9 +46,13 @@ struct Global {
 /// One subcommand, one file.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Args),
     Generate(generate::Args),
     TracingProfile(tracing_profile::Args),
 }
+
+/// Our own failure, where the exit status is else that of the user's COMMAND: as env(1) and docker run.
+const FAILED_BESIDE_COMMAND: u8 = 125;
 
 /// How a command ended, where it did not end in an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +78,7 @@ impl From<ExitStatus> for ExitCode {
 impl Command {
     fn run(self, printer: &Printer) -> anyhow::Result<ExitStatus> {
         match self {
+            Command::Run(args) => run::run(&args, printer),
             Command::Generate(args) => generate::run(args, printer),
             Command::TracingProfile(args) => tracing_profile::run(args, printer),
         }
@@ -76,6 +87,7 @@ impl Command {
     /// The exit code where [`run`](Self::run) ends in an error.
     fn trouble(&self) -> u8 {
         match self {
+            Command::Run(_) => FAILED_BESIDE_COMMAND,
             Command::Generate(_) | Command::TracingProfile(_) => 2,
         }
     }

@@ -2,6 +2,7 @@
 //! ([`address`]), its events, its words in ours, its runtimes.
 
 pub mod address;
+mod connect;
 mod context;
 mod describe;
 mod events;
@@ -16,7 +17,6 @@ use bollard::errors::Error;
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
 use futures::StreamExt as _;
-use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout;
@@ -48,48 +48,10 @@ pub struct Docker {
 impl Docker {
     /// Connects to the engine that the docker command line would talk to.
     ///
-    /// Takes at most 25 s. Errors: no such context, an address on another host, nobody there, another
-    /// kernel behind it.
+    /// Errors: no such context, an address on another host, nobody there, another kernel behind it.
+    /// Bounded in time: 3 s for a connection, 10 s for an answer, 2 s for each runtime's version.
     pub async fn connect() -> Result<Self, EngineError> {
         Self::connect_at(Settings::of_process().address()?).await
-    }
-
-    /// Connects to the engine at this address; as [`Docker::connect`] otherwise.
-    pub async fn connect_at(address: Address) -> Result<Self, EngineError> {
-        probe(&address).await?;
-        let fault = |error| fault(&address, &error);
-        let text = address.to_string();
-        let (seconds, version) = (CALL.as_secs(), bollard::API_DEFAULT_VERSION);
-        let client = match address {
-            Address::Unix(_) => bollard::Docker::connect_with_unix(&text, seconds, version),
-            Address::Tcp(..) => bollard::Docker::connect_with_http(&text, seconds, version),
-        };
-        let client = client.map_err(fault)?;
-        let client = bounded(CALL, client.negotiate_version()).await.map_err(fault)?;
-        let (version, info) = bounded(CALL, async { tokio::try_join!(client.version(), client.info()) })
-            .await
-            .map_err(fault)?;
-        same_kernel(&address, info.kernel_version.as_deref(), info.operating_system.as_deref())?;
-
-        let api = client.client_version();
-        let facts = Facts {
-            version: version.version,
-            api: (api.major_version, api.minor_version),
-            default_runtime: info.default_runtime.filter(|name| !name.is_empty()),
-            unconfined: info.security_options.is_some_and(|options| Facts::is_unconfined(&options)),
-        };
-        let versions = version.components.into_iter().flatten();
-        let versions = versions.map(|component| (component.name, component.version)).collect();
-        let paths = info.runtimes.into_iter().flatten();
-        let paths: HashMap<_, _> =
-            paths.map(|(name, runtime)| (name, runtime.path.unwrap_or_default())).collect();
-        let names =
-            paths.keys().chain(facts.default_runtime.iter().filter(|name| !paths.contains_key(*name)));
-        let mut runtimes = HashMap::new();
-        for name in names {
-            runtimes.insert(name.clone(), runtime::identify(name, &paths, &versions).await);
-        }
-        Ok(Self { client, address, facts: Arc::new(facts), runtimes, images: Mutex::default() })
     }
 
     /// Where it answers.
@@ -190,44 +152,6 @@ impl Engine for Docker {
     }
 }
 
-/// Whether anybody listens there: the system's own errors say why not better than HTTP's do.
-async fn probe(address: &Address) -> Result<(), EngineError> {
-    let connected = match address {
-        Address::Unix(path) => {
-            timeout(CONNECT, UnixStream::connect(path)).await.map(|result| result.map(drop))
-        }
-        Address::Tcp(host, port) => {
-            timeout(CONNECT, TcpStream::connect((host.as_str(), *port))).await.map(|result| result.map(drop))
-        }
-    };
-    let start = "is Docker running? Start it with: systemctl start docker";
-    let reason = match connected {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => match error.kind() {
-            std::io::ErrorKind::PermissionDenied => "permission denied: run as root".to_owned(),
-            std::io::ErrorKind::NotFound => format!("no such socket; {start}"),
-            std::io::ErrorKind::ConnectionRefused => format!("connection refused; {start}"),
-            _ => error.to_string(),
-        },
-        Err(_) => format!("it accepts no connection within {} s", CONNECT.as_secs()),
-    };
-    Err(EngineError::Unreachable { engine: ENGINE, address: address.to_string(), reason })
-}
-
-/// Docker Desktop and tunnels bring a socket to this host, but not the kernel behind it.
-fn same_kernel(address: &Address, kernel: Option<&str>, system: Option<&str>) -> Result<(), EngineError> {
-    let own = rustix::system::uname();
-    let own = own.release().to_string_lossy();
-    match kernel {
-        Some(kernel) if !kernel.is_empty() && kernel != own => Err(EngineError::Address(format!(
-            "Docker at {address} runs on another kernel ({kernel}, {}) than this host's ({own}); \
-             run seccomp-trace where the engine runs",
-            system.unwrap_or("unknown system")
-        ))),
-        _ => Ok(()),
-    }
-}
-
 async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     timeout(limit, call).await.unwrap_or(Err(Error::RequestTimeoutError))
 }
@@ -254,29 +178,5 @@ fn reason(error: &Error) -> String {
             }
             cause.to_string()
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn nobody_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("docker.sock");
-        let of = |path: &std::path::Path| Docker::connect_at(Address::Unix(path.to_path_buf()));
-        let missing = of(&path).await.err().unwrap().to_string();
-        assert!(missing.contains(&path.display().to_string()) && missing.contains("systemctl start docker"));
-        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        assert!(of(&path).await.err().unwrap().to_string().contains("connection refused"));
-    }
-
-    #[test]
-    fn another_kernel_is_refused() {
-        let address = Address::default();
-        let error = same_kernel(&address, Some("5.15.0-linuxkit"), Some("Docker Desktop")).unwrap_err();
-        assert!(error.to_string().contains("linuxkit, Docker Desktop"));
-        assert!(same_kernel(&address, None, None).is_ok());
     }
 }

@@ -3,82 +3,12 @@
 
 use std::fmt;
 
-use globset::{GlobBuilder, GlobMatcher};
-
-use super::cgroup_path::ID_LENGTH;
 use crate::recording::Container;
 
+mod pattern;
 mod suggest;
+pub use pattern::{Pattern, PatternError, SHORTEST_ID};
 pub use suggest::{suggest, suggest_containers};
-
-/// The shortest beginning of an id that is taken for one.
-pub const SHORTEST_ID: usize = 4;
-
-/// A name or a glob as the user typed it.
-#[derive(Clone, Debug)]
-pub struct Pattern {
-    text: String,
-    glob: Option<GlobMatcher>,
-}
-
-/// A pattern that can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum PatternError {
-    /// Nothing was given.
-    #[error("{0} is empty")]
-    Empty(&'static str),
-    /// The glob can't be parsed.
-    #[error("{option} {text:?} is not a glob: {source}")]
-    Glob {
-        /// The option it was given to.
-        option: &'static str,
-        /// The glob.
-        text: String,
-        /// What is wrong with it.
-        source: globset::Error,
-    },
-}
-
-impl Pattern {
-    /// Reads what was given to `option` (`--container`), which names it in an error.
-    pub fn parse(option: &'static str, text: &str) -> Result<Self, PatternError> {
-        if text.is_empty() {
-            return Err(PatternError::Empty(option));
-        }
-        // No name, id or image reference has these; all that a glob can do begins with one of them.
-        let glob = if text.contains(['*', '?', '[', '{']) {
-            let glob = GlobBuilder::new(text).literal_separator(false).build();
-            let fault = |source| PatternError::Glob { option, text: text.to_owned(), source };
-            Some(glob.map_err(fault)?.compile_matcher())
-        } else {
-            None
-        };
-        Ok(Self { text: text.to_owned(), glob })
-    }
-
-    /// As it was typed (for images: in its short form).
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// True where it can match more than one name: later containers too.
-    pub fn is_glob(&self) -> bool {
-        self.glob.is_some()
-    }
-
-    fn is_match(&self, text: &str) -> bool {
-        match &self.glob {
-            Some(glob) => glob.is_match(text),
-            None => self.text == text,
-        }
-    }
-
-    fn is_id_of(&self, id: &str) -> bool {
-        let text = &self.text;
-        let is_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        (SHORTEST_ID..=ID_LENGTH).contains(&text.len()) && is_hex && id.starts_with(text.as_str())
-    }
-}
 
 /// A label: its key and, where asked for, its value. Both exact.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,7 +23,9 @@ pub enum HostError {
         missing: Vec<&'static str>,
     },
     /// There is no cgroup v2.
-    #[error("no cgroup v2 hierarchy is mounted; seccomp-trace finds containers by it: mount one (mount -t cgroup2 none DIR), or boot with systemd.unified_cgroup_hierarchy=1")]
+    #[error(
+        "no cgroup v2 hierarchy is mounted; seccomp-trace finds containers by it: mount one (mount -t cgroup2 none DIR), or boot with systemd.unified_cgroup_hierarchy=1"
+    )]
     NoCgroup2,
     /// `/proc` can't be read.
     #[error("/proc can't be read: {0}")]

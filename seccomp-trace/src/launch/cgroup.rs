@@ -66,7 +66,8 @@ impl LaunchCgroup {
     pub fn clear(&self, left_over: LeftOver) -> usize {
         let mut found = 0;
         if left_over == LeftOver::Kill {
-            found = self.hierarchy.tree(&self.path).iter().map(|path| self.hierarchy.processes(path).len()).sum();
+            found =
+                self.hierarchy.tree(&self.path).iter().map(|path| self.hierarchy.processes(path).len()).sum();
             let _ = fs::write(self.directory().join("cgroup.kill"), "1");
         }
         // Processes may fork while they are moved: until none is left.

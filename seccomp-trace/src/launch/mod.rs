@@ -6,6 +6,6 @@ mod signals;
 mod user;
 
 pub use cgroup::{LaunchCgroup, LeftOver};
-pub use command::{CommandError, start, resolve};
+pub use command::{CommandError, resolve, start};
 pub use signals::{Signal, Signals};
 pub use user::{User, UserError};

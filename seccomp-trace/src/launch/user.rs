@@ -19,7 +19,9 @@ pub struct User {
 #[derive(Debug, Error)]
 pub enum UserError {
     /// There is none of this name.
-    #[error("no user {0:?} on this machine (`getent passwd` lists them); a number is taken as it is: UID or UID:GID")]
+    #[error(
+        "no user {0:?} on this machine (`getent passwd` lists them); a number is taken as it is: UID or UID:GID"
+    )]
     Unknown(String),
 }
 
@@ -33,9 +35,7 @@ impl FromStr for User {
             let (uid, gid) = (uid.parse().map_err(|_| unknown())?, gid.parse().map_err(|_| unknown())?);
             return Ok(Self { uid, gid, groups: vec![gid] });
         }
-        let known = given
-            .parse()
-            .map_or_else(|_| uzers::get_user_by_name(given), uzers::get_user_by_uid);
+        let known = given.parse().map_or_else(|_| uzers::get_user_by_name(given), uzers::get_user_by_uid);
         match (known, given.parse()) {
             (Some(user), _) => {
                 let groups = user.groups().unwrap_or_default().iter().map(uzers::Group::gid).collect();

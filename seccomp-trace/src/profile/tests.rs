@@ -1,1 +1,246 @@
+//! The profile of recordings: small recordings, and the algebra of their union.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::recording::{
+    Boundary, Container, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool,
+};
+
+const EXACT: Options = Options { runtimes: Runtimes::Exact };
+const ALL: Options = Options { runtimes: Runtimes::All };
+
+/// A good recording of a container named `web`, of these calls.
+fn recording(calls: &[(Abi, &str, Origin)]) -> Recording {
+    let mut syscalls: BTreeMap<Abi, Vec<Syscall>> = BTreeMap::new();
+    for (abi, name, origin) in calls {
+        let number = abi.number(name).unwrap();
+        syscalls.entry(*abi).or_default().push(syscall(number, Some(name), *origin));
+    }
+    Recording {
+        kind: Kind::Recording,
+        version: 1,
+        tool: Tool { name: "seccomp-trace".into(), version: "0.1.0".into() },
+        host: Host { kernel: "6.18.0".into(), architecture: "x86_64".into() },
+        target: Target::Container(Container { name: "web".into(), ..Container::default() }),
+        start: jiff::Timestamp::UNIX_EPOCH,
+        end: jiff::Timestamp::UNIX_EPOCH,
+        finished: true,
+        boundary: Boundary { found_by: FoundBy::Filter, attached_late: false },
+        syscalls,
+        lost: Lost::default(),
+        warnings: Vec::new(),
+    }
+}
+
+fn syscall(number: u32, name: Option<&str>, origin: Origin) -> Syscall {
+    let name = name.map(str::to_owned);
+    Syscall { number, name, first_seen: None, comm: None, origins: vec![origin] }
+}
+
+fn application(abi: Abi, names: &[&'static str]) -> Recording {
+    recording(&names.iter().map(|name| (abi, *name, Origin::Application)).collect::<Vec<_>>())
+}
+
+fn built(recordings: &[Recording], options: &Options) -> Profile {
+    build(recordings, options).unwrap().0
+}
+
+fn warned(recordings: &[Recording], options: &Options) -> Vec<(String, String)> {
+    let (_, warnings) = build(recordings, options).unwrap();
+    warnings.into_iter().map(|its| (its.code, its.message)).collect()
+}
+
+fn names(profile: &Profile) -> String {
+    profile.allowed.keys().map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn exact_is_what_was_seen_and_what_depends_on_the_moment() {
+    let profile = built(&[application(Abi::X86_64, &["read", "accept4"])], &EXACT);
+    insta::assert_snapshot!(names(&profile), @"accept4 epoll_pwait execve exit exit_group futex getpid nanosleep read restart_syscall rt_sigreturn sched_yield tgkill");
+    assert_eq!(profile.architectures, [Abi::X86_64].into());
+    assert_eq!((profile.default_errno, profile.errno.len()), (EPERM, 0));
+}
+
+#[test]
+fn all_adds_every_runtimes_start_with_its_reason() {
+    let profile = built(&[application(Abi::X86_64, &["read", "accept4"])], &ALL);
+    let sets = crate::tables::runtimes::sets().iter().flat_map(|set| set.calls.keys());
+    let exact = built(&[application(Abi::X86_64, &["read", "accept4"])], &EXACT);
+    let expected: BTreeSet<_> = sets.chain(exact.allowed.keys()).collect();
+    assert_eq!(profile.allowed.keys().collect::<BTreeSet<_>>(), expected);
+    let reasons: Vec<_> = profile.allowed["setresuid"].iter().map(Reason::to_string).collect();
+    assert!(reasons.iter().all(|reason| reason.starts_with("crun ")), "{reasons:?}");
+    let reasons: Vec<_> = profile.allowed["read"].iter().map(Reason::to_string).collect();
+    assert_eq!(reasons[0], "seen: made by the application");
+    assert!(reasons.len() > 2);
+}
+
+#[test]
+fn one_runtime_of_one_version_adds_its_own_calls_alone() {
+    let recordings = [application(Abi::X86_64, &["read"])];
+    let of = |name: &str| built(&recordings, &Options { runtimes: Runtimes::Named(vec![name.into()]) });
+    assert!(!of("runc-1.1.5").allowed.contains_key("statx"));
+    assert!(of("runc-1.3.6").allowed.contains_key("statx"));
+    assert!(of("runc").allowed.contains_key("statx"));
+    assert!(!of("runc").allowed.contains_key("setresuid"));
+    let unknown = Options { runtimes: Runtimes::Named(vec!["youki".into()]) };
+    let error = build(&recordings, &unknown).unwrap_err().to_string();
+    assert!(error.contains(r#""youki""#) && error.contains("crun, crun-1.28"), "{error}");
+}
+
+#[test]
+fn nothing_seen_gives_no_profile() {
+    let nothing =
+        recording(&[(Abi::X86_64, "read", Origin::Runtime), (Abi::X86_64, "write", Origin::Joined)]);
+    let error = build(std::slice::from_ref(&nothing), &ALL).unwrap_err();
+    insta::assert_snapshot!(error, @r#"no profile was made: no syscall of an application was seen in "web", and a profile of nothing would deny everything; record it again, and use it while it is recorded"#);
+    assert!(build(&[], &ALL).unwrap_err().to_string().contains("no recording at all"));
+    // What only a filter never asks about is nothing, too.
+    assert!(build(&[application(Abi::X86_64, &["uretprobe"])], &ALL).is_err());
+    let beside = warned(&[nothing, application(Abi::X86_64, &["read"])], &ALL);
+    assert_eq!(beside[0].0, "nothing-seen");
+}
+
+#[test]
+fn what_is_never_filtered_is_left_out() {
+    let profile = built(&[application(Abi::X86_64, &["read", "uretprobe", "uprobe"])], &ALL);
+    assert!(!names(&profile).contains("probe"));
+}
+
+#[test]
+fn clone3_says_enosys_where_only_clone_was_seen() {
+    let of = |names: &[&'static str]| built(&[application(Abi::X86_64, names)], &ALL).errno;
+    let fallback = [("clone3".to_owned(), (ENOSYS, Reason::CloneFallback))].into();
+    assert_eq!(of(&["clone"]), fallback);
+    assert_eq!(of(&["clone", "clone3"]), BTreeMap::new());
+    assert_eq!(of(&["clone3"]), BTreeMap::new());
+    assert_eq!(of(&["fork"]), BTreeMap::new());
+}
+
+#[test]
+fn the_architectures_are_those_seen_and_the_runtimes_own() {
+    let of = |abi, options| built(&[application(abi, &["read"])], options).architectures;
+    assert_eq!(of(Abi::X86_64, &ALL), [Abi::X86_64].into());
+    assert_eq!(of(Abi::I386, &EXACT), [Abi::I386].into());
+    // The runtime's calls after the filter is loaded are x86_64: without it no container starts.
+    assert_eq!(of(Abi::I386, &ALL), [Abi::X86_64, Abi::I386].into());
+    assert_eq!(of(Abi::X32, &ALL), [Abi::X86_64, Abi::X32].into());
+}
+
+#[test]
+fn the_32_bit_spellings_are_in_only_beside_i386() {
+    let has = |abi, name| built(&[application(abi, &["read"])], &ALL).allowed.contains_key(name);
+    for name in ["sigreturn", "futex_time64"] {
+        assert!(has(Abi::I386, name) && !has(Abi::X86_64, name) && !has(Abi::X32, name));
+    }
+}
+
+#[test]
+fn two_abis_say_what_they_lend_each_other() {
+    let recordings = [recording(&[
+        (Abi::X86_64, "read", Origin::Application),
+        (Abi::X86_64, "mount", Origin::Application),
+        (Abi::X86_64, "arch_prctl", Origin::Application),
+        (Abi::I386, "read", Origin::Application),
+        (Abi::I386, "socketcall", Origin::Application),
+        (Abi::I386, "reboot", Origin::Application),
+    ])];
+    insta::assert_snapshot!(warned(&recordings, &EXACT)[0].1, @"a rule counts under every architecture listed (x86_64, i386), so calls that only another one needs are allowed too: 1 to x86_64: reboot; 2 to i386: arch_prctl, mount");
+    // The runtimes' calls are x86_64's own, and lent to i386.
+    let all = &warned(&recordings, &ALL)[0].1;
+    assert!(all.contains(": 1 to x86_64: reboot; "), "{all}");
+    assert!(all.contains(" to i386: arch_prctl, capget, "), "{all}");
+    assert_eq!(warned(&[application(Abi::X86_64, &["read"])], &ALL), []);
+}
+
+#[test]
+fn a_number_without_a_name_is_reported_and_its_abi_listed() {
+    let mut recording = application(Abi::X86_64, &["read"]);
+    recording.syscalls.insert(Abi::I386, vec![syscall(600, None, Origin::Application)]);
+    let numbers = recording.syscalls.get_mut(&Abi::X86_64).unwrap();
+    numbers.push(syscall(999, Some("no good; name"), Origin::Application));
+    numbers.push(syscall(1000, Some("from_the_future"), Origin::Application));
+    let recordings = [recording];
+    insta::assert_snapshot!(warned(&recordings, &EXACT)[0].1, @"numbers without a name are seen, and will be denied: x86_64 999, i386 600");
+    let profile = built(&recordings, &EXACT);
+    assert!(profile.allowed.contains_key("from_the_future"));
+    assert_eq!(profile.architectures, [Abi::X86_64, Abi::I386].into());
+}
+
+#[test]
+fn what_a_recording_lacks_is_said_with_its_name() {
+    let mut bad = application(Abi::X86_64, &["read", "io_uring_setup"]);
+    bad.lost = Lost { events: 3, syscalls: 2, origins: 1 };
+    bad.boundary = Boundary { found_by: FoundBy::Estimated, attached_late: true };
+    bad.finished = false;
+    bad.warn("attached-late", "attached 4 s late");
+    bad.warn("own", "its own");
+    let text: Vec<_> = warned(&[bad.clone(), bad], &ALL)
+        .into_iter()
+        .map(|(code, message)| format!("{code}: {message}"))
+        .collect();
+    insta::assert_snapshot!(text.join("\n"));
+}
+
+/// Any recording with at least one call of the application.
+fn any_recording() -> impl Strategy<Value = Recording> {
+    let origin = prop_oneof![Just(Origin::Runtime), Just(Origin::Application), Just(Origin::Joined)];
+    let abi = prop_oneof![Just(Abi::X86_64), Just(Abi::I386), Just(Abi::X32)];
+    (proptest::collection::vec((abi, 0_u32..560, origin), 0..20), any::<bool>()).prop_map(|(calls, late)| {
+        let mut recording = application(Abi::X86_64, &["read"]);
+        for (abi, number, origin) in calls {
+            recording.syscalls.entry(abi).or_default().push(syscall(number, abi.name(number), origin));
+        }
+        recording.boundary.attached_late = late;
+        recording
+    })
+}
+
+fn any_options() -> impl Strategy<Value = Options> {
+    prop_oneof![Just(EXACT), Just(ALL), Just(Options { runtimes: Runtimes::Named(vec!["runc".into()]) })]
+}
+
+proptest! {
+    #[test]
+    fn order_and_repetition_change_nothing(a in any_recording(), b in any_recording(), o in any_options()) {
+        let ab = build(&[a.clone(), b.clone()], &o).unwrap();
+        prop_assert_eq!(&ab, &build(&[b.clone(), a.clone()], &o).unwrap());
+        prop_assert_eq!(&ab, &build(&[a.clone(), b, a], &o).unwrap());
+    }
+
+    #[test]
+    fn more_recordings_never_allow_less(a in any_recording(), b in any_recording(), o in any_options()) {
+        let (one, both) = (built(std::slice::from_ref(&a), &o), built(&[a.clone(), b], &o));
+        prop_assert!(both.architectures.is_superset(&one.architectures));
+        for (name, reasons) in &one.allowed {
+            prop_assert!(both.allowed[name].is_superset(reasons));
+        }
+    }
+
+    #[test]
+    fn each_name_has_a_reason_and_an_abi_and_stands_once(a in any_recording(), o in any_options()) {
+        let profile = built(&[a], &o);
+        for (name, reasons) in &profile.allowed {
+            prop_assert!(!reasons.is_empty() && !profile.errno.contains_key(name));
+            prop_assert!(profile.architectures.iter().any(|abi| abi.number(name).is_some()));
+        }
+    }
+
+    #[test]
+    fn every_call_seen_is_allowed_or_said(a in any_recording(), o in any_options()) {
+        let (profile, warnings) = build(std::slice::from_ref(&a), &o).unwrap();
+        let names: BTreeSet<_> = profile.allowed.keys().map(String::as_str).collect();
+        for (abi, syscalls) in &a.syscalls {
+            prop_assert!(profile.architectures.contains(abi) || syscalls.is_empty());
+            for syscall in syscalls {
+                let is_said = || warnings.iter().any(|warning| warning.code == "unnamed");
+                let is_uprobe = *abi == Abi::X86_64 && [335, 336].contains(&syscall.number);
+                prop_assert!(syscall.name.as_deref().map_or_else(is_said, |name| names.contains(name)) || is_uprobe);
+            }
+        }
+    }
+}

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Boundary, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool, VERSION, Warning};
+use super::{
+    Boundary, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool, VERSION, Warning,
+};
 use crate::abi::Abi;
 
 /// A recording that grows.
@@ -127,15 +129,16 @@ impl Builder {
         Recording {
             kind: Kind::Recording,
             version: VERSION,
-            tool: Tool { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+            tool: Tool {
+                name: env!("CARGO_PKG_NAME").to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
             host: self.host.clone(),
             target: self.target.clone(),
             start: self.start,
             end: Timestamp::now(),
             finished,
-            boundary: self
-                .boundary
-                .unwrap_or(Boundary { found_by: FoundBy::Unknown, attached_late: false }),
+            boundary: self.boundary.unwrap_or(Boundary { found_by: FoundBy::Unknown, attached_late: false }),
             syscalls,
             lost: self.lost,
             warnings: self.warnings.clone(),

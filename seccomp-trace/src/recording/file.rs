@@ -46,7 +46,7 @@ pub enum WriteProblem {
         /// The folder.
         folder: PathBuf,
         /// Why.
-        reason: io::Error,
+        reason: String,
     },
     /// Writing failed. An old file is unchanged.
     #[error("{0}; an old file there is unchanged")]
@@ -85,14 +85,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), WriteError> {
             .open(path)
             .and_then(|mut file| file.write_all(content))
             .map_err(WriteProblem::Other),
-        Ok(Place::Regular { file, folder, old }) => {
-            replace(&file, &folder, old, content).map_err(|error| match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    WriteProblem::Folder { folder, reason: error }
-                }
-                _ => WriteProblem::Write(error),
-            })
-        }
+        Ok(Place::Regular { file, folder, old }) => replace(&file, &folder, old, content),
         Err(problem) => Err(problem),
     };
     result.map_err(|problem| WriteError { path: path.to_owned(), problem })
@@ -118,10 +111,7 @@ fn check(path: &Path) -> Result<(), WriteProblem> {
                 rustix::fs::access(&file, Access::WRITE_OK).map_err(|e| WriteProblem::ReadOnly(e.into()))?;
             }
             // A file without a name (O_TMPFILE): it is gone even if we are killed here.
-            match tempfile::tempfile_in(&folder) {
-                Ok(_) => Ok(()),
-                Err(reason) => Err(WriteProblem::Folder { folder, reason: plain(reason) }),
-            }
+            tempfile::tempfile_in(&folder).map(drop).map_err(|error| unwritable(&folder, &error))
         }
     }
 }
@@ -183,30 +173,33 @@ fn follow(path: &Path) -> Result<PathBuf, WriteProblem> {
 }
 
 /// Writes beside, and renames.
-fn replace(file: &Path, folder: &Path, old: Option<Old>, content: &[u8]) -> io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".seccomp-trace-").suffix(".tmp");
-    if let Some(old) = old {
-        if let Err(error) = rustix::fs::access(file, Access::WRITE_OK) {
-            return Err(error.into());
+fn replace(file: &Path, folder: &Path, old: Option<Old>, content: &[u8]) -> Result<(), WriteProblem> {
+    if old.is_some() {
+        rustix::fs::access(file, Access::WRITE_OK).map_err(|e| WriteProblem::ReadOnly(e.into()))?;
+    }
+    // The kernel takes the umask off. Until it has its name, an old file's mode is kept.
+    let mode = Permissions::from_mode(old.map_or(0o666, |old| old.mode));
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".seccomp-trace-")
+        .suffix(".tmp")
+        .permissions(mode.clone())
+        .tempfile_in(folder)
+        .map_err(|error| unwritable(folder, &error))?;
+    let finish = || -> io::Result<()> {
+        temporary.as_file_mut().write_all(content)?;
+        if let Some((user, group)) = old.map(|old| (old.user, old.group)).or_else(sudo_user) {
+            // Who may not give files away keeps them.
+            let _ = std::os::unix::fs::fchown(temporary.as_file(), Some(user), Some(group));
         }
-        builder.permissions(Permissions::from_mode(old.mode));
-    } else {
-        // The kernel takes the umask off.
-        builder.permissions(Permissions::from_mode(0o666));
-    }
-    let mut temporary = builder.tempfile_in(folder).map_err(plain)?;
-    temporary.as_file_mut().write_all(content)?;
-    if let Some((user, group)) = old.map(|old| (old.user, old.group)).or_else(sudo_user) {
-        // Who may not give files away is no sudo: then it is its own.
-        let _ = std::os::unix::fs::fchown(temporary.as_file(), Some(user), Some(group));
-    }
-    if let Some(old) = old {
-        // After the owner, and without the umask.
-        temporary.as_file().set_permissions(Permissions::from_mode(old.mode))?;
-    }
-    temporary.as_file().sync_all()?;
-    temporary.persist(file).map_err(|error| error.error)?;
+        if old.is_some() {
+            // Whole, without the umask.
+            temporary.as_file().set_permissions(mode)?;
+        }
+        temporary.as_file().sync_all()?;
+        temporary.persist(file).map_err(|error| error.error)?;
+        Ok(())
+    };
+    finish().map_err(WriteProblem::Write)?;
     // The name lasts only once the folder is on disk; a file system that can't say so is no failure.
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
     Ok(())
@@ -219,9 +212,12 @@ fn sudo_user() -> Option<(u32, u32)> {
     Some((id("SUDO_UID")?, id("SUDO_GID")?))
 }
 
-/// Without the temporary file's path, which means nothing to the user.
-fn plain(error: io::Error) -> io::Error {
-    if error.raw_os_error().is_some() { error } else { error.kind().into() }
+/// A folder in which no file can be made.
+fn unwritable(folder: &Path, error: &io::Error) -> WriteProblem {
+    // tempfile adds its own file's path, which means nothing to the user.
+    let text = error.to_string();
+    let reason = text.split(" at path ").next().unwrap_or_default().to_owned();
+    WriteProblem::Folder { folder: folder.to_owned(), reason }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub struct Recording {
     /// Always `"recording"`: tells this document from a profile.
     pub kind: Kind,
     /// The version of this format: 1.
+    #[schemars(extend("const" = 1))]
     pub version: u32,
     /// The program that wrote it.
     pub tool: Tool,
@@ -34,16 +35,17 @@ pub struct Recording {
     /// What was traced.
     pub target: Target,
     /// When tracing began.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub start: Timestamp,
     /// When the last fact was added: a checkpoint's is that of the checkpoint.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub end: Timestamp,
     /// False in a checkpoint; true once the kernel's sets were read at the end.
     pub finished: bool,
     /// From where on a call counts, and how that was found.
     pub boundary: Boundary,
     /// The syscalls seen, by ABI, in the order of their numbers.
+    #[schemars(extend("propertyNames" = { "enum": ["x86_64", "i386", "x32"] }))]
     pub syscalls: BTreeMap<Abi, Vec<Syscall>>,
     /// What was lost.
     pub lost: Lost,
@@ -150,7 +152,7 @@ pub struct Syscall {
     /// The name; null for a number without one.
     pub name: Option<String>,
     /// When it was seen first; null where that event was lost (the call itself never is).
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub first_seen: Option<Timestamp>,
     /// The name of the thread that made it first (`comm`).
     pub comm: Option<String>,

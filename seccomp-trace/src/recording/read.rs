@@ -48,7 +48,7 @@ pub enum ReadProblem {
         version: u64,
     },
     /// It has no version that ever was.
-    #[error("its \"version\" is not a number from 1 to {VERSION}")]
+    #[error("its \"version\" is not a whole number from 1 on")]
     NoVersion,
     /// A field is missing or wrong.
     #[error("it is a recording with a mistake: {0}")]
@@ -110,5 +110,40 @@ impl Recording {
     /// As [`file::write`].
     pub fn write(&self, path: &Path) -> Result<(), WriteError> {
         file::write(path, self.to_json().as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_recording_says_what_it_is() {
+        let messages: Vec<_> = [
+            "",
+            " \n",
+            "{",
+            "{\"kind\": \"recording\",\n \"version\": 1,,",
+            "\u{0}\u{1}",
+            "[]",
+            "{}",
+            r#"{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[]}"#,
+            r#"{"kind":"recording","version":2,"whatever":{}}"#,
+            r#"{"kind":"recording","version":0}"#,
+            r#"{"kind":"recording","version":"1"}"#,
+            r#"{"kind":"recording"}"#,
+            r#"{"kind":"recording","version":1,"tool":{"name":7}}"#,
+            r#"{"kind":"recording","version":1}"#,
+        ]
+        .into_iter()
+        .map(|text| Recording::parse(text.as_bytes()).unwrap_err().to_string())
+        .collect();
+        insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = Recording::read(Path::new("/no/such.json")).unwrap_err().to_string();
+        assert!(error.starts_with("can't read the recording /no/such.json: No such file"), "{error}");
     }
 }

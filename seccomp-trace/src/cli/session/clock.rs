@@ -14,7 +14,8 @@ impl Clock {
     #[must_use]
     pub fn now() -> Self {
         let since_boot = clock_gettime(ClockId::Boottime);
-        let since_boot = SignedDuration::new(since_boot.tv_sec, i32::try_from(since_boot.tv_nsec).unwrap_or(0));
+        let since_boot =
+            SignedDuration::new(since_boot.tv_sec, i32::try_from(since_boot.tv_nsec).unwrap_or(0));
         let now = Timestamp::now();
         Self { boot: now.checked_sub(since_boot).unwrap_or(now) }
     }

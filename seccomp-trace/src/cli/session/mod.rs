@@ -55,8 +55,10 @@ impl Session {
     /// # Errors
     /// Where the tracer can't be waited for.
     pub fn new(tracer: Tracer) -> std::io::Result<Self> {
+        // SAFETY: the tracer's descriptor is its ring buffer's, the same one for as long as it lives.
+        let tracer = unsafe { AsyncFd::register(tracer)? };
         Ok(Self {
-            tracer: AsyncFd::new(tracer)?,
+            tracer,
             clock: Clock::now(),
             host: host::host(),
             start: Timestamp::now(),
@@ -98,7 +100,9 @@ impl Session {
         base: u32,
     ) -> Result<bool, TracerError> {
         let Ok(cgroup) = hierarchy.id(path) else { return Ok(true) };
-        let Enrolled::Slot(slot) = self.tracer.get_ref().enrol(cgroup, flags, base)? else { return Ok(false) };
+        let Enrolled::Slot(slot) = self.tracer.get_ref().enrol(cgroup, flags, base)? else {
+            return Ok(false);
+        };
         self.assign(slot, id);
         for below in hierarchy.tree(path).iter().skip(1) {
             if let Ok(cgroup) = hierarchy.id(below) {
@@ -266,7 +270,8 @@ impl Session {
     /// # Errors
     /// What the kernel refuses.
     pub fn refresh(&mut self, id: SubjectId) -> Result<(), TracerError> {
-        let slots: Vec<u32> = self.subjects.get(&id).into_iter().flat_map(|subject| subject.slots.iter().copied()).collect();
+        let slots: Vec<u32> =
+            self.subjects.get(&id).into_iter().flat_map(|subject| subject.slots.iter().copied()).collect();
         slots.into_iter().try_for_each(|slot| self.read(slot, false))
     }
 

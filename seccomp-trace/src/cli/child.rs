@@ -1,0 +1,56 @@
+//! The user's own COMMAND while we trace: its signals, its end.
+
+use std::{
+    os::unix::process::ExitStatusExt as _,
+    process::ExitStatus as ProcessStatus,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal as Number, kill_process};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use tokio::process::Child;
+
+use crate::launch::Signal;
+
+/// Two Ctrl-C within this time mean: at once. Programs of their own use of Ctrl-C (a shell) go on after one.
+const TWICE: Duration = Duration::from_secs(2);
+
+/// What a shell reports: the exit code, or 128 and the signal.
+pub fn exit_code(status: ProcessStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}
+
+/// Passes a signal on, unless the terminal has already sent it to the command as well.
+pub fn pass_on(child: &Child, signal: Signal) {
+    if !signal.from_terminal {
+        send(child, signal.number);
+    }
+}
+
+/// Asks the command to end.
+pub fn terminate(child: &Child) {
+    send(child, SIGTERM);
+}
+
+fn send(child: &Child, number: i32) {
+    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    if let (Some(pid), Some(number)) = (pid, Number::from_named_raw(number)) {
+        let _ = kill_process(pid, number);
+    }
+}
+
+/// Tells the second Ctrl-C from the first.
+#[derive(Debug, Default)]
+pub struct Interrupts(Option<Instant>);
+
+impl Interrupts {
+    /// Does this signal mean: quit at once?
+    pub fn is_second(&mut self, signal: Signal) -> bool {
+        if signal.number != SIGINT {
+            return false;
+        }
+        let before = self.0.replace(Instant::now());
+        before.is_some_and(|before| before.elapsed() < TWICE)
+    }
+}

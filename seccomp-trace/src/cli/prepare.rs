@@ -1,0 +1,35 @@
+//! What every tracing command does before it starts anything: look whether this host can trace.
+
+use anyhow::{Context as _, Result};
+
+use super::{session::Session, trace_options::TraceOptions};
+use crate::{
+    inspect::{cgroup::Hierarchy, host},
+    tracer::Tracer,
+};
+
+/// Looks at kernel, privileges and cgroups.
+///
+/// # Errors
+/// What is missing, and what to do.
+pub fn check_host() -> Result<Hierarchy> {
+    host::check()?;
+    Ok(Hierarchy::find()?)
+}
+
+/// Loads and attaches the kernel program. Must be called inside of a tokio runtime.
+///
+/// # Errors
+/// Where the kernel refuses.
+pub fn start_session(options: &TraceOptions, enrol_new: bool) -> Result<Session> {
+    let tracer = Tracer::start(options.tracer(enrol_new))?;
+    Session::new(tracer).context("can't wait for news of the kernel program")
+}
+
+/// One thread for everything: what is fast happens in the kernel.
+///
+/// # Errors
+/// Where the kernel gives no event queue.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start the event loop")
+}

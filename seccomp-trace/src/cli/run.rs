@@ -1,0 +1,182 @@
+//! `seccomp-trace run`: traces one command in a cgroup of its own.
+
+use std::{ffi::OsString, path::PathBuf, pin::pin, process::ExitStatus as ProcessStatus, time::Duration};
+
+use anyhow::{Context as _, Result};
+use seccomp_trace_common::flag;
+use tokio::{process::Child, time};
+
+use super::{
+    ExitStatus, child,
+    output::Output,
+    prepare,
+    printer::Printer,
+    results::{Destinations, Plan, Results},
+    session::{Session, SubjectId},
+    trace_options::TraceOptions,
+};
+use crate::{
+    inspect::cgroup,
+    launch::{self, LaunchCgroup, LeftOver, Signals, User},
+    recording::Target,
+};
+
+/// How often a checkpoint is written while something is new.
+const CHECKPOINT: Duration = Duration::from_secs(1);
+
+/// Trace one command and all its descendants, and write the profile a container with it needs
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where to write the profile; - is stdout, which COMMAND shares
+    #[arg(short, long, value_name = "FILE", required_unless_present = "recording")]
+    output: Option<Output>,
+    /// Where to write the recording: what was seen, when, and by whom
+    #[arg(long, value_name = "FILE")]
+    recording: Option<PathBuf>,
+    /// Run COMMAND as this user: NAME, UID or UID:GID
+    #[arg(long, short, value_name = "USER")]
+    user: Option<User>,
+    /// End the processes that COMMAND leaves behind
+    #[arg(long)]
+    kill: bool,
+    /// Wait for the processes that COMMAND leaves behind, and trace them to their end
+    #[arg(long, conflicts_with = "kill")]
+    wait_all: bool,
+    #[command(flatten)]
+    trace: TraceOptions,
+    /// The command and its arguments
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Exit status: COMMAND's; 125 where we failed and COMMAND did not, 126 and 127 as a shell.
+///
+/// # Errors
+/// Where this host can't trace or a result can't be written.
+pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
+    args.trace.profile.options()?;
+    let name = args.command.first().context("no COMMAND")?;
+    let program = match launch::resolve(name) {
+        Ok(program) => program,
+        Err(error) => {
+            let code = error.exit_code();
+            printer.error(&error.into());
+            return Ok(ExitStatus::Command(code));
+        }
+    };
+    let destinations = Destinations {
+        profile: args.output.clone(),
+        recording: args.recording.clone(),
+        ..Destinations::default()
+    };
+    destinations.check()?;
+    let hierarchy = prepare::check_host()?;
+    prepare::runtime()?.block_on(async {
+        let mut signals = Signals::take().context("can't take signals")?;
+        let mut session = prepare::start_session(&args.trace, false)?;
+        let cgroup = LaunchCgroup::create(&hierarchy, cgroup::of_process(std::process::id().cast_signed())?)
+            .context("can't make a cgroup for the command")?;
+        let argv = args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let subject = session.add(Target::Command { argv });
+        session.enrol(subject, &hierarchy, cgroup.path(), flag::COMMAND, 0)?;
+        let procs = cgroup.procs().context("can't open the cgroup of the command")?;
+        let child = match launch::start(&program, &args.command, procs, args.user.as_ref()) {
+            Ok(child) => child,
+            Err(error) => {
+                let code = error.exit_code();
+                printer.error(&error.into());
+                return Ok(ExitStatus::Command(code));
+            }
+        };
+        let plan = Results::new(destinations).plan(&Target::Command { argv: Vec::new() });
+        let mut traced = Traced { args, printer, session, subject, plan, cgroup };
+        let Some(status) = traced.follow(child, &mut signals).await? else {
+            printer.warn("interrupted twice: nothing more is written than the last checkpoint");
+            return Ok(ExitStatus::Command(130));
+        };
+        traced.end(status)
+    })
+}
+
+struct Traced<'a> {
+    args: &'a Args,
+    printer: &'a Printer,
+    session: Session,
+    subject: SubjectId,
+    plan: Plan,
+    cgroup: LaunchCgroup,
+}
+
+impl Traced<'_> {
+    /// Until the command has ended, and what it left behind where that is waited for. None: quit at once.
+    async fn follow(&mut self, mut child: Child, signals: &mut Signals) -> Result<Option<ProcessStatus>> {
+        let mut tick = time::interval(CHECKPOINT);
+        let mut interrupts = child::Interrupts::default();
+        let mut over = pin!(time::sleep(self.args.trace.duration.unwrap_or(Duration::MAX)));
+        let mut is_over = false;
+        let mut status = None;
+        loop {
+            if let Some(status) = status
+                && !(self.args.wait_all && self.cgroup.is_populated() && !is_over)
+            {
+                return Ok(Some(status));
+            }
+            // Nobody tells when the last process is gone: looked for often, and only at the end.
+            let pause = if status.is_some() { Duration::from_millis(20) } else { Duration::MAX };
+            tokio::select! {
+                news = self.session.news() => drop(news?),
+                ended = child.wait(), if status.is_none() => status = Some(ended.context("can't wait for COMMAND")?),
+                signal = signals.next() => {
+                    if interrupts.is_second(signal) {
+                        return Ok(None);
+                    }
+                    child::pass_on(&child, signal);
+                    is_over |= status.is_some() && signal.asks_to_end();
+                }
+                () = &mut over, if !is_over => {
+                    is_over = true;
+                    child::terminate(&child);
+                }
+                _ = tick.tick() => self.checkpoint()?,
+                () = time::sleep(pause) => {}
+            }
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<()> {
+        self.session.refresh(self.subject)?;
+        if let Some(subject) = self.session.subject(self.subject)
+            && subject.builder.take_changed()
+            && let Err(error) = self.plan.write_checkpoint(&subject.builder.build(false))
+        {
+            self.printer.warn(format!("no checkpoint was written: {error:#}"));
+        }
+        Ok(())
+    }
+
+    fn end(mut self, status: ProcessStatus) -> Result<ExitStatus> {
+        let left_over = if self.args.kill { LeftOver::Kill } else { LeftOver::MoveBack };
+        match (self.cgroup.clear(left_over), left_over) {
+            (0, _) => {}
+            (count, LeftOver::Kill) => {
+                self.printer.note(format!("COMMAND left {count} processes behind; they were ended"))
+            }
+            (count, LeftOver::MoveBack) => self.printer.warn(format!(
+                "COMMAND left {count} processes behind, whose further calls are not in the recording; \
+                 --wait-all waits for them, --kill ends them"
+            )),
+        }
+        self.session.finish()?;
+        let recording = self.session.subject(self.subject).map(|subject| subject.builder.build(true));
+        // Detached before anything is written.
+        drop(self.session);
+        drop(self.cgroup);
+        let recording = recording.context("nothing was recorded")?;
+        let troubles = self.plan.write(&recording, &self.args.trace, self.printer);
+        troubles.iter().for_each(|trouble| self.printer.error(trouble));
+        Ok(ExitStatus::Command(match (child::exit_code(status), troubles.is_empty()) {
+            (0, false) => super::FAILED_BESIDE_COMMAND,
+            (code, _) => code,
+        }))
+    }
+}
