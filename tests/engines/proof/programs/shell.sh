@@ -12,8 +12,8 @@ while read -r word count; do printf '%s=%s\n' "$word" "$((count * 2))"; done <<E
 one 1
 two 2
 END
-total() { (for n in "$@"; do echo "$n"; done) | xargs -n 2 expr 1 + | sort -n | uniq | wc -l; }
-total 1 2 3 4 2> /dev/null
+total() { (for n in "$@"; do echo "$n"; done) | xargs -n 1 expr 1 + | sort -n | uniq | wc -l; }
+total 1 2 3 2 1
 sleep 0.02 & job=$!
 (exit 5) & wait $!; echo "job $?"
 wait $job; echo "slept $?"
