@@ -1,12 +1,26 @@
-//! Tests of the program as a user without privileges types it. No root, no container engine; what needs them is
-//! in tests/kernel and tests/engines.
+//! The command line as a plain user meets it: no root, no BPF, no engine. One module a subject:
 //!
-//! | module | what |
-//! |---|---|
-//! | `arguments` | what the program says of itself |
-//! | `generate` | `generate` and `tracing-profile`: their streams, their exit codes |
-//! | `recording_format` | version 1 of the format, read forever, and its schema |
+//! - `profile`: generate and tracing-profile, from files to files
+//! - `recording_format`: the recording's schema, its document, and version 1 for ever
+//! - `support`: the harness of the other suites, which tests itself here
 
-mod arguments;
-mod generate;
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
+mod profile;
 mod recording_format;
+#[path = "../support/mod.rs"]
+mod support;
+
+use assert_cmd::Command;
+
+/// The program, without the environment's wishes about colours.
+fn seccomp_trace() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seccomp-trace"));
+    command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+    command
+}
+
+/// A committed file.
+fn fixture(name: &str) -> String {
+    format!("{}/../tests/cli/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
+}

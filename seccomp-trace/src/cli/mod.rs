@@ -6,6 +6,7 @@ pub mod output;
 mod prepare;
 pub mod printer;
 pub mod profile_options;
+pub mod record;
 mod results;
 pub mod run;
 mod session;
@@ -17,6 +18,8 @@ use std::process::ExitCode;
 use clap::{ColorChoice, Parser, Subcommand};
 
 use printer::Printer;
+
+use crate::launch::CommandError;
 
 /// Watches a container in the kernel while its tests run, and writes the smallest seccomp profile
 /// under which it works.
@@ -47,6 +50,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Record(record::Args),
     Generate(generate::Args),
     TracingProfile(tracing_profile::Args),
 }
@@ -79,6 +83,7 @@ impl Command {
     fn run(self, printer: &Printer) -> anyhow::Result<ExitStatus> {
         match self {
             Command::Run(args) => run::run(&args, printer),
+            Command::Record(args) => record::run(&args, printer),
             Command::Generate(args) => generate::run(args, printer),
             Command::TracingProfile(args) => tracing_profile::run(args, printer),
         }
@@ -88,6 +93,7 @@ impl Command {
     fn trouble(&self) -> u8 {
         match self {
             Command::Run(_) => FAILED_BESIDE_COMMAND,
+            Command::Record(args) => args.trouble(),
             Command::Generate(_) | Command::TracingProfile(_) => 2,
         }
     }
@@ -109,7 +115,8 @@ pub fn main() -> ExitCode {
         Ok(status) => status.into(),
         Err(error) => {
             printer.error(&error);
-            ExitCode::from(trouble)
+            // 126 and 127, as a shell.
+            ExitCode::from(error.downcast_ref::<CommandError>().map_or(trouble, CommandError::exit_code))
         }
     }
 }

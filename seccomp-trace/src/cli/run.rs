@@ -56,14 +56,7 @@ pub struct Args {
 pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
     args.trace.profile.options()?;
     let name = args.command.first().context("no COMMAND")?;
-    let program = match launch::resolve(name) {
-        Ok(program) => program,
-        Err(error) => {
-            let code = error.exit_code();
-            printer.error(&error.into());
-            return Ok(ExitStatus::Command(code));
-        }
-    };
+    let program = launch::resolve(name)?;
     let destinations = Destinations {
         profile: args.output.clone(),
         recording: args.recording.clone(),
@@ -80,14 +73,7 @@ pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
         let subject = session.add(Target::Command { argv });
         session.enrol(subject, &hierarchy, cgroup.path(), flag::COMMAND, 0)?;
         let procs = cgroup.procs().context("can't open the cgroup of the command")?;
-        let child = match launch::start(&program, &args.command, procs, args.user.as_ref()) {
-            Ok(child) => child,
-            Err(error) => {
-                let code = error.exit_code();
-                printer.error(&error.into());
-                return Ok(ExitStatus::Command(code));
-            }
-        };
+        let child = launch::start(&program, &args.command, procs, args.user.as_ref())?;
         let plan = Results::new(destinations).plan(&Target::Command { argv: Vec::new() });
         let mut traced = Traced { args, printer, session, subject, plan, cgroup };
         let Some(status) = traced.follow(child, &mut signals).await? else {

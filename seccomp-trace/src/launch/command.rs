@@ -78,6 +78,14 @@ fn executable(path: &Path) -> Option<Result<PathBuf, CommandError>> {
     }
 }
 
+/// Starts a command as it is. Its standard streams are ours.
+///
+/// # Errors
+/// What the kernel refuses: a format that it can't execute, for instance.
+pub fn start_plainly(program: &Path, argv: &[OsString]) -> Result<Child, CommandError> {
+    spawn(command(program, argv), program)
+}
+
 /// Starts a command inside a cgroup, so that its very first call is seen. Its standard streams are ours.
 ///
 /// # Errors
@@ -88,10 +96,7 @@ pub fn start(
     cgroup_procs: File,
     user: Option<&User>,
 ) -> Result<Child, CommandError> {
-    let mut command = Command::new(program);
-    if let Some((name, arguments)) = argv.split_first() {
-        command.arg0(name).args(arguments);
-    }
+    let mut command = command(program, argv);
     let user = user.cloned();
     let enter = move || {
         // SAFETY: system calls alone, on memory made before the fork.
@@ -107,6 +112,18 @@ pub fn start(
     };
     // SAFETY: between fork and exec it makes only system calls.
     unsafe { command.pre_exec(enter) };
+    spawn(command, program)
+}
+
+fn command(program: &Path, argv: &[OsString]) -> Command {
+    let mut command = Command::new(program);
+    if let Some((name, arguments)) = argv.split_first() {
+        command.arg0(name).args(arguments);
+    }
+    command
+}
+
+fn spawn(mut command: Command, program: &Path) -> Result<Child, CommandError> {
     command
         .spawn()
         .map_err(|error| CommandError::NotExecutable { path: program.to_owned(), reason: error.to_string() })

@@ -6,6 +6,6 @@ mod signals;
 mod user;
 
 pub use cgroup::{LaunchCgroup, LeftOver};
-pub use command::{CommandError, resolve, start};
+pub use command::{CommandError, resolve, start, start_plainly};
 pub use signals::{Signal, Signals};
 pub use user::{User, UserError};

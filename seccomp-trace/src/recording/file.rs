@@ -52,7 +52,7 @@ pub enum WriteProblem {
     #[error("{0}; an old file there is unchanged")]
     Write(io::Error),
     /// Anything else.
-    #[error("{0}")]
+    #[error("{0}; choose another path")]
     Other(io::Error),
 }
 

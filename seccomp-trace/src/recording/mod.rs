@@ -9,7 +9,7 @@ mod read;
 
 use std::collections::BTreeMap;
 
-pub use read::ReadError;
+pub use read::{ReadError, ReadProblem};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;

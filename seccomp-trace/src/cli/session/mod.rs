@@ -47,6 +47,7 @@ pub struct Session {
     owners: BTreeMap<u32, SubjectId>,
     next: SubjectId,
     news_lost: u64,
+    is_full: bool,
 }
 
 impl Session {
@@ -66,6 +67,7 @@ impl Session {
             owners: BTreeMap::new(),
             next: 0,
             news_lost: 0,
+            is_full: false,
         })
     }
 
@@ -80,11 +82,6 @@ impl Session {
     /// A recording in the making.
     pub fn subject(&mut self, id: SubjectId) -> Option<&mut Subject> {
         self.subjects.get_mut(&id)
-    }
-
-    /// All recordings in the making.
-    pub fn subjects(&mut self) -> impl Iterator<Item = (SubjectId, &mut Subject)> {
-        self.subjects.iter_mut().map(|(id, subject)| (*id, subject))
     }
 
     /// Traces a cgroup and all below it for a recording. False where it lies in an ignored container.
@@ -131,6 +128,20 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Leaves out one more cgroup of a container that nobody asked for.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn ignore_slot(&mut self, slot: u32) -> Result<(), TracerError> {
+        let cgroup = self.tracer.get_ref().slot(slot)?.slot.cgroup;
+        self.tracer.get_ref().ignore(cgroup)
+    }
+
+    /// True the first time that a cgroup found no slot.
+    pub fn take_first_full(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_full, true)
     }
 
     /// Leaves out a slot whose cgroup is no container.
@@ -286,14 +297,5 @@ impl Session {
             self.read(slot, true)?;
         }
         Ok(news)
-    }
-
-    /// What was lost over the whole session: cgroups without a slot or a cell.
-    ///
-    /// # Errors
-    /// Where the counters can't be read.
-    pub fn unplaced(&self) -> Result<u64, TracerError> {
-        let stats = self.tracer.get_ref().stats()?;
-        Ok(stats.no_slot + stats.no_cell)
     }
 }

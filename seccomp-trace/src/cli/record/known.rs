@@ -1,0 +1,83 @@
+//! What is known of each container: from the engine's list, its events and its answers, in any order.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    cli::{results::Plan, session::SubjectId},
+    recording::Container,
+};
+
+/// A container stopped for so long has ended; one started again before goes on in the same recording.
+const RESTART_WITHIN: Duration = Duration::from_secs(5);
+
+/// What becomes of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its engine has not named it yet: recorded until that is known.
+    Pending,
+    /// Asked for.
+    Wanted,
+    /// Nobody asked for it.
+    Unwanted,
+}
+
+/// Is it running?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It has not run while we watched.
+    NotYet,
+    /// It runs, or has a cgroup.
+    Running,
+    /// It has ended, and may start again.
+    Stopped(Instant),
+    /// It is gone for good.
+    Removed,
+}
+
+impl Life {
+    /// Has it ended?
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::NotYet | Self::Running => false,
+            Self::Stopped(since) => since.elapsed() > RESTART_WITHIN,
+            Self::Removed => true,
+        }
+    }
+}
+
+/// One container or cgroup.
+#[derive(Debug)]
+pub struct Known {
+    /// Its recording; none where nothing of it is recorded.
+    pub subject: Option<SubjectId>,
+    /// What its engine says of it; none for a cgroup, and before it has said anything.
+    pub container: Option<Container>,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// Is it running?
+    pub life: Life,
+    /// Its engine has been asked about it, and has not answered yet.
+    pub is_asked: bool,
+    /// Where its results go.
+    pub plan: Plan,
+}
+
+impl Known {
+    /// Nothing known.
+    pub fn new() -> Self {
+        Self {
+            subject: None,
+            container: None,
+            verdict: Verdict::Pending,
+            life: Life::NotYet,
+            is_asked: false,
+            plan: Plan::default(),
+        }
+    }
+}
+
+/// All of them: containers by their ids, cgroups by their paths (which begin with `/`).
+pub type AllKnown = BTreeMap<String, Known>;

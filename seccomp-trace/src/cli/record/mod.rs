@@ -1,0 +1,147 @@
+//! `seccomp-trace record`: traces containers and cgroups while they are tested.
+//!
+//! [`targets`] says what was asked for, [`known`] what the engine says of each container, [`follow`] is the loop,
+//! [`ending`] decides when a target has ended, and what is written then.
+
+mod ending;
+mod engines;
+mod follow;
+mod known;
+mod start;
+mod targets;
+
+use std::{ffi::OsString, path::PathBuf};
+
+use anyhow::{Result, bail};
+
+use super::{
+    ExitStatus, output::Output, prepare, printer::Printer, results::Destinations, trace_options::TraceOptions,
+};
+use crate::{engine::select::Selector, launch};
+
+/// Trace containers while they are used, and write a profile of each
+///
+/// Ends when COMMAND has ended (the integration tests), when the time is over, when all containers named have
+/// ended, or by Ctrl-C; in each case everything seen so far is written.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    targets: Targets,
+    #[command(flatten)]
+    places: Places,
+    #[command(flatten)]
+    trace: TraceOptions,
+    /// What to do meanwhile: the integration tests, with their arguments. It is not traced itself
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// What to trace. All are repeatable, and united.
+#[derive(Debug, clap::Args)]
+#[group(id = "targets", required = true, multiple = true)]
+struct Targets {
+    /// A container by its name, its id or a glob, such as web or 'api-*'
+    #[arg(long, short, value_name = "NAME|ID|GLOB")]
+    container: Vec<String>,
+    /// All containers of an image, such as nginx or 'registry/team/*'
+    #[arg(long, value_name = "GLOB")]
+    image: Vec<String>,
+    /// All containers with a label
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    label: Vec<String>,
+    /// All containers, now and later
+    #[arg(long)]
+    all: bool,
+    /// A cgroup without an engine: its path below the cgroup v2 mount, or its folder
+    #[arg(long, value_name = "PATH")]
+    cgroup: Vec<String>,
+    /// The container, or the cgroup, in which this process is
+    #[arg(long, value_name = "PID")]
+    pid: Vec<i32>,
+    /// Wait for a container or cgroup that is not there yet
+    #[arg(long)]
+    wait: bool,
+}
+
+/// Where the results go.
+#[derive(Debug, clap::Args)]
+struct Places {
+    /// Where to write the profile of one container; - is stdout, the default without COMMAND
+    #[arg(short, long, value_name = "FILE", conflicts_with = "output_dir")]
+    output: Option<Output>,
+    /// Where to write the profile of each container: DIR/NAME.json
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<PathBuf>,
+    /// Where to write the recording of one container: what was seen, when, and by whom
+    #[arg(long, value_name = "FILE", conflicts_with = "recording_dir")]
+    recording: Option<PathBuf>,
+    /// Where to write the recording of each container: DIR/NAME.recording.json
+    #[arg(long, value_name = "DIR")]
+    recording_dir: Option<PathBuf>,
+}
+
+impl Places {
+    /// With a COMMAND, stdout is that one's.
+    fn destinations(&self, has_command: bool) -> Result<Destinations> {
+        let mut profile = self.output.clone();
+        let has_any = self.output_dir.is_some() || self.recording.is_some() || self.recording_dir.is_some();
+        if profile.is_none() && !has_any {
+            if has_command {
+                bail!(
+                    "COMMAND owns stdout, so say where the profile goes: -o FILE, --output-dir DIR \
+                     (or -o - for stdout all the same)"
+                );
+            }
+            profile = Some(Output::Stdout);
+        }
+        Ok(Destinations {
+            profile,
+            profile_dir: self.output_dir.clone(),
+            recording: self.recording.clone(),
+            recording_dir: self.recording_dir.clone(),
+        })
+    }
+}
+
+impl Args {
+    /// What the exit code of an error is: with a COMMAND, its own codes begin at 0.
+    pub fn trouble(&self) -> u8 {
+        if self.command.is_empty() { 2 } else { super::FAILED_BESIDE_COMMAND }
+    }
+}
+
+/// Exit status: COMMAND's where it failed, 125 where we did; without COMMAND 0 or 2.
+///
+/// # Errors
+/// Where this host can't trace, a target is not there, or something of it is lost or could not be written.
+pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
+    args.trace.profile.options()?;
+    let Targets { container, image, label, all, .. } = &args.targets;
+    let selector = Selector::parse(container, image, label, *all)?;
+    let program = args.command.first().map(|name| launch::resolve(name)).transpose()?;
+    let destinations = args.places.destinations(program.is_some())?;
+    destinations.check()?;
+    let hierarchy = prepare::check_host()?;
+    let outcome = prepare::runtime()?.block_on(start::record(
+        args,
+        selector,
+        program,
+        destinations,
+        hierarchy,
+        printer,
+    ))?;
+    outcome.troubles.iter().for_each(|trouble| printer.error(trouble));
+    Ok(match (outcome.command, outcome.troubles.is_empty()) {
+        (Some(code), _) if code != 0 => ExitStatus::Command(code),
+        (_, true) => ExitStatus::Success,
+        (_, false) => ExitStatus::Command(args.trouble()),
+    })
+}
+
+/// How it went.
+struct Outcome {
+    /// COMMAND's exit code.
+    command: Option<u8>,
+    /// What went wrong on our side.
+    troubles: Vec<anyhow::Error>,
+}

@@ -1,0 +1,62 @@
+//! What was asked for beside containers: cgroups and processes, resolved before anything is traced.
+
+use anyhow::{Context as _, Result, bail};
+
+use super::Targets;
+use crate::{
+    engine::{cgroup_path, select::suggest},
+    inspect::cgroup::{self, Hierarchy},
+};
+
+/// Cgroups to trace, from the hierarchy's root, and containers by their ids.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// Paths of cgroups that are no container of an engine.
+    pub cgroups: Vec<String>,
+    /// Ids of containers, found by the cgroup of a process.
+    pub containers: Vec<String>,
+}
+
+/// Finds the cgroups of the targets.
+///
+/// # Errors
+/// Where one is not there and is not waited for, or is nobody's own.
+pub fn resolve(targets: &Targets, hierarchy: &Hierarchy, waits: bool) -> Result<Resolved> {
+    let mut resolved = Resolved::default();
+    for given in &targets.cgroup {
+        let path = hierarchy.path_of(given);
+        if path == "/" {
+            bail!("--cgroup {given}: this is the root, with every process of the host; name one below it");
+        }
+        if !waits && hierarchy.id(&path).is_err() {
+            bail!("--cgroup {given}: no such cgroup{}; --wait waits for it", near(hierarchy, &path));
+        }
+        resolved.cgroups.push(path);
+    }
+    for pid in &targets.pid {
+        let path = cgroup::of_process(*pid)
+            .with_context(|| format!("--pid {pid}: no such process (`ps -e` lists them)"))?;
+        match cgroup_path::container(&path) {
+            Some(container) => resolved.containers.push(container.id.to_owned()),
+            None if path == "/" => bail!(
+                "--pid {pid}: this process has no cgroup v2 of its own, it shares the root with the host; \
+                 start it with: seccomp-trace run -o FILE -- COMMAND"
+            ),
+            None => resolved.cgroups.push(path),
+        }
+    }
+    Ok(resolved)
+}
+
+fn near(hierarchy: &Hierarchy, path: &str) -> String {
+    let all = hierarchy.tree("/");
+    did_you_mean(&suggest(
+        path,
+        all.iter().map(|path| path.strip_prefix('/').map_or(path.as_str(), |_| path)),
+    ))
+}
+
+/// `; did you mean …?`, or nothing.
+pub fn did_you_mean(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(", ")) }
+}
