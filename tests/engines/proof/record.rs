@@ -18,7 +18,7 @@ use super::programs::{Outcome, Program};
 use crate::support;
 
 /// What the tracer says on standard error once a container that starts now is seen from its first call.
-const READY: &str = "ready";
+const READY: &str = ": ready:";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What recording a program gave.
