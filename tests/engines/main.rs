@@ -2,9 +2,10 @@
 //!
 //! One module a subject, each with `pub fn tests() -> Vec<Trial>`, listed here:
 
+mod proof;
 #[path = "../support/mod.rs"]
 mod support;
 
 fn main() -> std::process::ExitCode {
-    support::main([])
+    support::main([proof::tests()])
 }
