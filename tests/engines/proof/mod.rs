@@ -3,7 +3,7 @@
 
 mod command;
 mod container;
-mod image;
+pub mod image;
 mod programs;
 mod record;
 mod starts;
