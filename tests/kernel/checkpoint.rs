@@ -2,7 +2,7 @@
 
 use crate::{
     help::{Case, LIMIT, allowed, bare, eventually, expect, json},
-    support::{self, Need, Running, Trial},
+    support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
@@ -57,9 +57,8 @@ pub fn tests() -> Vec<Trial> {
                      until [ \"$(wc -l <$own/cgroup.procs)\" = {cgroups} ]; do sleep 0.01; done; exec \"$@\"",
                     case.home.directory().display()
                 );
-                let run = case.run_command(&[], &["true"]);
-                let mut command = case.command(["sh", "-c", &script, "sh"]);
-                let output = Running::start(command.arg(run.get_program()).args(run.get_args()))?.finish(LIMIT)?;
+                let mut command = case.in_script(&script, &case.run_words(&[], &["true"]));
+                let output = support::run_with_timeout(&mut command, LIMIT)?;
                 expect(&output, 0, &[])?;
                 // One in use is left alone.
                 ensure!(case.home.below().len() == cgroups, "{:?}", case.home.below());

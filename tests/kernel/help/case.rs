@@ -65,12 +65,22 @@ impl Case {
 
     /// `seccomp-trace run` with profile and recording in the test's folder.
     pub fn run_command(&self, options: &[&str], command: &[&str]) -> Command {
+        self.program(self.run_words(options, command))
+    }
+
+    /// The command line of seccomp-trace, handed to a shell script as its arguments; `$0` is the program.
+    pub fn in_script(&self, script: &str, args: &[impl AsRef<OsStr>]) -> Command {
+        let program = support::program().get_program().to_owned();
+        let mut command = self.command(["sh", "-c", script]);
+        command.args([&program, &program]).args(args);
+        command
+    }
+
+    /// The words of [`Self::run_command`] without the program.
+    pub fn run_words(&self, options: &[&str], command: &[&str]) -> Vec<String> {
         let (profile, recording) = (self.file("profile.json"), self.file("recording.json"));
-        let mut words = vec!["run", "-o", &profile, "--recording", &recording];
-        words.extend(options);
-        words.push("--");
-        words.extend(command);
-        self.program(words)
+        let places = ["run", "-o", &profile, "--recording", &recording];
+        [&places, options, &["--"], command].concat().into_iter().map(str::to_owned).collect()
     }
 
     /// Runs that to its end, and looks whether anything was left behind.
