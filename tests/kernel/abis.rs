@@ -36,7 +36,8 @@ pub fn tests() -> Vec<Trial> {
         }),
         support::test("an_x32_call_is_x32s_by_its_number", needs, || {
             // 520 is x32's own execve; without its arguments it only fails.
-            let case = recorded("x32", "call(0x40000000 | 39, 0, 0, 0); call(0x40000000 | 520, 0, 0, 0);", 0)?;
+            let case =
+                recorded("x32", "call(0x40000000 | 39, 0, 0, 0); call(0x40000000 | 520, 0, 0, 0);", 0)?;
             let recording = case.recording()?;
             ensure!(numbers(&recording, Abi::X32) == [39, 520].into(), "{:?}", recording.syscalls);
             ensure!(of(&recording, Abi::X32) == set(["getpid", "execve"]), "{:?}", recording.syscalls);
@@ -49,7 +50,8 @@ pub fn tests() -> Vec<Trial> {
         support::test("as_many_numbers_as_can_be_kept_are_kept", needs, || {
             let case = recorded("most", "for (long n = 1000; n < 1000 + 4096; n++) call(n, 0, 0, 0);", 0)?;
             let recording = case.recording()?;
-            let beyond: BTreeSet<_> = numbers(&recording, Abi::X86_64).into_iter().filter(|n| *n >= 512).collect();
+            let beyond: BTreeSet<_> =
+                numbers(&recording, Abi::X86_64).into_iter().filter(|n| *n >= 512).collect();
             ensure!(beyond.len() == 4096, "{} are kept", beyond.len());
             ensure!(!recording.is_incomplete());
             Ok(())
@@ -90,7 +92,11 @@ fn unnamed() -> Result<()> {
 /// A limit that is told: the file says so, and the exit status.
 fn overflow() -> Result<()> {
     let case = Case::new()?;
-    let program = bare(&case, "many", "for (long n = 1000; n < 6500; n++) call(n, 0, 0, 0); call(__NR_getppid, 0, 0, 0);")?;
+    let program = bare(
+        &case,
+        "many",
+        "for (long n = 1000; n < 6500; n++) call(n, 0, 0, 0); call(__NR_getppid, 0, 0, 0);",
+    )?;
     for (options, code) in [(&[][..], 125), (&["--allow-incomplete"], 0)] {
         let output = case.run(options, &[&program])?;
         expect(&output, code, &["lost"])?;

@@ -50,7 +50,8 @@ fn refused(script: &str, words: &[&str]) -> Result<()> {
     let run = case.run_words(&[], &["touch", &started]);
     let record = ["record", "--cgroup", &case.home.path].map(str::to_owned);
     let with_command = ["-o", &profile, "--", "touch", &started].map(str::to_owned);
-    for (args, code) in [(run, 125), (record.to_vec(), 2), ([record.as_slice(), &with_command].concat(), 125)] {
+    for (args, code) in [(run, 125), (record.to_vec(), 2), ([record.as_slice(), &with_command].concat(), 125)]
+    {
         let output = support::run_with_timeout(&mut case.in_script(script, &args), LIMIT)?;
         expect(&output, code, words)?;
         ensure!(output.stdout.is_empty(), "{:?}", output.stdout);

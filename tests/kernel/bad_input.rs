@@ -14,7 +14,7 @@ pub fn tests() -> Vec<Trial> {
                 &["--kill", "--wait-all"][..],
                 &["--strict", "--allow-incomplete"],
                 &["--quiet", "--verbose"],
-                &["--duration", "-3s"],
+                &["--duration", "soon"],
                 &["--ring-buffer", "5000"],
                 &["--max-containers", "0"],
                 &["--runtimes", "no-such-runtime"],
@@ -32,13 +32,19 @@ pub fn tests() -> Vec<Trial> {
             let words = ["run", "--", "touch", &started];
             expect(&support::run_with_timeout(&mut case.program(words), LIMIT)?, 2, &["--output <FILE>"])?;
             let words = ["record", "--cgroup", &case.home.path, "--", "touch", &started];
-            expect(&support::run_with_timeout(&mut case.program(words), LIMIT)?, 125, &["COMMAND owns stdout", "-o"])?;
+            expect(
+                &support::run_with_timeout(&mut case.program(words), LIMIT)?,
+                125,
+                &["COMMAND owns stdout", "-o"],
+            )?;
             ensure!(case.files()? == [""; 0], "{:?}", case.files()?);
             Ok(())
         }),
         support::test("no_command_and_no_target_are_refused", kernel, || {
             let case = Case::new()?;
-            for words in [&["run", "-o", "-"][..], &["run", "-o", "-", "--"], &["record"], &["record", "-o", "-"]] {
+            for words in
+                [&["run", "-o", "-"][..], &["run", "-o", "-", "--"], &["record"], &["record", "-o", "-"]]
+            {
                 let output = support::run_with_timeout(&mut case.program(words), LIMIT)?;
                 expect(&output, 2, &["Usage"])?;
                 ensure!(output.stdout.is_empty());
@@ -48,7 +54,11 @@ pub fn tests() -> Vec<Trial> {
         support::test("an_unknown_cgroup_is_told_with_near_misses", kernel, || {
             let (case, cgroup) = (Case::new()?, Cgroup::create()?);
             let misspelt = cgroup.path.replace("test", "tset");
-            refused(&case, &["record", "--cgroup", &misspelt], &[&misspelt, "no such cgroup", &cgroup.path, "--wait"])?;
+            refused(
+                &case,
+                &["record", "--cgroup", &misspelt],
+                &[&misspelt, "no such cgroup", &cgroup.path, "--wait"],
+            )?;
             refused(&case, &["record", "--cgroup", "/"], &["this is the root"])?;
             let hierarchy = seccomp_trace::inspect::cgroup::Hierarchy::find()?;
             let mount = hierarchy.mount().display().to_string();

@@ -23,7 +23,6 @@ pub fn tests() -> Vec<Trial> {
                 (case.file("read-only/p"), "read-only"),
                 (case.file("file/p"), "is not a folder"),
                 (case.folder.path().display().to_string(), "it is a folder"),
-                (String::new(), "name a file"),
             ];
             for (output, said) in &outputs {
                 for option in ["-o", "--recording"] {
@@ -31,8 +30,19 @@ pub fn tests() -> Vec<Trial> {
                     not_started(&case, &["record", "--cgroup", "/no", option, output], 125, &[output, said])?;
                 }
             }
-            not_started(&case, &["record", "--cgroup", "/no", "--output-dir", &outputs[0].0], 125, &["mkdir -p"])?;
-            not_started(&case, &["record", "--cgroup", "/no", "--recording-dir", &outputs[1].0], 125, &["read-only"])?;
+            not_started(&case, &["run", "-o", ""], 125, &["name a file"])?;
+            not_started(
+                &case,
+                &["record", "--cgroup", "/no", "--output-dir", &outputs[0].0],
+                125,
+                &["mkdir -p"],
+            )?;
+            not_started(
+                &case,
+                &["record", "--cgroup", "/no", "--recording-dir", &outputs[1].0],
+                125,
+                &["read-only"],
+            )?;
             drop(read_only);
             Ok(())
         }),

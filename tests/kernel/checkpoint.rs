@@ -20,7 +20,9 @@ pub fn tests() -> Vec<Trial> {
             let partial = case.folder.path().join("recording.json.partial");
             eventually("a first checkpoint", || Recording::read(&partial).ok())?;
             fs::write(case.file("go"), "")?;
-            eventually("a second checkpoint", || has_getitimer(&Recording::read(&partial).ok()?).then_some(()))?;
+            eventually("a second checkpoint", || {
+                has_getitimer(&Recording::read(&partial).ok()?).then_some(())
+            })?;
             running.signal(Signal::TERM)?;
             // A good end leaves none.
             expect(&case.finish(running)?, 128 + 15, &[])?;
@@ -30,7 +32,8 @@ pub fn tests() -> Vec<Trial> {
         support::test("the_cgroup_of_a_killed_run_goes_with_the_next", &[Need::Kernel], || {
             let case = Case::new()?;
             let script = "own=$(echo $0/seccomp-trace.*); mkdir -p $own/below/it; touch ready; exec sleep 60";
-            let running = case.start(&[], &["sh", "-c", script, &case.home.directory().display().to_string()])?;
+            let running =
+                case.start(&[], &["sh", "-c", script, &case.home.directory().display().to_string()])?;
             eventually("COMMAND is ready", || fs::metadata(case.file("ready")).ok())?;
             // A second before the next one: nothing is being written.
             eventually("a checkpoint", || fs::metadata(case.file("recording.json.partial")).ok())?;
@@ -79,7 +82,9 @@ fn killed() -> Result<()> {
     fs::write(case.file("recording.json"), "the old one")?;
     let running = case.start(&[], &["sh", "-c", &format!("{program}; exec sleep 60")])?;
     let partial = case.folder.path().join("recording.json.partial");
-    eventually("a checkpoint with the call", || has_getitimer(&Recording::read(&partial).ok()?).then_some(()))?;
+    eventually("a checkpoint with the call", || {
+        has_getitimer(&Recording::read(&partial).ok()?).then_some(())
+    })?;
     running.signal(Signal::KILL)?;
     running.finish(LIMIT)?;
 
@@ -89,7 +94,8 @@ fn killed() -> Result<()> {
     ensure!(!Recording::read(&partial)?.finished);
     let from_it = case.file("from-it.json");
     let partial = partial.display().to_string();
-    let output = support::run_with_timeout(support::program().args(["generate", &partial, "-o", &from_it]), LIMIT)?;
+    let output =
+        support::run_with_timeout(support::program().args(["generate", &partial, "-o", &from_it]), LIMIT)?;
     expect(&output, 0, &["the recording is a checkpoint"])?;
     ensure!(allowed(&json(from_it.as_ref())?).contains("getitimer"));
     ensure!(!case.files()?.iter().any(|name| name.starts_with('.')), "{:?}", case.files()?);

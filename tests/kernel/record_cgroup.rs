@@ -114,7 +114,8 @@ fn command() -> Result<()> {
     let (case, cgroup) = (Case::new()?, Cgroup::create()?);
     let program = bare(&case, "program", "call(__NR_getppid, 0, 0, 0);")?;
     let other = bare(&case, "other", "call(__NR_getitimer, 0, 0, 0);")?;
-    let script = format!("{other}; sh -c 'echo 0 >$0 && exec {program}' {}; echo its own; exit 4", cgroup.procs());
+    let script =
+        format!("{other}; sh -c 'echo 0 >$0 && exec {program}' {}; echo its own; exit 4", cgroup.procs());
     let command = ["sh", "-c", &script];
     let output = Recorder::start_with(&case, &["--cgroup", &cgroup.path], &[], &command)?.finish()?;
     expect(&output, 4, &[])?;

@@ -4,7 +4,7 @@ use crate::{
     help::{Case, Cgroup, LIMIT, Recorder, bare, eventually, expect, names},
     support::{self, Need, Running, Trial},
 };
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use seccomp_trace::{
     abi::Abi,
     recording::{Origin, Target},
@@ -23,7 +23,11 @@ pub fn tests() -> Vec<Trial> {
             recorder.until_checkpoint(|calls| calls.contains("getitimer"))?;
             expect(&recorder.interrupt()?, 0, &["was running before"])?;
             let recording = case.recording()?;
-            ensure!(recording.target == Target::Cgroup { path: cgroup.path.clone() }, "{:?}", recording.target);
+            ensure!(
+                recording.target == Target::Cgroup { path: cgroup.path.clone() },
+                "{:?}",
+                recording.target
+            );
             ensure!(names(&recording, Abi::X86_64, Origin::Application).contains("getitimer"));
             Ok(())
         }),

@@ -39,7 +39,11 @@ pub fn tests() -> Vec<Trial> {
             ensure!(numbers(&small, abi) == numbers(&large, abi), "{abi}: the sets differ");
         }
         // 3,500 beyond the tables, 32 of their last, three calls by name.
-        ensure!(numbers(&small, Abi::X86_64).len() == 3500 + 32 + 3, "{}", numbers(&small, Abi::X86_64).len());
+        ensure!(
+            numbers(&small, Abi::X86_64).len() == 3500 + 32 + 3,
+            "{}",
+            numbers(&small, Abi::X86_64).len()
+        );
         ensure!(numbers(&small, Abi::I386).len() == 32 && numbers(&small, Abi::X32).len() == 32);
         ensure!(small.syscalls.values().all(|calls| calls.is_sorted_by_key(|call| call.number)));
         // Told in words, and a failure only for who is strict.

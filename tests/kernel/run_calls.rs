@@ -30,7 +30,11 @@ pub fn tests() -> Vec<Trial> {
         support::test("threads_are_traced", &[Need::Kernel, Need::Cc], threads),
         support::test("a_program_that_starts_another_has_its_execve", &[Need::Kernel], || {
             let case = Case::new()?;
-            expect(&case.run(&["--runtimes", "exact"], &["sh", "-c", "true; /bin/true; exec /bin/true"])?, 0, &[])?;
+            expect(
+                &case.run(&["--runtimes", "exact"], &["sh", "-c", "true; /bin/true; exec /bin/true"])?,
+                0,
+                &[],
+            )?;
             let seen = application(&case)?;
             ensure!(seen.is_superset(&set(["execve", "wait4"])), "{seen:?}");
             Ok(())
@@ -70,7 +74,8 @@ fn exact() -> Result<()> {
         ensure!(seen == expected, "{seen:?}");
         ensure!(recording.syscalls.values().flatten().all(|call| call.comm.as_deref() == Some("rare")));
         let profile = case.profile()?;
-        let always = ALWAYS.iter().map(|always| always.name).filter(|name| native().unwrap().number(name).is_some());
+        let always =
+            ALWAYS.iter().map(|always| always.name).filter(|name| native().unwrap().number(name).is_some());
         let expected: BTreeSet<_> = expected.union(&set(always)).cloned().collect();
         ensure!(allowed(&profile) == expected, "{profile}");
         ensure!(architectures(&profile) == set([native()?.seccomp_arch()]), "{profile}");
@@ -78,7 +83,10 @@ fn exact() -> Result<()> {
     // By default a container can be started under it.
     expect(&case.run(&[], &[&program])?, 0, &[])?;
     let with_runtimes = allowed(&case.profile()?);
-    ensure!(with_runtimes.is_superset(&set(["capset", "setgroups", "statx", "setresgid"])), "{with_runtimes:?}");
+    ensure!(
+        with_runtimes.is_superset(&set(["capset", "setgroups", "statx", "setresgid"])),
+        "{with_runtimes:?}"
+    );
     Ok(())
 }
 

@@ -81,7 +81,9 @@ fn start(case: &Case, options: &[&str], script: &str) -> Result<Running> {
 }
 
 fn passed_on() -> Result<()> {
-    for (signal, name) in [(Signal::INT, "INT"), (Signal::TERM, "TERM"), (Signal::HUP, "HUP"), (Signal::USR1, "USR1")] {
+    for (signal, name) in
+        [(Signal::INT, "INT"), (Signal::TERM, "TERM"), (Signal::HUP, "HUP"), (Signal::USR1, "USR1")]
+    {
         let case = Case::new()?;
         let script = format!("trap 'echo got; exit 9' {name}; touch ready; while :; do sleep 0.02; done");
         let running = start(&case, &[], &script)?;
@@ -113,7 +115,8 @@ fn terminal() -> Result<()> {
     );
     // `script` gives it a terminal, and types what it reads.
     let mut command = case.command(["script", "-qefc", &command, "/dev/null"]);
-    let mut child = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn()?;
+    let mut child =
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn()?;
     let ready = case.file("ready");
     eventually("COMMAND is ready", || Path::new(&ready).exists().then_some(()))?;
     let mut keyboard = child.stdin.take().context("no stdin")?;

@@ -11,7 +11,9 @@ pub fn tests() -> Vec<Trial> {
     let kernel = &[Need::Kernel];
     vec![
         support::test("the_exit_status_is_the_commands", kernel, || {
-            for (script, code) in [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", 128 + 15), ("kill -KILL $$", 137)] {
+            for (script, code) in
+                [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", 128 + 15), ("kill -KILL $$", 137)]
+            {
                 let case = Case::new()?;
                 expect(&case.run(&[], &["sh", "-c", script])?, code, &[])?;
                 ensure!(case.profile_path().exists(), "{script}: no profile was written");
@@ -59,7 +61,8 @@ fn streams() -> Result<()> {
     let case = Case::new()?;
     let data: Vec<u8> = (0..1_000_000_u32).map(|number| (number % 251) as u8).collect();
     fs::write(case.file("in"), &data)?;
-    let mut command = case.run_command(&["--quiet", "--runtimes", "exact"], &["sh", "-c", "cat; echo its own >&2"]);
+    let mut command =
+        case.run_command(&["--quiet", "--runtimes", "exact"], &["sh", "-c", "cat; echo its own >&2"]);
     command.stdin(Stdio::from(fs::File::open(case.file("in"))?));
     let output = case.finish(support::Running::start(&mut command)?)?;
     expect(&output, 0, &[])?;
@@ -80,7 +83,8 @@ fn inherited() -> Result<()> {
         Ok(String::from_utf8(output.stdout)?)
     };
     let mut plain = std::process::Command::new("sh");
-    let (plain, traced) = (nohup(plain.args(["-c", show]))?, nohup(&case.run_command(&[], &["sh", "-c", show]))?);
+    let (plain, traced) =
+        (nohup(plain.args(["-c", show]))?, nohup(&case.run_command(&[], &["sh", "-c", show]))?);
     ensure!(plain == traced, "without: {plain}\nwith: {traced}");
     // HUP is signal 1, USR1 is 10.
     let ignored = plain.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
@@ -90,11 +94,9 @@ fn inherited() -> Result<()> {
 
 fn user() -> Result<()> {
     let case = Case::new()?;
-    for (user, expected) in [
-        ("nobody", "65534 65534 65534\n"),
-        ("12345:77", "12345 77 77\n"),
-        ("12345", "12345 12345 12345\n"),
-    ] {
+    for (user, expected) in
+        [("nobody", "65534 65534 65534\n"), ("12345:77", "12345 77 77\n"), ("12345", "12345 12345 12345\n")]
+    {
         let output = case.run(&["--user", user], &["sh", "-c", "echo $(id -u) $(id -g) $(id -G)"])?;
         expect(&output, 0, &[])?;
         let said = String::from_utf8(output.stdout)?;

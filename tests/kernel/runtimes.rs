@@ -25,23 +25,28 @@ pub fn tests() -> Vec<Trial> {
             expect(&recorder.interrupt()?, 0, &[])?;
             is_exact(&case, "runc")
         }),
-        support::test("runc_without_new_privileges_loads_its_filter_last", &[Need::Kernel, Need::Cc, Need::Runc], || {
-            let (case, cgroup) = (Case::new()?, Cgroup::named()?);
-            bundle(&case, json!({"noNewPrivileges": true}), &cgroup.path)?;
-            let recorder = Recorder::start(&case, &["--wait", "--cgroup", &cgroup.path], &[])?;
-            let mut runc = Command::new("runc");
-            contained(runc.args(["run", "-b", &case.file("bundle"), &name(&cgroup)]))?;
-            expect(&recorder.interrupt()?, 0, &[])?;
-            let runtime = names(&case.recording()?, Abi::X86_64, Origin::Runtime);
-            ensure!(!runtime.contains("capset"), "capset comes before that filter: {runtime:?}");
-            is_exact(&case, "runc")
-        }),
+        support::test(
+            "runc_without_new_privileges_loads_its_filter_last",
+            &[Need::Kernel, Need::Cc, Need::Runc],
+            || {
+                let (case, cgroup) = (Case::new()?, Cgroup::named()?);
+                bundle(&case, json!({"noNewPrivileges": true}), &cgroup.path)?;
+                let recorder = Recorder::start(&case, &["--wait", "--cgroup", &cgroup.path], &[])?;
+                let mut runc = Command::new("runc");
+                contained(runc.args(["run", "-b", &case.file("bundle"), &name(&cgroup)]))?;
+                expect(&recorder.interrupt()?, 0, &[])?;
+                let runtime = names(&case.recording()?, Abi::X86_64, Origin::Runtime);
+                ensure!(!runtime.contains("capset"), "capset comes before that filter: {runtime:?}");
+                is_exact(&case, "runc")
+            },
+        ),
         support::test("crun_is_recorded_from_its_filter_on", &[Need::Kernel, Need::Cc, Need::Crun], || {
             let (case, cgroup) = (Case::new()?, Cgroup::create()?);
-            // crun 1.8 makes no cgroup v2 beside v1: it stays where it is started.
+            // crun 1.8 refuses a host with cgroup v2 beside v1: it doesn't see the one, and stays where it is started.
             bundle(&case, json!({"noNewPrivileges": false}), &cgroup.path)?;
             let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
-            let script = "echo 0 >$0 && exec crun --cgroup-manager=disabled run -b $1 $2";
+            let script = "echo 0 >$0 && exec unshare -m sh -c 'umount -l /sys/fs/cgroup/unified 2>/dev/null
+                exec crun --cgroup-manager=disabled run -b $0 $1' $1 $2";
             let mut crun = Command::new("sh");
             contained(crun.args(["-c", script, &cgroup.procs(), &case.file("bundle"), &name(&cgroup)]))?;
             expect(&recorder.interrupt()?, 0, &[])?;

@@ -104,8 +104,11 @@ impl Case {
     pub fn is_clean(&self) -> Result<()> {
         let left = self.home.below();
         ensure!(left.is_empty(), "cgroups are left: {left:?}");
-        let half: Vec<_> =
-            self.files()?.into_iter().filter(|name| name.ends_with(".partial") || name.starts_with('.')).collect();
+        let half: Vec<_> = self
+            .files()?
+            .into_iter()
+            .filter(|name| name.ends_with(".partial") || name.starts_with('.'))
+            .collect();
         ensure!(half.is_empty(), "files are left: {half:?}");
         Ok(())
     }

@@ -42,7 +42,8 @@ impl Recorder {
     pub fn until_checkpoint(&self, wanted: impl Fn(&BTreeSet<&str>) -> bool) -> Result<()> {
         eventually("a checkpoint with what is wanted", || {
             let recording = Recording::read(self.checkpoint.as_ref()).ok()?;
-            let calls = recording.syscalls.values().flatten().filter_map(|call| call.name.as_deref()).collect();
+            let calls =
+                recording.syscalls.values().flatten().filter_map(|call| call.name.as_deref()).collect();
             wanted(&calls).then_some(())
         })
     }
