@@ -218,8 +218,8 @@ impl Record<'_> {
             let Some(id) = known.subject else { continue };
             self.session.refresh(id)?;
             if let Some(subject) = self.session.subject(id)
-                && subject.builder.take_changed()
-                && let Err(error) = known.plan.write_checkpoint(&subject.builder.build(false))
+                && subject.take_changed()
+                && let Err(error) = known.plan.write_checkpoint(&subject.checkpoint())
             {
                 self.printer.warn(format!("no checkpoint was written: {error:#}"));
             }

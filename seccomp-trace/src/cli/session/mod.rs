@@ -294,7 +294,7 @@ impl Session {
         let view = self.tracer.get_ref().slot(slot)?;
         let calls = self.tracer.get_ref().calls(slot)?;
         if let Some(subject) = self.owner(slot) {
-            subject.absorb(&view, &calls);
+            subject.absorb(&view, &calls, last_time);
             if last_time {
                 subject.account(&view, &calls);
             }

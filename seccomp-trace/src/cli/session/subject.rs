@@ -7,7 +7,7 @@ use seccomp_trace_common::{COMM_LEN, Event, flag, set};
 
 use crate::{
     abi::Abi,
-    recording::{Boundary, FoundBy, Lost, Origin, Target, builder::Builder},
+    recording::{Boundary, FoundBy, Lost, Origin, Recording, Target, builder::Builder},
     tracer::{Calls, SlotView},
 };
 
@@ -22,13 +22,23 @@ pub struct Subject {
     pub has_application: bool,
     /// News of calls that count only if no application ever comes.
     tentative: Vec<(Abi, u32, Timestamp, String)>,
+    /// Those calls themselves, as long as no application has come.
+    estimate: BTreeSet<(Abi, u32)>,
+    changed: bool,
 }
 
 impl Subject {
     /// An empty one.
     #[must_use]
     pub fn new(builder: Builder) -> Self {
-        Self { builder, slots: BTreeSet::new(), has_application: false, tentative: Vec::new() }
+        Self {
+            builder,
+            slots: BTreeSet::new(),
+            has_application: false,
+            tentative: Vec::new(),
+            estimate: BTreeSet::new(),
+            changed: false,
+        }
     }
 
     /// Takes a sighting from the news.
@@ -41,18 +51,21 @@ impl Subject {
         }
     }
 
-    /// Takes the truth: a slot's sets as they stand. May be called again for the same slot.
-    pub fn absorb(&mut self, view: &SlotView, calls: &[Calls]) {
+    /// Takes the truth: a slot's sets as they stand. May be called again for the same slot, until it is read for
+    /// the last time: only then is it certain that no application comes any more.
+    pub fn absorb(&mut self, view: &SlotView, calls: &[Calls], last_time: bool) {
         let slot = &view.slot;
         let late = slot.flags & flag::RUNNING != 0;
         self.has_application |= slot.application > 0;
         // Nobody's engine can say what the application is: what was executed is.
-        let promoted = slot.application == 0 && !matches!(self.builder.target(), Target::Container(_));
+        let estimated = slot.application == 0 && !matches!(self.builder.target(), Target::Container(_));
+        let promoted = estimated && last_time;
         for call in calls {
             let Some(abi) = Abi::from_index(call.abi) else { continue };
             match origin(call.set) {
                 Some(origin) => self.builder.saw(abi, call.number, origin, None),
                 None if promoted => self.builder.saw(abi, call.number, Origin::Application, None),
+                None if estimated => self.changed |= self.estimate.insert((abi, call.number)),
                 None => {}
             }
         }
@@ -73,6 +86,27 @@ impl Subject {
         if slot.application > 0 || promoted {
             self.builder.set_boundary(Boundary { found_by, attached_late: late });
         }
+    }
+
+    /// Has anything come since this was asked last?
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed) | self.builder.take_changed()
+    }
+
+    /// The recording as it would be if nothing more came. What is an estimate now need not be one in the end.
+    #[must_use]
+    pub fn checkpoint(&self) -> Recording {
+        let mut builder = self.builder.clone();
+        if !self.has_application && !self.estimate.is_empty() {
+            for (abi, number) in &self.estimate {
+                builder.saw(*abi, *number, Origin::Application, None);
+            }
+            for (abi, number, time, comm) in self.tentative.clone() {
+                builder.saw(abi, number, Origin::Application, Some((time, comm)));
+            }
+            builder.set_boundary(Boundary { found_by: FoundBy::Estimated, attached_late: false });
+        }
+        builder.build(false)
     }
 
     /// Counts what a slot has lost; once a slot, when it is read for the last time.
