@@ -66,9 +66,10 @@ impl Need {
         match self {
             Self::Kernel => kernel(),
             Self::Docker => {
-                let mut info = docker();
-                info.args(["info", "--format", "{{.ServerVersion}}"]);
-                match super::run_with_timeout(&mut info, Duration::from_secs(20)) {
+                let mut version = docker();
+                // The subcommand that puts the daemon's silence into words.
+                version.args(["version", "--format", "{{.Server.Version}}"]);
+                match super::run_with_timeout(&mut version, Duration::from_secs(20)) {
                     Ok(output) if output.status.success() => Ok(()),
                     Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().replace('\n', " ")),
                     Err(error) => Err(format!("{error:#}")),

@@ -20,7 +20,7 @@ pub fn test(
         let required = required(&variable(REQUIRE))?;
         match verdict(needs, &required, Need::check) {
             Verdict::Run => {
-                body().map_err(|error| Failed::from(format!("{error:?}")))?;
+                body().map_err(|error| Failed::from(format!("{error:#}")))?;
                 Ok(Completion::Completed)
             }
             Verdict::Skip(reason) => {
@@ -33,6 +33,7 @@ pub fn test(
 }
 
 /// The whole of a test program: takes libtest's arguments, runs the groups, and returns libtest's exit code.
+#[expect(clippy::print_stderr, reason = "this is the top of a program")]
 pub fn main(groups: impl IntoIterator<Item = Vec<Trial>>) -> ExitCode {
     if let Err(error) = required(&variable(REQUIRE)) {
         eprintln!("error: {error}");

@@ -7,7 +7,7 @@ use crate::host::{find_program, is_debian_12};
 use crate::packages;
 use crate::plan::{Plan, Step};
 use crate::toolchain::{LINKED, Sources, find_sources, has_linker};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 const RUSTC: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 /// The LLVM of that rustc, and what its libraries are linked with.
@@ -15,6 +15,11 @@ const LLVM: [&str; 5] = ["llvm-22-dev", "libpolly-22-dev", "zlib1g-dev", "libzst
 const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 /// The default feature is another LLVM.
 const LINKER: &str = "bpf-linker --version 0.13.0 --locked --no-default-features --features llvm-22";
+
+/// What to do where Debian's packages can't be had.
+const NIGHTLY: &str = "or, where rustup's servers can be reached, type instead:
+    rustup toolchain install nightly --component rust-src
+    cargo install bpf-linker";
 
 /// What decides the plan.
 struct Machine {
@@ -96,14 +101,8 @@ pub fn ensure() -> Result<()> {
     if !machine.compiler && !machine.debian_12 {
         bail!("there is no C compiler `cc`; install gcc or clang with this system's package manager");
     }
-    let elsewhere = "where rustup's servers can be reached, this does as well:\n    \
-        rustup toolchain install nightly --component rust-src\n    cargo install bpf-linker";
     let done = machine.plan(packages::missing).carry_out();
-    if machine.debian_12 {
-        done.context(elsewhere)?
-    } else {
-        done?
-    }
+    done.map_err(|error| if machine.debian_12 { anyhow!("{error:#}\n{NIGHTLY}") } else { error })?;
     let now = Machine::look();
     if !now.linker {
         bail!("bpf-linker is installed and does not run: is cargo's folder of programs on the PATH?");
