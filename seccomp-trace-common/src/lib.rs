@@ -215,6 +215,21 @@ pub struct Event {
     pub comm: [u8; COMM_LEN],
 }
 
+impl Event {
+    /// Nothing has happened.
+    pub const NONE: Self = Self {
+        kind: event::SIGHTING,
+        slot: 0,
+        generation: 0,
+        set: 0,
+        abi: 0,
+        number: 0,
+        tid: 0,
+        time: 0,
+        comm: [0; COMM_LEN],
+    };
+}
+
 /// Counted over the whole session.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -43,11 +43,7 @@ impl<'r, 'a> Follow<'r, 'a> {
         let mut is_over = false;
         loop {
             tokio::select! {
-                news = self.record.session.news() => {
-                    for news in news? {
-                        self.record.take_news(news)?;
-                    }
-                }
+                () = self.record.session.wait() => self.record.take_all_news()?,
                 said = self.record.engines.next() => self.record.take_said(said)?,
                 status = ended(&mut self.child) => return Ok(Some(Some(status?))),
                 signal = signals.next() => {
@@ -86,8 +82,15 @@ async fn ended(child: &mut Option<Child>) -> Result<u8> {
 }
 
 impl Record<'_> {
-    /// What the kernel program tells.
-    pub fn take_news(&mut self, news: News) -> Result<()> {
+    /// All that the kernel program has told.
+    pub fn take_all_news(&mut self) -> Result<()> {
+        while let Some(news) = self.session.next_news()? {
+            self.take_news(news)?;
+        }
+        Ok(())
+    }
+
+    fn take_news(&mut self, news: News) -> Result<()> {
         match news {
             News::Enrolled { slot, path } => self.enrolled(slot, &path)?,
             News::Gone(subject) => {

@@ -4,10 +4,10 @@
 mod clock;
 mod subject;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
-use seccomp_trace_common::{Event, event, state};
+use seccomp_trace_common::{Event, Slot, event, state};
 pub use subject::Subject;
 use tokio::io::unix::AsyncFd;
 
@@ -47,6 +47,8 @@ pub struct Session {
     owners: BTreeMap<u32, SubjectId>,
     next: SubjectId,
     news_lost: u64,
+    /// What was lost on the way, made up for.
+    lost: VecDeque<Event>,
     is_full: bool,
 }
 
@@ -67,6 +69,7 @@ impl Session {
             owners: BTreeMap::new(),
             next: 0,
             news_lost: 0,
+            lost: VecDeque::new(),
             is_full: false,
         })
     }
@@ -135,8 +138,10 @@ impl Session {
     /// # Errors
     /// What the kernel refuses.
     pub fn ignore_slot(&mut self, slot: u32) -> Result<(), TracerError> {
-        let cgroup = self.tracer.get_ref().slot(slot)?.slot.cgroup;
-        self.tracer.get_ref().ignore(cgroup)
+        let tracer = self.tracer.get_ref();
+        let Slot { state, cgroup, .. } = tracer.slot(slot)?.slot;
+        // The cell of a cgroup that is gone would never be given back.
+        if state == state::LIVE { tracer.ignore(cgroup) } else { Ok(()) }
     }
 
     /// True the first time that a cgroup found no slot.
@@ -160,8 +165,8 @@ impl Session {
     pub fn discard(&mut self, id: SubjectId) -> Result<(), TracerError> {
         let Some(subject) = self.subjects.remove(&id) else { return Ok(()) };
         for slot in subject.slots {
+            self.ignore_slot(slot)?;
             let tracer = self.tracer.get_ref();
-            tracer.ignore(tracer.slot(slot)?.slot.cgroup)?;
             if tracer.slot(slot)?.slot.cgroups > 0 {
                 for cgroup in tracer.cgroups_of(slot)? {
                     tracer.ignore(cgroup)?;
@@ -173,43 +178,51 @@ impl Session {
         Ok(())
     }
 
-    /// Waits for news, and takes all that there is.
-    ///
-    /// # Errors
-    /// What the kernel refuses.
-    pub async fn news(&mut self) -> Result<Vec<News>, TracerError> {
+    /// Waits for news. All of it is to be taken then.
+    pub async fn wait(&mut self) {
         if let Ok(mut ready) = self.tracer.readable_mut().await {
             ready.clear_ready();
         }
-        self.drain()
     }
 
-    /// Takes all the news that there is.
+    /// The next piece of news that a caller has to know; none where all is taken. One at a time: a new slot is
+    /// somebody's before what happened in it is looked at, also where it is dead already.
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn drain(&mut self) -> Result<Vec<News>, TracerError> {
-        let mut news = Vec::new();
-        while let Some(event) = self.tracer.get_mut().next_event() {
-            self.take(&event, &mut news)?;
-        }
-        self.tracer.get_mut().flush_log();
-        let lost = self.tracer.get_ref().stats()?.news_lost;
-        if lost > self.news_lost {
+    pub fn next_news(&mut self) -> Result<Option<News>, TracerError> {
+        loop {
+            while let Some(event) = self.lost.pop_front().or_else(|| self.tracer.get_mut().next_event()) {
+                if let Some(news) = self.take(&event)? {
+                    return Ok(Some(news));
+                }
+            }
+            self.tracer.get_mut().flush_log();
+            let lost = self.tracer.get_ref().stats()?.news_lost;
+            if lost == self.news_lost {
+                return Ok(None);
+            }
             self.news_lost = lost;
-            self.look_at_every_slot(&mut news)?;
+            self.look_at_every_slot()?;
         }
-        Ok(news)
     }
 
-    fn take(&mut self, event: &Event, news: &mut Vec<News>) -> Result<(), TracerError> {
+    /// Takes all the news, where nobody has to know it.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn skip_news(&mut self) -> Result<(), TracerError> {
+        while self.next_news()?.is_some() {}
+        Ok(())
+    }
+
+    fn take(&mut self, event: &Event) -> Result<Option<News>, TracerError> {
         if event.kind == event::NO_SLOT {
-            news.push(News::Full);
-            return Ok(());
+            return Ok(Some(News::Full));
         }
         let view = self.tracer.get_ref().slot(event.slot)?;
         if view.slot.generation != event.generation {
-            return Ok(());
+            return Ok(None);
         }
         match event.kind {
             event::SIGHTING => {
@@ -219,17 +232,17 @@ impl Session {
                 }
             }
             event::ENROLLED if !self.owners.contains_key(&event.slot) => {
-                news.push(News::Enrolled { slot: event.slot, path: view.path });
+                return Ok(Some(News::Enrolled { slot: event.slot, path: view.path }));
             }
             event::APPLICATION => {
                 if let Some(subject) = self.owner(event.slot) {
                     subject.has_application = true;
                 }
             }
-            event::DEAD => self.bury(event.slot, news)?,
+            event::DEAD => return self.bury(event.slot),
             _ => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     fn owner(&mut self, slot: u32) -> Option<&mut Subject> {
@@ -237,16 +250,14 @@ impl Session {
     }
 
     /// Reads a dead slot for the last time and frees it.
-    fn bury(&mut self, slot: u32, news: &mut Vec<News>) -> Result<(), TracerError> {
+    fn bury(&mut self, slot: u32) -> Result<Option<News>, TracerError> {
         self.read(slot, true)?;
         self.tracer.get_mut().free(slot)?;
-        if let Some(id) = self.owners.remove(&slot)
-            && let Some(subject) = self.subjects.get_mut(&id)
-        {
+        let Some(id) = self.owners.remove(&slot) else { return Ok(None) };
+        Ok(self.subjects.get_mut(&id).map(|subject| {
             subject.slots.remove(&slot);
-            news.push(News::Gone(id));
-        }
-        Ok(())
+            News::Gone(id)
+        }))
     }
 
     fn read(&mut self, slot: u32, last_time: bool) -> Result<(), TracerError> {
@@ -261,17 +272,16 @@ impl Session {
         Ok(())
     }
 
-    /// News was lost: the slots themselves say what has become of them.
-    fn look_at_every_slot(&mut self, news: &mut Vec<News>) -> Result<(), TracerError> {
+    /// News was lost: the slots themselves say what it was. It is taken as if it had come.
+    fn look_at_every_slot(&mut self) -> Result<(), TracerError> {
         for slot in 0..self.tracer.get_ref().max_containers() {
-            let view = self.tracer.get_ref().slot(slot)?;
-            match view.slot.state {
-                state::LIVE if !self.owners.contains_key(&slot) => {
-                    news.push(News::Enrolled { slot, path: view.path });
-                }
-                state::DEAD => self.bury(slot, news)?,
-                _ => {}
-            }
+            let Slot { state, generation, .. } = self.tracer.get_ref().slot(slot)?.slot;
+            let kinds: &[u32] = match state {
+                state::LIVE => &[event::ENROLLED],
+                state::DEAD => &[event::ENROLLED, event::DEAD],
+                _ => &[],
+            };
+            self.lost.extend(kinds.iter().map(|&kind| Event { kind, slot, generation, ..Event::NONE }));
         }
         Ok(())
     }
@@ -286,16 +296,13 @@ impl Session {
         slots.into_iter().try_for_each(|slot| self.read(slot, false))
     }
 
-    /// The end: detaches nothing yet, takes the last news, then the sets of every slot. What comes out is complete.
+    /// The end: detaches nothing yet, and reads the sets of every slot that is somebody's. After the last news
+    /// is taken, what comes out is complete.
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn finish(&mut self) -> Result<Vec<News>, TracerError> {
-        let news = self.drain()?;
+    pub fn finish(&mut self) -> Result<(), TracerError> {
         let slots: Vec<u32> = self.owners.keys().copied().collect();
-        for slot in slots {
-            self.read(slot, true)?;
-        }
-        Ok(news)
+        slots.into_iter().try_for_each(|slot| self.read(slot, true))
     }
 }
