@@ -130,10 +130,8 @@ impl Traced<'_> {
     }
 
     fn checkpoint(&mut self) -> Result<()> {
-        self.session.refresh(self.subject)?;
-        if let Some(subject) = self.session.subject(self.subject)
-            && subject.builder.take_changed()
-            && let Err(error) = self.plan.write_checkpoint(&subject.builder.build(false))
+        if let Some(recording) = self.session.checkpoint(self.subject)?
+            && let Err(error) = self.plan.write_checkpoint(&recording)
         {
             self.printer.warn(format!("no checkpoint was written: {error:#}"));
         }

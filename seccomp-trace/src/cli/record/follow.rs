@@ -219,10 +219,8 @@ impl Record<'_> {
     fn checkpoint(&mut self) -> Result<()> {
         for known in self.known.values().filter(|known| known.verdict == Verdict::Wanted) {
             let Some(id) = known.subject else { continue };
-            self.session.refresh(id)?;
-            if let Some(subject) = self.session.subject(id)
-                && subject.builder.take_changed()
-                && let Err(error) = known.plan.write_checkpoint(&subject.builder.build(false))
+            if let Some(recording) = self.session.checkpoint(id)?
+                && let Err(error) = known.plan.write_checkpoint(&recording)
             {
                 self.printer.warn(format!("no checkpoint was written: {error:#}"));
             }

@@ -14,8 +14,8 @@ use tokio::io::unix::AsyncFd;
 use self::clock::Clock;
 use crate::{
     inspect::{cgroup::Hierarchy, host},
-    recording::{Host, Target, builder::Builder},
-    tracer::{Enrolled, Tracer, TracerError},
+    recording::{Host, Recording, Target, builder::Builder},
+    tracer::{Calls, Enrolled, SlotView, Tracer, TracerError},
 };
 
 /// A recording in the making, by its number in the session.
@@ -251,7 +251,7 @@ impl Session {
 
     /// Reads a dead slot for the last time and frees it.
     fn bury(&mut self, slot: u32) -> Result<Option<News>, TracerError> {
-        self.read(slot, true)?;
+        self.read(slot)?;
         self.tracer.get_mut().free(slot)?;
         let Some(id) = self.owners.remove(&slot) else { return Ok(None) };
         Ok(self.subjects.get_mut(&id).map(|subject| {
@@ -260,16 +260,21 @@ impl Session {
         }))
     }
 
-    fn read(&mut self, slot: u32, last_time: bool) -> Result<(), TracerError> {
-        let view = self.tracer.get_ref().slot(slot)?;
-        let calls = self.tracer.get_ref().calls(slot)?;
+    /// Reads a slot for the last time: what has no application by now will have none.
+    fn read(&mut self, slot: u32) -> Result<(), TracerError> {
+        let (view, calls) = self.look(slot)?;
         if let Some(subject) = self.owner(slot) {
             subject.absorb(&view, &calls);
-            if last_time {
-                subject.account(&view, &calls);
-            }
+            subject.promote(&view, &calls);
+            subject.account(&view, &calls);
         }
         Ok(())
+    }
+
+    fn look(&self, slot: u32) -> Result<(SlotView, Vec<Calls>), TracerError> {
+        // The calls first: those that come with the application's exec must not be taken for what is before.
+        let calls = self.tracer.get_ref().calls(slot)?;
+        Ok((self.tracer.get_ref().slot(slot)?, calls))
     }
 
     /// News was lost: the slots themselves say what it was. It is taken as if it had come.
@@ -286,14 +291,21 @@ impl Session {
         Ok(())
     }
 
-    /// Reads the sets of all slots that feed a recording, as far as they are now.
+    /// A recording as it stands, where anything has come since this was asked last.
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn refresh(&mut self, id: SubjectId) -> Result<(), TracerError> {
-        let slots: Vec<u32> =
-            self.subjects.get(&id).into_iter().flat_map(|subject| subject.slots.iter().copied()).collect();
-        slots.into_iter().try_for_each(|slot| self.read(slot, false))
+    pub fn checkpoint(&mut self, id: SubjectId) -> Result<Option<Recording>, TracerError> {
+        let slots = self.subjects.get(&id).map(|subject| subject.slots.clone()).unwrap_or_default();
+        let looks: Vec<_> = slots.into_iter().map(|slot| self.look(slot)).collect::<Result<_, _>>()?;
+        let Some(subject) = self.subjects.get_mut(&id) else { return Ok(None) };
+        looks.iter().for_each(|(view, calls)| subject.absorb(view, calls));
+        if !subject.take_changed() {
+            return Ok(None);
+        }
+        let mut subject = subject.clone();
+        looks.iter().for_each(|(view, calls)| subject.promote(view, calls));
+        Ok(Some(subject.builder.build(false)))
     }
 
     /// The end: detaches nothing yet, and reads the sets of every slot that is somebody's. After the last news
@@ -303,6 +315,6 @@ impl Session {
     /// What the kernel refuses.
     pub fn finish(&mut self) -> Result<(), TracerError> {
         let slots: Vec<u32> = self.owners.keys().copied().collect();
-        slots.into_iter().try_for_each(|slot| self.read(slot, true))
+        slots.into_iter().try_for_each(|slot| self.read(slot))
     }
 }

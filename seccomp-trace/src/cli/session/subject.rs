@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// One recording in the making. A container that was restarted has had several slots.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Subject {
     /// The recording.
     pub builder: Builder,
@@ -22,13 +22,20 @@ pub struct Subject {
     pub has_application: bool,
     /// News of calls that count only if no application ever comes.
     tentative: Vec<(Abi, u32, Timestamp, String)>,
+    tentative_told: usize,
 }
 
 impl Subject {
     /// An empty one.
     #[must_use]
     pub fn new(builder: Builder) -> Self {
-        Self { builder, slots: BTreeSet::new(), has_application: false, tentative: Vec::new() }
+        Self {
+            builder,
+            slots: BTreeSet::new(),
+            has_application: false,
+            tentative: Vec::new(),
+            tentative_told: 0,
+        }
     }
 
     /// Takes a sighting from the news.
@@ -43,36 +50,38 @@ impl Subject {
 
     /// Takes the truth: a slot's sets as they stand. May be called again for the same slot.
     pub fn absorb(&mut self, view: &SlotView, calls: &[Calls]) {
-        let slot = &view.slot;
-        let late = slot.flags & flag::RUNNING != 0;
-        self.has_application |= slot.application > 0;
-        // Nobody's engine can say what the application is: what was executed is.
-        let promoted = slot.application == 0 && !matches!(self.builder.target(), Target::Container(_));
+        self.has_application |= view.slot.application > 0;
         for call in calls {
-            let Some(abi) = Abi::from_index(call.abi) else { continue };
-            match origin(call.set) {
-                Some(origin) => self.builder.saw(abi, call.number, origin, None),
-                None if promoted => self.builder.saw(abi, call.number, Origin::Application, None),
-                None => {}
+            if let (Some(abi), Some(origin)) = (Abi::from_index(call.abi), origin(call.set)) {
+                self.builder.saw(abi, call.number, origin, None);
             }
         }
-        if promoted {
-            for (abi, number, time, comm) in std::mem::take(&mut self.tentative) {
-                self.builder.saw(abi, number, Origin::Application, Some((time, comm)));
+        if view.slot.application > 0 {
+            self.builder.set_boundary(boundary(view));
+        }
+    }
+
+    /// Where no application has come to a slot, and nobody's engine can say what it is: what was executed is. To
+    /// be called at the end alone, or for a checkpoint on a copy: the application can still come.
+    pub fn promote(&mut self, view: &SlotView, calls: &[Calls]) {
+        if view.slot.application > 0 || matches!(self.builder.target(), Target::Container(_)) {
+            return;
+        }
+        for call in calls.iter().filter(|call| origin(call.set).is_none()) {
+            if let Some(abi) = Abi::from_index(call.abi) {
+                self.builder.saw(abi, call.number, Origin::Application, None);
             }
         }
-        let found_by = if slot.flags & flag::COMMAND != 0 {
-            FoundBy::Exec
-        } else if late {
-            FoundBy::Unknown
-        } else if slot.application > 0 && slot.base > slot.arrived_with {
-            FoundBy::Filter
-        } else {
-            FoundBy::Estimated
-        };
-        if slot.application > 0 || promoted {
-            self.builder.set_boundary(Boundary { found_by, attached_late: late });
+        for (abi, number, time, comm) in std::mem::take(&mut self.tentative) {
+            self.builder.saw(abi, number, Origin::Application, Some((time, comm)));
         }
+        self.builder.set_boundary(boundary(view));
+    }
+
+    /// Has anything come since this was asked last?
+    pub fn take_changed(&mut self) -> bool {
+        let tentative = std::mem::replace(&mut self.tentative_told, self.tentative.len());
+        self.builder.take_changed() || tentative != self.tentative.len()
     }
 
     /// Counts what a slot has lost; once a slot, when it is read for the last time.
@@ -84,6 +93,22 @@ impl Subject {
             origins: u64::from(view.slot.lost_origins),
         });
     }
+}
+
+/// How a slot's boundary was found.
+fn boundary(view: &SlotView) -> Boundary {
+    let slot = &view.slot;
+    let attached_late = slot.flags & flag::RUNNING != 0;
+    let found_by = if slot.flags & flag::COMMAND != 0 {
+        FoundBy::Exec
+    } else if attached_late {
+        FoundBy::Unknown
+    } else if slot.application > 0 && slot.base > slot.arrived_with {
+        FoundBy::Filter
+    } else {
+        FoundBy::Estimated
+    };
+    Boundary { found_by, attached_late }
 }
 
 /// `None` for the set whose calls count only if no application ever comes.
