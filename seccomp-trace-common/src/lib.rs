@@ -94,7 +94,8 @@ pub struct Slot {
     pub application: u64,
     /// Bits of [`flag`].
     pub flags: u32,
-    /// Filters that the application's thread had when it arrived in the cgroup.
+    /// Filters that the application's thread had when it arrived in the cgroup; before that, the cgroup's
+    /// creator's.
     pub arrived_with: u32,
     /// Filters that it had at its exec: more than that are the program's own.
     pub base: u32,
