@@ -8,11 +8,21 @@ mod toolchain;
 
 use toolchain::{LINKED, Sources, find_sources, has_linker};
 
-fn main() -> Result<()> {
+fn main() {
     println!("cargo::rerun-if-env-changed=PATH");
+    // One error of cargo's own, without a panic or a backtrace around it.
+    if let Err(error) = build() {
+        println!("cargo::error={}", format!("{error:#}").replace('\n', " "));
+    }
+}
+
+fn build() -> Result<()> {
     if !has_linker() {
         bail!("bpf-linker is not installed; run: cargo xtask setup");
     }
+    // aya-build shows what the nested build prints as warnings: its progress is none.
+    // SAFETY: a build script has one thread.
+    unsafe { std::env::set_var("CARGO_TERM_QUIET", "true") };
     let toolchain = match find_sources() {
         Some(Sources::Linked) => {
             // A stable rustc builds `core` only with this. Set here, it reaches the nested build alone.

@@ -158,12 +158,18 @@ fn enrol(ctx: &RawTracePointContext, id: u64, parent: Cgroup, path: u64) {
     }
     if kernel::enrols_new() {
         match slots::take(id, 0, 0, path) {
-            Some(slot) if insert(id, slot) => slots::tell_enrolled(slot),
-            Some(slot) => slots::drop_cgroup(slot),
+            Some(slot) if insert(id, slot) => {
+                slots::tell_enrolled(slot);
+                debug!(ctx, "kernel program: cgroup {} has slot {}", id, slot);
+            }
+            Some(slot) => {
+                slots::drop_cgroup(slot);
+                debug!(ctx, "kernel program: no free cell for cgroup {}", id);
+            }
             // What is made below must not take the next free slot in its place.
             None => {
                 insert(id, IGNORED);
-                debug!(ctx, "no free slot for cgroup {}", id);
+                debug!(ctx, "kernel program: no free slot for cgroup {}", id);
             }
         }
     }

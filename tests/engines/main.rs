@@ -2,9 +2,11 @@
 //!
 //! One module a subject, each with `pub fn tests() -> Vec<Trial>`, listed here:
 
+mod proof;
+mod readme;
 #[path = "../support/mod.rs"]
 mod support;
 
 fn main() -> std::process::ExitCode {
-    support::main([])
+    support::main([proof::tests(), readme::tests()])
 }

@@ -26,11 +26,13 @@ pub enum Need {
     Busybox,
     /// A C compiler.
     Cc,
+    /// curl, as in the README.
+    Curl,
 }
 
 impl Need {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Kernel,
         Self::Docker,
         Self::Runc,
@@ -39,6 +41,7 @@ impl Need {
         Self::Debootstrap,
         Self::Busybox,
         Self::Cc,
+        Self::Curl,
     ];
 
     /// The name by which `SECCOMP_TRACE_REQUIRE` and the reasons of skips call it.
@@ -52,6 +55,7 @@ impl Need {
             Self::Debootstrap => "debootstrap",
             Self::Busybox => "busybox",
             Self::Cc => "cc",
+            Self::Curl => "curl",
         }
     }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// What the tests run, and the package it is in on Debian 12. Told by the program, not by the package: another
 /// vendor's Docker must not be replaced.
-const FOR_TESTS: [(&str, &str); 7] = [
+const FOR_TESTS: [(&str, &str); 8] = [
     ("dockerd", "docker.io"),
     ("runc", "runc"),
     ("crun", "crun"),
@@ -15,6 +15,7 @@ const FOR_TESTS: [(&str, &str); 7] = [
     ("debootstrap", "debootstrap"),
     ("busybox", "busybox-static"),
     ("gcc", "gcc"),
+    ("curl", "curl"),
 ];
 
 /// The packages that the tests need and that are missing here.

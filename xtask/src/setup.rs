@@ -70,10 +70,10 @@ impl Machine {
             Some(_) => {}
         }
         if !self.linker && linked {
-            plan.installs.push("bpf-linker 0.13.0, from crates.io, with Debian's LLVM 22".into());
+            plan.installs.push("bpf-linker 0.13.0, built by cargo with Debian's LLVM 22".into());
             plan.steps.push(Step::user(&format!("LLVM_PREFIX={LLVM_PREFIX} cargo install {LINKER}")));
         } else if !self.linker {
-            plan.installs.push("bpf-linker, from crates.io".into());
+            plan.installs.push("bpf-linker, built by cargo".into());
             plan.steps.push(Step::user("cargo install bpf-linker"));
         }
         plan

@@ -13,6 +13,7 @@ mod session;
 mod trace_options;
 pub mod tracing_profile;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{ColorChoice, Parser, Subcommand};
@@ -20,6 +21,7 @@ use clap::{ColorChoice, Parser, Subcommand};
 use printer::Printer;
 
 use crate::launch::CommandError;
+use crate::report::text::sanitise_message;
 
 /// Watches a container in the kernel while its tests run, and writes the smallest seccomp profile
 /// under which it works.
@@ -110,6 +112,9 @@ pub fn main() -> ExitCode {
         }
     };
     let printer = Printer::new(cli.global.quiet, cli.global.verbose, cli.global.color);
+    if printer.is_verbose() {
+        show_diagnostics();
+    }
     let trouble = cli.command.trouble();
     match cli.command.run(&printer) {
         Ok(status) => status.into(),
@@ -119,6 +124,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.downcast_ref::<CommandError>().map_or(trouble, CommandError::exit_code))
         }
     }
+}
+
+/// The kernel program's own diagnostics, and those of its loader.
+fn show_diagnostics() {
+    env_logger::Builder::new()
+        .filter_module(env!("CARGO_CRATE_NAME"), log::LevelFilter::Debug)
+        .format(|line, record| writeln!(line, "{}", sanitise_message(&record.args().to_string())))
+        .init();
 }
 
 #[cfg(test)]

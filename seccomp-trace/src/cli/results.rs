@@ -132,14 +132,16 @@ impl Plan {
     ) -> Vec<anyhow::Error> {
         let mut troubles = judge(recording, options);
         let title = recording.title();
-        if let Err(error) = self.write_files(recording, options, printer) {
-            troubles.push(error.context(format!("{title}: not all is written")));
-            if let Some(kept) = self.checkpoint().filter(|path| path.exists()) {
-                printer.note(format!("the last checkpoint is kept: {}", kept.display()));
+        let written = self.write_files(recording, options, printer);
+        // What is in the checkpoint is in the files now, or is nothing.
+        if let Some(checkpoint) = self.checkpoint().filter(|path| path.exists()) {
+            if written.is_ok() || recording.syscalls.is_empty() {
+                let _ = std::fs::remove_file(checkpoint);
+            } else {
+                printer.note(format!("the last checkpoint is kept: {}", checkpoint.display()));
             }
-        } else if let Some(checkpoint) = self.checkpoint() {
-            let _ = std::fs::remove_file(checkpoint);
         }
+        troubles.extend(written.err().map(|error| error.context(format!("{title}: not all is written"))));
         if self.is_beside
             && let Some(Output::File(path)) = &self.profile
         {

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::warnings::{self, Seen};
 use super::{ENOSYS, EPERM, Options, Profile, Reason, Runtimes, UnknownRuntime, Warning};
 use crate::abi::Abi;
-use crate::recording::{Origin, Recording, Syscall};
+use crate::recording::{FoundBy, Origin, Recording, Syscall, Target};
 use crate::tables::always::ALWAYS;
 use crate::tables::never::is_never_filtered;
-use crate::tables::runtimes::RuntimeSet;
+use crate::tables::runtimes::{self, RuntimeSet};
 
 /// Why there is no profile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +38,10 @@ pub enum ProfileError {
 /// # Errors
 /// Where no recording has a syscall of its application, and where the options name an unknown runtime.
 pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Vec<Warning>), ProfileError> {
-    let sets = options.runtimes.sets()?;
+    let mut sets = options.runtimes.sets()?;
+    if options.runtimes == Runtimes::Exact {
+        sets.extend(unseen_starts(recordings));
+    }
     if !recordings.iter().any(has_application) {
         let titles: BTreeSet<_> = recordings.iter().map(|recording| recording.title().to_owned()).collect();
         return Err(ProfileError::NothingSeen { titles: titles.into_iter().collect() });
@@ -55,7 +58,7 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
     }
     let native = native_abis(recordings);
     let mut architectures = seen.abis();
-    if options.runtimes != Runtimes::Exact {
+    if !sets.is_empty() {
         architectures.extend(&native);
     }
     let mut allow = |name: &str, reason| {
@@ -88,6 +91,18 @@ fn syscalls(recording: &Recording) -> impl Iterator<Item = (Abi, &Syscall)> {
         .iter()
         .flat_map(|(abi, syscalls)| syscalls.iter().map(|syscall| (*abi, syscall)))
         .filter(|(abi, syscall)| !is_never_filtered(*abi, syscall.number))
+}
+
+/// The start-up calls that a container's recording can't have: it had no filter to mark them, or began too late.
+/// Without them no container starts, so even `exact` takes those of its own runtime.
+fn unseen_starts(recordings: &[Recording]) -> impl Iterator<Item = &'static RuntimeSet> {
+    recordings.iter().flat_map(|recording| match &recording.target {
+        Target::Container(container) if recording.boundary.found_by != FoundBy::Filter => {
+            let own = container.runtime.as_deref().map(runtimes::find).unwrap_or_default();
+            if own.is_empty() { runtimes::sets().iter().collect() } else { own }
+        }
+        _ => Vec::new(),
+    })
 }
 
 /// True where an application's own syscall is in the recording.

@@ -66,6 +66,20 @@ fn exact_is_what_was_seen_and_what_depends_on_the_moment() {
 }
 
 #[test]
+fn exact_adds_its_own_runtimes_start_where_no_recording_can_have_it() {
+    let mut unconfined = application(Abi::X86_64, &["read"]);
+    unconfined.boundary.found_by = FoundBy::Estimated;
+    if let Target::Container(container) = &mut unconfined.target {
+        container.runtime = Some("crun".into());
+    }
+    let of_crun = built(&[unconfined.clone()], &Options { runtimes: Runtimes::Named(vec!["crun".into()]) });
+    assert_eq!(names(&built(&[unconfined.clone()], &EXACT)), names(&of_crun));
+    assert!(of_crun.allowed.contains_key("setresgid") && !of_crun.allowed.contains_key("capget"));
+    unconfined.target = Target::Command { argv: vec!["true".into()] };
+    assert!(!built(&[unconfined], &EXACT).allowed.contains_key("setresgid"));
+}
+
+#[test]
 fn all_adds_every_runtimes_start_with_its_reason() {
     let profile = built(&[application(Abi::X86_64, &["read", "accept4"])], &ALL);
     let sets = crate::tables::runtimes::sets().iter().flat_map(|set| set.calls.keys());

@@ -27,6 +27,9 @@ use crate::{engine::select::Selector, launch};
 pub struct Args {
     #[command(flatten)]
     targets: Targets,
+    /// Wait for a container or cgroup that is not there yet
+    #[arg(long)]
+    wait: bool,
     #[command(flatten)]
     places: Places,
     #[command(flatten)]
@@ -58,9 +61,6 @@ struct Targets {
     /// The container, or the cgroup, in which this process is
     #[arg(long, value_name = "PID")]
     pid: Vec<i32>,
-    /// Wait for a container or cgroup that is not there yet
-    #[arg(long)]
-    wait: bool,
 }
 
 /// Where the results go.

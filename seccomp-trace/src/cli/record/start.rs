@@ -55,7 +55,7 @@ pub async fn record(
     hierarchy: Hierarchy,
     printer: &Printer,
 ) -> Result<Outcome> {
-    let waits = args.targets.wait || program.is_some() || args.trace.duration.is_some();
+    let waits = args.wait || program.is_some() || args.trace.duration.is_some();
     let resolved = targets::resolve(&args.targets, &hierarchy, waits)?;
     let needs_engine = !selector.is_empty() || !resolved.containers.is_empty();
     let engines = if needs_engine { Engines::connect().await? } else { Engines::none() };
@@ -212,8 +212,7 @@ impl Record<'_> {
             return Err(trouble);
         }
         let there: Vec<&Container> = containers.iter().map(|info| &info.container).collect();
-        let waits =
-            self.args.targets.wait || !self.args.command.is_empty() || self.args.trace.duration.is_some();
+        let waits = self.args.wait || !self.args.command.is_empty() || self.args.trace.duration.is_some();
         for term in self.selector.unmatched(&there) {
             if term.open || waits {
                 self.printer.note(format!("nothing matches {term} yet; waiting for it"));
