@@ -68,6 +68,7 @@ impl Record<'_> {
             if recording.syscalls.is_empty() && known.life == Life::NotYet {
                 self.troubles
                     .push(anyhow!("{} never ran while it was watched: nothing to write", recording.title()));
+                known.plan.remove_checkpoint();
                 continue;
             }
             if recording.boundary.found_by == FoundBy::Estimated {
