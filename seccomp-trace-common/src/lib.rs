@@ -94,7 +94,8 @@ pub struct Slot {
     pub application: u64,
     /// Bits of [`flag`].
     pub flags: u32,
-    /// Filters that the application's thread had when it arrived in the cgroup.
+    /// Filters that the application's thread had when it arrived in the cgroup; before that, the cgroup's
+    /// creator's.
     pub arrived_with: u32,
     /// Filters that it had at its exec: more than that are the program's own.
     pub base: u32,
@@ -213,6 +214,21 @@ pub struct Event {
     pub time: u64,
     /// The thread's name.
     pub comm: [u8; COMM_LEN],
+}
+
+impl Event {
+    /// Nothing has happened.
+    pub const NONE: Self = Self {
+        kind: event::SIGHTING,
+        slot: 0,
+        generation: 0,
+        set: 0,
+        abi: 0,
+        number: 0,
+        tid: 0,
+        time: 0,
+        comm: [0; COMM_LEN],
+    };
 }
 
 /// Counted over the whole session.

@@ -16,7 +16,7 @@ use seccomp_trace_common::{
 };
 
 use crate::{
-    kernel::{self, Cgroup, KernelTask},
+    kernel::{self, Cgroup},
     slots,
 };
 
@@ -82,6 +82,20 @@ pub fn insert(cgroup: u64, slot: u32) -> bool {
     false
 }
 
+/// Enters a cgroup into the slot that another one has. False where that one has it no longer: user space takes
+/// cgroups out without the kernel's cgroup_mutex.
+pub fn join(cgroup: u64, slot: u32, other: u64) -> bool {
+    // Counted first: a slot that nobody is counted in is freed.
+    if !slots::add_cgroup(slot) {
+        return false;
+    }
+    if slot_of(other) == Some(slot) && insert(cgroup, slot) {
+        return true;
+    }
+    slots::drop_cgroup(slot);
+    false
+}
+
 /// Gives an enrolled cgroup another slot, and returns the one it had.
 pub fn replace(cgroup: u64, slot: u32) -> Option<u32> {
     let cell = cell_of(cgroup)?;
@@ -131,21 +145,19 @@ fn enrol(ctx: &RawTracePointContext, id: u64, parent: Cgroup, path: u64) {
         }
         Some(slot) => {
             if slots::has_flag(slot, flag::PINNED | flag::COMMAND) || parent.is_populated() != Some(false) {
-                if insert(id, slot) {
-                    slots::add_cgroup(slot);
+                if join(id, slot, parent_id) {
+                    return;
                 }
-                return;
-            }
-            // Nothing ever ran in the parent: it is a folder, in which an engine makes its containers.
-            if remove(parent_id).is_some() {
+                // The parent was forgotten in this instant.
+            } else if remove(parent_id).is_some() {
+                // Nothing ever ran in the parent: it is a folder, in which an engine makes its containers.
                 slots::drop_cgroup(slot);
             }
         }
         None => {}
     }
     if kernel::enrols_new() {
-        let root = KernelTask::current().root().unwrap_or(0);
-        match slots::take(id, 0, 0, root, path) {
+        match slots::take(id, 0, 0, path) {
             Some(slot) if insert(id, slot) => {
                 slots::tell_enrolled(slot);
                 debug!(ctx, "kernel program: cgroup {} has slot {}", id, slot);

@@ -8,7 +8,7 @@ use seccomp_trace_common::{
     control::{ENROL, FORGET, FULL, IGNORE, IS_IGNORED, SHARE},
 };
 
-use crate::{cgroups, kernel::KernelTask, slots};
+use crate::{cgroups, slots};
 
 /// Arguments and results: `seccomp_trace_common::control`. Never attached. Without aya's macro, which returns 0
 /// whatever the function says.
@@ -38,8 +38,7 @@ fn enrol(cgroup: u64, flags: u32, base: u32) -> u32 {
     if let Some(slot) = known(cgroup) {
         return slot;
     }
-    let root = KernelTask::current().root().unwrap_or(0);
-    match slots::take(cgroup, flags, base, root, 0) {
+    match slots::take(cgroup, flags, base, 0) {
         Some(slot) if cgroups::insert(cgroup, slot) => slot,
         Some(slot) => {
             slots::drop_cgroup(slot);
@@ -53,10 +52,14 @@ fn share(cgroup: u64, slot: u32) -> u32 {
     if let Some(slot) = known(cgroup) {
         return slot;
     }
+    if !slots::add_cgroup(slot) {
+        // Its container has ended meanwhile, and this cgroup with it.
+        return slot;
+    }
     if !cgroups::insert(cgroup, slot) {
+        slots::drop_cgroup(slot);
         return FULL;
     }
-    slots::add_cgroup(slot);
     slot
 }
 

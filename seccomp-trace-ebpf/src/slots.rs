@@ -10,7 +10,9 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, Queue, RingBuf},
 };
-use seccomp_trace_common::{Event, Sets, Slot, Stats, event, state};
+use seccomp_trace_common::{Event, Sets, Slot, Stats, event, flag, state};
+
+use crate::kernel::KernelTask;
 
 /// Sized at load, as is [`SETS`].
 #[map]
@@ -74,7 +76,7 @@ pub fn count_no_cell() {
 
 /// A free slot for a cgroup. `path` is a string in the kernel's memory, or 0.
 #[inline(always)]
-pub fn take(cgroup: u64, flags: u32, base: u32, root: u64, path: u64) -> Option<u32> {
+pub fn take(cgroup: u64, flags: u32, base: u32, path: u64) -> Option<u32> {
     let Ok(Some(number)) = FREE.pop() else {
         // SAFETY: only an address is taken.
         count(|stats| unsafe { &raw mut (*stats).no_slot });
@@ -82,15 +84,18 @@ pub fn take(cgroup: u64, flags: u32, base: u32, root: u64, path: u64) -> Option<
         return None;
     };
     let new = slot(number)?;
+    let creator = KernelTask::current();
+    let is_running = flags & flag::RUNNING != 0;
     // SAFETY: the map's own memory; user space has put the slot's number out once, so nobody else writes it.
     unsafe {
         (*new).cgroup = cgroup;
-        (*new).root = root;
+        (*new).root = creator.root().unwrap_or(0);
         (*new).since = bpf_ktime_get_boot_ns();
         (*new).flags = flags;
         (*new).cgroups = 1;
-        (*new).application = u64::from(flags & seccomp_trace_common::flag::RUNNING != 0);
-        (*new).arrived_with = 0;
+        (*new).application = u64::from(is_running);
+        // The creator's, until the application's own are known. Of what runs already nothing is known.
+        (*new).arrived_with = if is_running { 0 } else { creator.filters().unwrap_or(0) };
         (*new).base = base;
         if path != 0 {
             let _ = bpf_probe_read_kernel_str_bytes(path as *const u8, &mut (*new).path);
@@ -105,12 +110,29 @@ pub fn has_flag(number: u32, flags: u32) -> bool {
     slot(number).is_some_and(|slot| unsafe { (*slot).flags } & flags != 0)
 }
 
-/// One more cgroup belongs to a slot.
-pub fn add_cgroup(number: u32) {
-    if let Some(slot) = slot(number) {
+/// One more cgroup belongs to a slot. False where its last one is gone: it may be somebody else's by now.
+pub fn add_cgroup(number: u32) -> bool {
+    let Some(slot) = slot(number) else { return false };
+    for _ in 0..8 {
         // SAFETY: the map's own memory.
-        unsafe { bump(&raw mut (*slot).cgroups, 1) };
+        unsafe {
+            let counter = &raw mut (*slot).cgroups;
+            let old = *counter;
+            if old == 0 {
+                return false;
+            }
+            if atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(
+                counter,
+                old,
+                old + 1,
+            )
+            .1
+            {
+                return true;
+            }
+        }
     }
+    false
 }
 
 /// One less; with the last one the slot is dead.

@@ -31,6 +31,26 @@ fn entry(tid: u32, tgid: u32) -> Option<Task> {
     }
 }
 
+/// A task that no move was told of yet: the kernel tells when it is done, and the task runs on meanwhile. In a
+/// container without an application every task is the runtime's; in one that is confined all that is the
+/// application's has its filter.
+fn unannounced(task: KernelTask, number: u32) -> Option<Task> {
+    // SAFETY: the map's own memory.
+    let slot = unsafe { &*slots::slot(number)? };
+    // Where entries were lost, calls count rather too much than too little.
+    if slot.flags & (flag::COMMAND | flag::RUNNING) != 0 || slot.lost_origins != 0 {
+        return None;
+    }
+    let flags = if slot.application == 0 {
+        0
+    } else if slot.base > slot.arrived_with && task.filters()? < slot.base {
+        F_LATE
+    } else {
+        return None;
+    };
+    Some(Task { slot: number, origin: ARRIVING, arrived_with: slot.arrived_with, flags })
+}
+
 fn keep(tid: u32, task: Task) {
     if TASKS.insert(tid, task, 0).is_err()
         && let Some(slot) = slots::slot(task.slot)
@@ -43,7 +63,8 @@ fn keep(tid: u32, task: Task) {
 /// The set in which the current thread's calls go; none where they don't count.
 pub fn set_of_current(slot: u32) -> Option<usize> {
     let current = KernelTask::current();
-    let Some(task) = entry(current.tid()?, current.tgid()?).filter(|task| task.slot == slot) else {
+    let entry = entry(current.tid()?, current.tgid()?).filter(|task| task.slot == slot);
+    let Some(task) = entry.or_else(|| unannounced(current, slot)) else {
         return Some(set::APPLICATION);
     };
     match task.origin {
@@ -117,9 +138,9 @@ pub fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
 
 fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
     if parent.css_set()? == child.css_set()? {
-        if let Some(task) = entry(parent.tid()?, parent.tgid()?) {
-            keep(child.tid()?, Task { flags: task.flags & F_LATE, ..task });
-        }
+        let task = entry(parent.tid()?, parent.tgid()?)
+            .or_else(|| unannounced(parent, cgroups::traced_cgroup(parent.cgroup()?)?))?;
+        keep(child.tid()?, Task { flags: task.flags & F_LATE, ..task });
         return None;
     }
     // Born in another cgroup than its parent's (CLONE_INTO_CGROUP): no move is told of it.
@@ -146,7 +167,8 @@ pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
 
 fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
     let tid = task.tid()?;
-    let mut entry = entry(old_tid, tid)?;
+    let mut entry =
+        entry(old_tid, tid).or_else(|| unannounced(task, cgroups::traced_cgroup(task.cgroup()?)?))?;
     // The other threads are gone, and an exec of one that did not lead the process has taken the leader's id.
     let _ = TASKS.remove(old_tid);
     let _ = TASKS.remove(tid);

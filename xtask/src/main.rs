@@ -4,6 +4,7 @@
 mod build;
 mod cargo;
 mod host;
+mod measure_runtimes;
 mod packages;
 mod plan;
 mod run;
@@ -27,6 +28,8 @@ enum Task {
     Run(run::Args),
     /// Runs all tests; what can't run here is skipped, counted and named.
     Test(test::Args),
+    /// Measures what this machine's runtimes call when they start a container.
+    MeasureRuntimes(measure_runtimes::Args),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Task::Build(args) => build::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Run(args) => run::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::MeasureRuntimes(args) => measure_runtimes::run(&args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -110,7 +110,7 @@ impl Traced<'_> {
             // Nobody tells when the last process is gone: looked for often, and only at the end.
             let pause = if status.is_some() { Duration::from_millis(20) } else { Duration::MAX };
             tokio::select! {
-                news = self.session.news() => drop(news?),
+                () = self.session.wait() => self.session.skip_news()?,
                 ended = child.wait(), if status.is_none() => status = Some(ended.context("can't wait for COMMAND")?),
                 signal = signals.next() => {
                     if interrupts.is_second(signal) {
@@ -130,10 +130,8 @@ impl Traced<'_> {
     }
 
     fn checkpoint(&mut self) -> Result<()> {
-        self.session.refresh(self.subject)?;
-        if let Some(subject) = self.session.subject(self.subject)
-            && subject.take_changed()
-            && let Err(error) = self.plan.write_checkpoint(&subject.checkpoint())
+        if let Some(recording) = self.session.checkpoint(self.subject)?
+            && let Err(error) = self.plan.write_checkpoint(&recording)
         {
             self.printer.warn(format!("no checkpoint was written: {error:#}"));
         }
@@ -152,6 +150,7 @@ impl Traced<'_> {
                  --wait-all waits for them, --kill ends them"
             )),
         }
+        self.session.skip_news()?;
         self.session.finish()?;
         let recording = self.session.subject(self.subject).map(|subject| subject.builder.build(true));
         // Detached before anything is written.

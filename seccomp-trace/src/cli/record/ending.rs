@@ -49,20 +49,13 @@ impl Record<'_> {
     /// Takes the last news, reads the sets, detaches, and writes every recording and profile.
     pub async fn write_all(mut self, command: Option<u8>) -> Result<Outcome> {
         let deadline = Instant::now() + LAST_WORDS;
-        for news in self.session.drain()? {
-            self.take_news(news)?;
-        }
+        self.take_all_news()?;
         while self.known.values().any(|known| known.subject.is_some() && known.is_asked) {
             let Ok(said) = timeout_at(deadline, self.engines.next()).await else { break };
             self.take_said(said)?;
         }
-        // What is decided on here is read below.
-        for news in self.session.drain()? {
-            self.take_news(news)?;
-        }
-        for news in self.session.finish()? {
-            self.take_news(news)?;
-        }
+        self.take_all_news()?;
+        self.session.finish()?;
         for missing in self.missing() {
             self.troubles.push(anyhow!("{missing}: never appeared"));
         }

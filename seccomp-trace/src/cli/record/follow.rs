@@ -43,11 +43,7 @@ impl<'r, 'a> Follow<'r, 'a> {
         let mut is_over = false;
         loop {
             tokio::select! {
-                news = self.record.session.news() => {
-                    for news in news? {
-                        self.record.take_news(news)?;
-                    }
-                }
+                () = self.record.session.wait() => self.record.take_all_news()?,
                 said = self.record.engines.next() => self.record.take_said(said)?,
                 status = ended(&mut self.child) => return Ok(Some(Some(status?))),
                 signal = signals.next() => {
@@ -86,8 +82,15 @@ async fn ended(child: &mut Option<Child>) -> Result<u8> {
 }
 
 impl Record<'_> {
-    /// What the kernel program tells.
-    pub fn take_news(&mut self, news: News) -> Result<()> {
+    /// All that the kernel program has told.
+    pub fn take_all_news(&mut self) -> Result<()> {
+        while let Some(news) = self.session.next_news()? {
+            self.take_news(news)?;
+        }
+        Ok(())
+    }
+
+    fn take_news(&mut self, news: News) -> Result<()> {
         match news {
             News::Enrolled { slot, path } => self.enrolled(slot, &path)?,
             News::Gone(subject) => {
@@ -127,7 +130,7 @@ impl Record<'_> {
             let container = crate::recording::Container { id: key.clone(), ..Default::default() };
             self.session.add(Target::Container(container))
         });
-        self.session.assign(slot, subject)?;
+        self.session.assign(slot, subject);
         let is_complete = known.container.as_ref().is_some_and(|container| container.runtime.is_some());
         if key.starts_with('/') || is_complete || known.is_asked {
             return Ok(());
@@ -216,10 +219,8 @@ impl Record<'_> {
     fn checkpoint(&mut self) -> Result<()> {
         for known in self.known.values().filter(|known| known.verdict == Verdict::Wanted) {
             let Some(id) = known.subject else { continue };
-            self.session.refresh(id)?;
-            if let Some(subject) = self.session.subject(id)
-                && subject.take_changed()
-                && let Err(error) = known.plan.write_checkpoint(&subject.checkpoint())
+            if let Some(recording) = self.session.checkpoint(id)?
+                && let Err(error) = known.plan.write_checkpoint(&recording)
             {
                 self.printer.warn(format!("no checkpoint was written: {error:#}"));
             }

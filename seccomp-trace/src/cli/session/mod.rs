@@ -4,18 +4,18 @@
 mod clock;
 mod subject;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
-use seccomp_trace_common::{Event, event, state};
+use seccomp_trace_common::{Event, Slot, event, state};
 pub use subject::Subject;
 use tokio::io::unix::AsyncFd;
 
 use self::clock::Clock;
 use crate::{
     inspect::{cgroup::Hierarchy, host},
-    recording::{Host, Target, builder::Builder},
-    tracer::{Enrolled, Tracer, TracerError},
+    recording::{Host, Recording, Target, builder::Builder},
+    tracer::{Calls, Enrolled, SlotView, Tracer, TracerError},
 };
 
 /// A recording in the making, by its number in the session.
@@ -45,13 +45,10 @@ pub struct Session {
     start: Timestamp,
     subjects: BTreeMap<SubjectId, Subject>,
     owners: BTreeMap<u32, SubjectId>,
-    /// Slots that the caller has been told of and has not decided on, with what has come of them since: one that
-    /// is enrolled, used and gone before we look once loses nothing.
-    undecided: BTreeMap<u32, Vec<Event>>,
-    /// What came of deciding: told with the next news.
-    late: Vec<News>,
     next: SubjectId,
     news_lost: u64,
+    /// What was lost on the way, made up for.
+    lost: VecDeque<Event>,
     is_full: bool,
 }
 
@@ -70,10 +67,9 @@ impl Session {
             start: Timestamp::now(),
             subjects: BTreeMap::new(),
             owners: BTreeMap::new(),
-            undecided: BTreeMap::new(),
-            late: Vec::new(),
             next: 0,
             news_lost: 0,
+            lost: VecDeque::new(),
             is_full: false,
         })
     }
@@ -107,7 +103,7 @@ impl Session {
         let Enrolled::Slot(slot) = self.tracer.get_ref().enrol(cgroup, flags, base)? else {
             return Ok(false);
         };
-        self.assign(slot, id)?;
+        self.assign(slot, id);
         for below in hierarchy.tree(path).iter().skip(1) {
             if let Ok(cgroup) = hierarchy.id(below) {
                 self.tracer.get_ref().share(cgroup, slot)?;
@@ -117,30 +113,11 @@ impl Session {
     }
 
     /// What a slot has seen and will see belongs to a recording.
-    ///
-    /// # Errors
-    /// What the kernel refuses.
-    pub fn assign(&mut self, slot: u32, id: SubjectId) -> Result<(), TracerError> {
+    pub fn assign(&mut self, slot: u32, id: SubjectId) {
         if let Some(subject) = self.subjects.get_mut(&id) {
             subject.slots.insert(slot);
             self.owners.insert(slot, id);
         }
-        self.decided(slot)
-    }
-
-    /// Takes what has come of a slot before the caller had decided on it.
-    fn decided(&mut self, slot: u32) -> Result<(), TracerError> {
-        let Some(events) = self.undecided.remove(&slot) else { return Ok(()) };
-        let mut news = std::mem::take(&mut self.late);
-        for event in events {
-            self.take(&event, &mut news)?;
-        }
-        // Where the news of its end did not fit the ring.
-        if self.tracer.get_ref().slot(slot)?.slot.state == state::DEAD {
-            self.bury(slot, &mut news)?;
-        }
-        self.late = news;
-        Ok(())
     }
 
     /// Leaves out a container that nobody asked for, with all that it will make.
@@ -161,11 +138,10 @@ impl Session {
     /// # Errors
     /// What the kernel refuses.
     pub fn ignore_slot(&mut self, slot: u32) -> Result<(), TracerError> {
-        let view = self.tracer.get_ref().slot(slot)?.slot;
-        if view.state == state::LIVE {
-            self.tracer.get_ref().ignore(view.cgroup)?;
-        }
-        self.decided(slot)
+        let tracer = self.tracer.get_ref();
+        let Slot { state, cgroup, .. } = tracer.slot(slot)?.slot;
+        // The cell of a cgroup that is gone would never be given back.
+        if state == state::LIVE { tracer.ignore(cgroup) } else { Ok(()) }
     }
 
     /// True the first time that a cgroup found no slot.
@@ -178,11 +154,8 @@ impl Session {
     /// # Errors
     /// What the kernel refuses.
     pub fn forget_folder(&mut self, slot: u32) -> Result<(), TracerError> {
-        let view = self.tracer.get_ref().slot(slot)?.slot;
-        if view.state == state::LIVE {
-            self.tracer.get_ref().forget(view.cgroup)?;
-        }
-        self.decided(slot)
+        let cgroup = self.tracer.get_ref().slot(slot)?.slot.cgroup;
+        self.tracer.get_ref().forget(cgroup)
     }
 
     /// Drops a recording that nobody asked for, and ignores its cgroups.
@@ -192,8 +165,8 @@ impl Session {
     pub fn discard(&mut self, id: SubjectId) -> Result<(), TracerError> {
         let Some(subject) = self.subjects.remove(&id) else { return Ok(()) };
         for slot in subject.slots {
+            self.ignore_slot(slot)?;
             let tracer = self.tracer.get_ref();
-            tracer.ignore(tracer.slot(slot)?.slot.cgroup)?;
             if tracer.slot(slot)?.slot.cgroups > 0 {
                 for cgroup in tracer.cgroups_of(slot)? {
                     tracer.ignore(cgroup)?;
@@ -205,47 +178,51 @@ impl Session {
         Ok(())
     }
 
-    /// Waits for news, and takes all that there is.
-    ///
-    /// # Errors
-    /// What the kernel refuses.
-    pub async fn news(&mut self) -> Result<Vec<News>, TracerError> {
+    /// Waits for news. All of it is to be taken then.
+    pub async fn wait(&mut self) {
         if let Ok(mut ready) = self.tracer.readable_mut().await {
             ready.clear_ready();
         }
-        self.drain()
     }
 
-    /// Takes all the news that there is.
+    /// The next piece of news that a caller has to know; none where all is taken. One at a time: a new slot is
+    /// somebody's before what happened in it is looked at, also where it is dead already.
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn drain(&mut self) -> Result<Vec<News>, TracerError> {
-        let mut news = std::mem::take(&mut self.late);
-        while let Some(event) = self.tracer.get_mut().next_event() {
-            self.take(&event, &mut news)?;
-        }
-        self.tracer.get_mut().flush_log();
-        let lost = self.tracer.get_ref().stats()?.news_lost;
-        if lost > self.news_lost {
+    pub fn next_news(&mut self) -> Result<Option<News>, TracerError> {
+        loop {
+            while let Some(event) = self.lost.pop_front().or_else(|| self.tracer.get_mut().next_event()) {
+                if let Some(news) = self.take(&event)? {
+                    return Ok(Some(news));
+                }
+            }
+            self.tracer.get_mut().flush_log();
+            let lost = self.tracer.get_ref().stats()?.news_lost;
+            if lost == self.news_lost {
+                return Ok(None);
+            }
             self.news_lost = lost;
-            self.look_at_every_slot(&mut news)?;
+            self.look_at_every_slot()?;
         }
-        Ok(news)
     }
 
-    fn take(&mut self, event: &Event, news: &mut Vec<News>) -> Result<(), TracerError> {
+    /// Takes all the news, where nobody has to know it.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn skip_news(&mut self) -> Result<(), TracerError> {
+        while self.next_news()?.is_some() {}
+        Ok(())
+    }
+
+    fn take(&mut self, event: &Event) -> Result<Option<News>, TracerError> {
         if event.kind == event::NO_SLOT {
-            news.push(News::Full);
-            return Ok(());
+            return Ok(Some(News::Full));
         }
         let view = self.tracer.get_ref().slot(event.slot)?;
         if view.slot.generation != event.generation {
-            return Ok(());
-        }
-        if let Some(events) = self.undecided.get_mut(&event.slot) {
-            events.push(*event);
-            return Ok(());
+            return Ok(None);
         }
         match event.kind {
             event::SIGHTING => {
@@ -255,22 +232,17 @@ impl Session {
                 }
             }
             event::ENROLLED if !self.owners.contains_key(&event.slot) => {
-                self.announce(event.slot, view.path, news);
+                return Ok(Some(News::Enrolled { slot: event.slot, path: view.path }));
             }
             event::APPLICATION => {
                 if let Some(subject) = self.owner(event.slot) {
                     subject.has_application = true;
                 }
             }
-            event::DEAD => self.bury(event.slot, news)?,
+            event::DEAD => return self.bury(event.slot),
             _ => {}
         }
-        Ok(())
-    }
-
-    fn announce(&mut self, slot: u32, path: String, news: &mut Vec<News>) {
-        self.undecided.insert(slot, Vec::new());
-        news.push(News::Enrolled { slot, path });
+        Ok(None)
     }
 
     fn owner(&mut self, slot: u32) -> Option<&mut Subject> {
@@ -278,67 +250,71 @@ impl Session {
     }
 
     /// Reads a dead slot for the last time and frees it.
-    fn bury(&mut self, slot: u32, news: &mut Vec<News>) -> Result<(), TracerError> {
-        self.read(slot, true)?;
+    fn bury(&mut self, slot: u32) -> Result<Option<News>, TracerError> {
+        self.read(slot)?;
         self.tracer.get_mut().free(slot)?;
-        if let Some(id) = self.owners.remove(&slot)
-            && let Some(subject) = self.subjects.get_mut(&id)
-        {
+        let Some(id) = self.owners.remove(&slot) else { return Ok(None) };
+        Ok(self.subjects.get_mut(&id).map(|subject| {
             subject.slots.remove(&slot);
-            news.push(News::Gone(id));
-        }
-        Ok(())
+            News::Gone(id)
+        }))
     }
 
-    fn read(&mut self, slot: u32, last_time: bool) -> Result<(), TracerError> {
-        let view = self.tracer.get_ref().slot(slot)?;
-        let calls = self.tracer.get_ref().calls(slot)?;
+    /// Reads a slot for the last time: what has no application by now will have none.
+    fn read(&mut self, slot: u32) -> Result<(), TracerError> {
+        let (view, calls) = self.look(slot)?;
         if let Some(subject) = self.owner(slot) {
-            subject.absorb(&view, &calls, last_time);
-            if last_time {
-                subject.account(&view, &calls);
-            }
+            subject.absorb(&view, &calls);
+            subject.promote(&view, &calls);
+            subject.account(&view, &calls);
         }
         Ok(())
     }
 
-    /// News was lost: the slots themselves say what has become of them.
-    fn look_at_every_slot(&mut self, news: &mut Vec<News>) -> Result<(), TracerError> {
+    fn look(&self, slot: u32) -> Result<(SlotView, Vec<Calls>), TracerError> {
+        // The calls first: those that come with the application's exec must not be taken for what is before.
+        let calls = self.tracer.get_ref().calls(slot)?;
+        Ok((self.tracer.get_ref().slot(slot)?, calls))
+    }
+
+    /// News was lost: the slots themselves say what it was. It is taken as if it had come.
+    fn look_at_every_slot(&mut self) -> Result<(), TracerError> {
         for slot in 0..self.tracer.get_ref().max_containers() {
-            let view = self.tracer.get_ref().slot(slot)?;
-            match view.slot.state {
-                _ if self.undecided.contains_key(&slot) => {}
-                // Also one that is dead already: nobody has decided on it.
-                state::LIVE | state::DEAD if !self.owners.contains_key(&slot) => {
-                    self.announce(slot, view.path, news);
-                }
-                state::DEAD => self.bury(slot, news)?,
-                _ => {}
-            }
+            let Slot { state, generation, .. } = self.tracer.get_ref().slot(slot)?.slot;
+            let kinds: &[u32] = match state {
+                state::LIVE => &[event::ENROLLED],
+                state::DEAD => &[event::ENROLLED, event::DEAD],
+                _ => &[],
+            };
+            self.lost.extend(kinds.iter().map(|&kind| Event { kind, slot, generation, ..Event::NONE }));
         }
         Ok(())
     }
 
-    /// Reads the sets of all slots that feed a recording, as far as they are now.
+    /// A recording as it stands, where anything has come since this was asked last.
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn refresh(&mut self, id: SubjectId) -> Result<(), TracerError> {
-        let slots: Vec<u32> =
-            self.subjects.get(&id).into_iter().flat_map(|subject| subject.slots.iter().copied()).collect();
-        slots.into_iter().try_for_each(|slot| self.read(slot, false))
+    pub fn checkpoint(&mut self, id: SubjectId) -> Result<Option<Recording>, TracerError> {
+        let slots = self.subjects.get(&id).map(|subject| subject.slots.clone()).unwrap_or_default();
+        let looks: Vec<_> = slots.into_iter().map(|slot| self.look(slot)).collect::<Result<_, _>>()?;
+        let Some(subject) = self.subjects.get_mut(&id) else { return Ok(None) };
+        looks.iter().for_each(|(view, calls)| subject.absorb(view, calls));
+        if !subject.take_changed() {
+            return Ok(None);
+        }
+        let mut subject = subject.clone();
+        looks.iter().for_each(|(view, calls)| subject.promote(view, calls));
+        Ok(Some(subject.builder.build(false)))
     }
 
-    /// The end: detaches nothing yet, takes the last news, then the sets of every slot. What comes out is complete.
+    /// The end: detaches nothing yet, and reads the sets of every slot that is somebody's. After the last news
+    /// is taken, what comes out is complete.
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn finish(&mut self) -> Result<Vec<News>, TracerError> {
-        let news = self.drain()?;
+    pub fn finish(&mut self) -> Result<(), TracerError> {
         let slots: Vec<u32> = self.owners.keys().copied().collect();
-        for slot in slots {
-            self.read(slot, true)?;
-        }
-        Ok(news)
+        slots.into_iter().try_for_each(|slot| self.read(slot))
     }
 }

@@ -7,12 +7,12 @@ use seccomp_trace_common::{COMM_LEN, Event, flag, set};
 
 use crate::{
     abi::Abi,
-    recording::{Boundary, FoundBy, Lost, Origin, Recording, Target, builder::Builder},
+    recording::{Boundary, FoundBy, Lost, Origin, Target, builder::Builder},
     tracer::{Calls, SlotView},
 };
 
 /// One recording in the making. A container that was restarted has had several slots.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Subject {
     /// The recording.
     pub builder: Builder,
@@ -22,9 +22,7 @@ pub struct Subject {
     pub has_application: bool,
     /// News of calls that count only if no application ever comes.
     tentative: Vec<(Abi, u32, Timestamp, String)>,
-    /// Those calls themselves, as long as no application has come.
-    estimate: BTreeSet<(Abi, u32)>,
-    changed: bool,
+    tentative_told: usize,
 }
 
 impl Subject {
@@ -36,8 +34,7 @@ impl Subject {
             slots: BTreeSet::new(),
             has_application: false,
             tentative: Vec::new(),
-            estimate: BTreeSet::new(),
-            changed: false,
+            tentative_told: 0,
         }
     }
 
@@ -51,62 +48,40 @@ impl Subject {
         }
     }
 
-    /// Takes the truth: a slot's sets as they stand. May be called again for the same slot, until it is read for
-    /// the last time: only then is it certain that no application comes any more.
-    pub fn absorb(&mut self, view: &SlotView, calls: &[Calls], last_time: bool) {
-        let slot = &view.slot;
-        let late = slot.flags & flag::RUNNING != 0;
-        self.has_application |= slot.application > 0;
-        // Nobody's engine can say what the application is: what was executed is.
-        let estimated = slot.application == 0 && !matches!(self.builder.target(), Target::Container(_));
-        let promoted = estimated && last_time;
+    /// Takes the truth: a slot's sets as they stand. May be called again for the same slot.
+    pub fn absorb(&mut self, view: &SlotView, calls: &[Calls]) {
+        self.has_application |= view.slot.application > 0;
         for call in calls {
-            let Some(abi) = Abi::from_index(call.abi) else { continue };
-            match origin(call.set) {
-                Some(origin) => self.builder.saw(abi, call.number, origin, None),
-                None if promoted => self.builder.saw(abi, call.number, Origin::Application, None),
-                None if estimated => self.changed |= self.estimate.insert((abi, call.number)),
-                None => {}
+            if let (Some(abi), Some(origin)) = (Abi::from_index(call.abi), origin(call.set)) {
+                self.builder.saw(abi, call.number, origin, None);
             }
         }
-        if promoted {
-            for (abi, number, time, comm) in std::mem::take(&mut self.tentative) {
-                self.builder.saw(abi, number, Origin::Application, Some((time, comm)));
+        if view.slot.application > 0 {
+            self.builder.set_boundary(boundary(view));
+        }
+    }
+
+    /// Where no application has come to a slot, and nobody's engine can say what it is: what was executed is. To
+    /// be called at the end alone, or for a checkpoint on a copy: the application can still come.
+    pub fn promote(&mut self, view: &SlotView, calls: &[Calls]) {
+        if view.slot.application > 0 || matches!(self.builder.target(), Target::Container(_)) {
+            return;
+        }
+        for call in calls.iter().filter(|call| origin(call.set).is_none()) {
+            if let Some(abi) = Abi::from_index(call.abi) {
+                self.builder.saw(abi, call.number, Origin::Application, None);
             }
         }
-        let found_by = if slot.flags & flag::COMMAND != 0 {
-            FoundBy::Exec
-        } else if late {
-            FoundBy::Unknown
-        } else if slot.application > 0 && slot.base > slot.arrived_with {
-            FoundBy::Filter
-        } else {
-            FoundBy::Estimated
-        };
-        if slot.application > 0 || promoted {
-            self.builder.set_boundary(Boundary { found_by, attached_late: late });
+        for (abi, number, time, comm) in std::mem::take(&mut self.tentative) {
+            self.builder.saw(abi, number, Origin::Application, Some((time, comm)));
         }
+        self.builder.set_boundary(boundary(view));
     }
 
     /// Has anything come since this was asked last?
     pub fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed) | self.builder.take_changed()
-    }
-
-    /// The recording as it would be if nothing more came. What is an estimate now need not be one in the end.
-    #[must_use]
-    pub fn checkpoint(&self) -> Recording {
-        let mut builder = self.builder.clone();
-        if !self.has_application && !self.estimate.is_empty() {
-            for (abi, number) in &self.estimate {
-                builder.saw(*abi, *number, Origin::Application, None);
-            }
-            for (abi, number, time, comm) in self.tentative.clone() {
-                builder.saw(abi, number, Origin::Application, Some((time, comm)));
-            }
-            builder.set_boundary(Boundary { found_by: FoundBy::Estimated, attached_late: false });
-        }
-        builder.build(false)
+        let tentative = std::mem::replace(&mut self.tentative_told, self.tentative.len());
+        self.builder.take_changed() || tentative != self.tentative.len()
     }
 
     /// Counts what a slot has lost; once a slot, when it is read for the last time.
@@ -118,6 +93,22 @@ impl Subject {
             origins: u64::from(view.slot.lost_origins),
         });
     }
+}
+
+/// How a slot's boundary was found.
+fn boundary(view: &SlotView) -> Boundary {
+    let slot = &view.slot;
+    let attached_late = slot.flags & flag::RUNNING != 0;
+    let found_by = if slot.flags & flag::COMMAND != 0 {
+        FoundBy::Exec
+    } else if attached_late {
+        FoundBy::Unknown
+    } else if slot.application > 0 && slot.base > slot.arrived_with {
+        FoundBy::Filter
+    } else {
+        FoundBy::Estimated
+    };
+    Boundary { found_by, attached_late }
 }
 
 /// `None` for the set whose calls count only if no application ever comes.
