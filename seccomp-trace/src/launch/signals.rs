@@ -40,7 +40,10 @@ impl Signals {
     pub fn take() -> io::Result<Self> {
         let ignored = ignored_signals();
         let wanted = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
-        let wanted = wanted.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
+        let wanted: Vec<_> = wanted.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0).collect();
+        // signal-hook installs a handler before it knows what the handler is for: a signal in between would be
+        // lost. Held back, it comes right after.
+        let _held = Held::back(&wanted);
         SignalsInfo::with_exfiltrator(wanted, WithOrigin::default()).map(Self)
     }
 
@@ -53,5 +56,32 @@ impl Signals {
             // The stream never ends while we hold it.
             None => std::future::pending().await,
         }
+    }
+}
+
+/// Signals of this thread that wait until the value goes.
+struct Held {
+    old: libc::sigset_t,
+}
+
+impl Held {
+    fn back(signals: &[i32]) -> Self {
+        // SAFETY: a set is plain memory, which sigemptyset makes valid; the calls only read and write ours.
+        unsafe {
+            let (mut set, mut old) = (std::mem::zeroed(), std::mem::zeroed());
+            libc::sigemptyset(&raw mut set);
+            for signal in signals {
+                libc::sigaddset(&raw mut set, *signal);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut old);
+            Self { old }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // SAFETY: the set that the kernel gave.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.old, std::ptr::null_mut()) };
     }
 }
