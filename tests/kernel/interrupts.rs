@@ -1,11 +1,11 @@
 //! Ctrl-C at any moment: no cgroup is left, and no half file.
 
 use crate::{
-    help::{Case, LIMIT, json, stderr},
+    help::{Case, LIMIT, eventually, json, stderr},
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
-use rustix::process::{Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use seccomp_trace::recording::Recording;
 use std::{path::Path, time::Duration};
 
@@ -35,7 +35,31 @@ pub fn tests() -> Vec<Trial> {
             }
             Ok(())
         }),
+        support::test("a_signal_is_not_lost_while_signals_are_taken", &[Need::Kernel, Need::Strace], held),
     ]
+}
+
+/// Sent in the instant in which the handler is there and is not known yet; strace makes it a long one.
+fn held() -> Result<()> {
+    let case = Case::new()?;
+    let slowly = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=rt_sigaction"];
+    let slowly = [&slowly[..], &["-e", "inject=rt_sigaction:delay_exit=50000"]].concat();
+    let mut command = case.command(slowly);
+    command.arg(support::program().get_program()).args(["record", "--cgroup", &case.home.path, "-o", "-"]);
+    let strace = Running::start(&mut command)?;
+    let children = format!("/proc/{0}/task/{0}/children", strace.pid());
+    let traced = eventually("its handler of SIGINT is there", || {
+        let child: i32 = std::fs::read_to_string(&children).ok()?.trim().parse().ok()?;
+        let status = std::fs::read_to_string(format!("/proc/{child}/status")).ok()?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+        // SIGINT is signal 2.
+        (u64::from_str_radix(caught.trim(), 16).ok()? & 2 != 0).then_some(child)
+    })?;
+    kill_process(Pid::from_raw(traced).context("no process")?, Signal::INT)?;
+    let output = strace.finish(LIMIT)?;
+    // Its cgroup has processes, so that there may be something to write.
+    ensure!(matches!(output.status.code(), Some(0 | 2)), "{:?}, {}", output.status, stderr(&output));
+    Ok(())
 }
 
 /// A time is what is tested here: as a terminal does, the whole group is signalled.
