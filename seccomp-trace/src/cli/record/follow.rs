@@ -101,10 +101,15 @@ impl Record<'_> {
                     known.life = Life::Stopped(Instant::now());
                 }
             }
-            News::Full if self.session.take_first_full() => self.troubles.push(anyhow!(
-                "more containers than --max-containers {} came at a time: some are not recorded; raise it",
-                self.args.trace.max_containers
-            )),
+            News::Full if self.session.take_first_full() => {
+                let trouble = format!(
+                    "more containers than --max-containers {} came at a time: some are not recorded; raise it",
+                    self.args.trace.max_containers
+                );
+                // At once, too: the rest of the tests may take an hour.
+                self.printer.warn(&trouble);
+                self.troubles.push(anyhow!(trouble));
+            }
             News::Full => {}
         }
         Ok(())

@@ -116,6 +116,7 @@ impl Session {
     pub fn assign(&mut self, slot: u32, id: SubjectId) {
         if let Some(subject) = self.subjects.get_mut(&id) {
             subject.slots.insert(slot);
+            subject.has_run = true;
             self.owners.insert(slot, id);
         }
     }

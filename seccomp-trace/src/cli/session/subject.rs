@@ -20,6 +20,8 @@ pub struct Subject {
     pub slots: BTreeSet<u32>,
     /// Whether an application was seen to start, or was there already.
     pub has_application: bool,
+    /// Whether anything of it was ever traced.
+    pub has_run: bool,
     /// News of calls that count only if no application ever comes.
     tentative: Vec<(Abi, u32, Timestamp, String)>,
     tentative_told: usize,
@@ -33,6 +35,7 @@ impl Subject {
             builder,
             slots: BTreeSet::new(),
             has_application: false,
+            has_run: false,
             tentative: Vec::new(),
             tentative_told: 0,
         }
