@@ -1,25 +1,33 @@
 //! What user space asks of the tables, run by `BPF_PROG_TEST_RUN`: the kernel stays their only writer.
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use core::ffi::c_void;
+
+use aya_ebpf::programs::RawTracePointContext;
 use seccomp_trace_common::{
-    cell::IGNORED,
+    cell::{BUSY, EMPTY, IGNORED, REMOVED},
     control::{ENROL, FORGET, FULL, IGNORE, IS_IGNORED, SHARE},
 };
 
 use crate::{cgroups, slots};
 
-/// Arguments and results: `seccomp_trace_common::control`. Never attached.
-#[raw_tracepoint(tracepoint = "sys_enter")]
-pub fn control(ctx: RawTracePointContext) -> i32 {
+/// Arguments and results: `seccomp_trace_common::control`. Never attached. Without aya's macro, which returns 0
+/// whatever the function says.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp/sys_enter")]
+pub fn control(ctx: *mut c_void) -> u32 {
+    let ctx = RawTracePointContext::new(ctx);
     let (cgroup, second, third): (u64, u64, u64) = (ctx.arg(1), ctx.arg(2), ctx.arg(3));
-    let result = match ctx.arg::<u64>(0) {
+    // What marks a cell is no cgroup: to take "empty" out would take out somebody else's.
+    if matches!(cgroup, EMPTY | REMOVED | BUSY) {
+        return FULL;
+    }
+    match ctx.arg::<u64>(0) {
         ENROL => enrol(cgroup, second as u32, third as u32),
         SHARE => share(cgroup, second as u32),
         IGNORE => ignore(cgroup),
         FORGET => forget(cgroup),
         _ => FULL,
-    };
-    result as i32
+    }
 }
 
 fn known(cgroup: u64) -> Option<u32> {

@@ -45,12 +45,14 @@ fn beyond(number_slot: u32, set: usize, abi: usize, number: u32) {
         let Some(slot) = slots::slot(number_slot) else { return };
         // SAFETY: the map's own memory.
         unsafe {
-            let full = (*slot).beyond >= BEYOND_PER_SLOT;
-            if full || BEYOND.insert(key, 0, u64::from(aya_ebpf::bindings::BPF_NOEXIST)).is_err() {
+            let has_room = (*slot).beyond < BEYOND_PER_SLOT;
+            if has_room && BEYOND.insert(key, 0, u64::from(aya_ebpf::bindings::BPF_NOEXIST)).is_ok() {
+                slots::add(&raw mut (*slot).beyond, 1);
+            } else if BEYOND.get_ptr_mut(key).is_none() {
+                // Not even by another thread that came first with the same number.
                 slots::add(&raw mut (*slot).lost, 1);
                 return;
             }
-            slots::add(&raw mut (*slot).beyond, 1);
         }
     }
     if let Some(byte) = BEYOND.get_ptr_mut(key) {

@@ -1,10 +1,59 @@
 //! The kernel program and the tracer on the running kernel: root and BPF.
 //!
 //! One module a subject, each with `pub fn tests() -> Vec<Trial>`, listed here:
+//!
+//! - `run_status`: COMMAND's exit status, streams, user, signals that it ignores; what is started where it can't be
+//! - `run_calls`: which calls count: from the first one on, of all descendants, and no other
+//! - `run_ends`: what is left of COMMAND, Ctrl-C, signals, `--duration`
+//! - `abis`: 32-bit and x32 calls, numbers beyond the tables
+//! - `ring`: a ring buffer that is too small
+//! - `checkpoint`: a killed seccomp-trace
+//! - `record_cgroup`, `record_pid`: recording without an engine
+//! - `runtimes`: runc and crun by hand, with the boundary
+//! - `bad_host`: no privileges, no BTF, no cgroup v2
+//! - `bad_input`: commands, targets and options that can't be
+//! - `bad_output`: files that can't be written, a disk that fills
+//! - `interrupts`: Ctrl-C at any moment
+//!
+//! `help` is what they share.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[cfg(target_arch = "x86_64")]
+mod abis;
+mod bad_host;
+mod bad_input;
+mod bad_output;
+mod checkpoint;
+mod help;
+mod interrupts;
+mod record_cgroup;
+mod record_pid;
+#[cfg(target_arch = "x86_64")]
+mod ring;
+mod run_calls;
+mod run_ends;
+mod run_status;
+mod runtimes;
 #[path = "../support/mod.rs"]
 mod support;
 
 fn main() -> std::process::ExitCode {
-    support::main([])
+    support::main([
+        run_status::tests(),
+        run_calls::tests(),
+        run_ends::tests(),
+        #[cfg(target_arch = "x86_64")]
+        abis::tests(),
+        #[cfg(target_arch = "x86_64")]
+        ring::tests(),
+        checkpoint::tests(),
+        record_cgroup::tests(),
+        record_pid::tests(),
+        runtimes::tests(),
+        bad_host::tests(),
+        bad_input::tests(),
+        bad_output::tests(),
+        interrupts::tests(),
+    ])
 }

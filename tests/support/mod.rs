@@ -31,7 +31,7 @@ mod trial;
 
 pub use libtest_mimic::Trial;
 pub use need::{Need, docker, find_program};
-pub use process::{program, run_with_timeout, temp_dir};
+pub use process::{Running, program, run_with_timeout, temp_dir};
 pub use trial::{main, test};
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Running programs: bounded in time, without a terminal.
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::File;
-use std::io::{Read as _, Seek as _};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -27,44 +27,82 @@ pub fn temp_dir() -> Result<TempDir> {
 ///
 /// Its output goes through files: a descendant that it leaves behind can't hold up the test.
 pub fn run_with_timeout(command: &mut Command, limit: Duration) -> Result<Output> {
-    let name = command.get_program().display().to_string();
-    let file = || tempfile::tempfile().context("cannot make a file for a test's output");
-    let (mut stdout, mut stderr) = (file()?, file()?);
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(stdout.try_clone()?)
-        .stderr(stderr.try_clone()?)
-        .process_group(0)
-        .spawn()
-        .with_context(|| format!("cannot start {name}"))?;
-    let status = wait(child, limit).with_context(|| format!("cannot wait for {name}"))?;
-    let (stdout, stderr) = (read(&mut stdout)?, read(&mut stderr)?);
-    let Some(status) = status else {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        bail!("{name} was killed after {limit:?}; it printed {:?} and {:?}", text(&stdout), text(&stderr));
-    };
-    Ok(Output { status, stdout, stderr })
+    Running::start(command.stdin(Stdio::null()))?.finish(limit)
 }
 
-/// `None` where the process had to be killed.
-fn wait(mut child: Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
-    let end = Instant::now() + limit;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
+/// A program that runs beside the test. Dropped, it is killed with all its process group.
+pub struct Running {
+    name: String,
+    child: Child,
+    stdout: File,
+    stderr: File,
+}
+
+impl Running {
+    /// Starts `command` in a process group of its own. Its output goes to files, its stdin is the command's.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let name = command.get_program().display().to_string();
+        let file = || tempfile::tempfile().context("cannot make a file for a test's output");
+        let (stdout, stderr) = (file()?, file()?);
+        let child = command
+            .stdout(stdout.try_clone()?)
+            .stderr(stderr.try_clone()?)
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        Ok(Self { name, child, stdout, stderr })
+    }
+
+    /// The process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Sends the process a signal, not its group.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(self.pid(), signal).with_context(|| format!("cannot send {} a signal", self.name))
+    }
+
+    /// What it has printed on stdout and stderr so far.
+    pub fn printed(&self) -> Result<(String, String)> {
+        let text = |file: &File| read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Ok((text(&self.stdout)?, text(&self.stderr)?))
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// Waits for its end. One that isn't done in `limit` is killed, and is an error that shows what it printed.
+    pub fn finish(mut self, limit: Duration) -> Result<Output> {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Output { status, stdout: read(&self.stdout)?, stderr: read(&self.stderr)? });
+            }
+            if Instant::now() >= end {
+                let (stdout, stderr) = self.printed()?;
+                bail!("{} was killed after {limit:?}; it printed {stdout:?} and {stderr:?}", self.name);
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
-        if Instant::now() >= end {
-            // The group can be gone in this instant; the process is waited for either way.
-            let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
-            child.wait()?;
-            return Ok(None);
-        }
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-fn read(file: &mut File) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).context("cannot read a test's output back")?;
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The group can be gone in this instant; the process is waited for either way.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill_process_group(self.pid(), Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// From the beginning, wherever the writers are.
+fn read(file: &File) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(file.metadata()?.len())?];
+    file.read_exact_at(&mut bytes, 0).context("cannot read a test's output back")?;
     Ok(bytes)
 }

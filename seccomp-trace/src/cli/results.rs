@@ -122,6 +122,13 @@ impl Plan {
         }
     }
 
+    /// Nobody needs it any more.
+    pub fn remove_checkpoint(&self) {
+        if let Some(checkpoint) = self.checkpoint() {
+            let _ = std::fs::remove_file(checkpoint);
+        }
+    }
+
     /// Writes the recording, then the profile, and removes the checkpoint. The recording is judged: what fails
     /// the command comes back as errors, with everything written all the same.
     pub fn write(
@@ -136,7 +143,7 @@ impl Plan {
         // What is in the checkpoint is in the files now, or is nothing.
         if let Some(checkpoint) = self.checkpoint().filter(|path| path.exists()) {
             if written.is_ok() || recording.syscalls.is_empty() {
-                let _ = std::fs::remove_file(checkpoint);
+                self.remove_checkpoint();
             } else {
                 printer.note(format!("the last checkpoint is kept: {}", checkpoint.display()));
             }

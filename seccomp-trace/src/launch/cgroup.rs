@@ -3,14 +3,16 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use crate::inspect::cgroup::Hierarchy;
 
-/// The name's beginning; our process id follows.
+/// The name's beginning; our process id follows, and a number where that name is taken.
 const PREFIX: &str = "seccomp-trace.";
+/// Names tried: one that a killed run with our process id left behind, still in use, is passed over.
+const NAMES: u32 = 100;
 
 /// What to do with processes that a command leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +38,17 @@ impl LaunchCgroup {
     /// Where the kernel refuses.
     pub fn create(hierarchy: &Hierarchy, parent: String) -> io::Result<Self> {
         remove_stale(hierarchy, &parent);
-        let path = format!("{}/{PREFIX}{}", parent.trim_end_matches('/'), std::process::id());
-        fs::create_dir(hierarchy.directory(&path))?;
-        Ok(Self { hierarchy: hierarchy.clone(), parent, path })
+        let first = format!("{}/{PREFIX}{}", parent.trim_end_matches('/'), std::process::id());
+        let mut path = first.clone();
+        for number in 1..=NAMES {
+            match fs::create_dir(hierarchy.directory(&path)) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < NAMES => {
+                    path = format!("{first}-{number}");
+                }
+                made => return made.map(|()| Self { hierarchy: hierarchy.clone(), parent, path }),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
     }
 
     /// Its path from the hierarchy's root.
@@ -58,8 +68,7 @@ impl LaunchCgroup {
     /// Is any process in it, or below?
     #[must_use]
     pub fn is_populated(&self) -> bool {
-        fs::read_to_string(self.directory().join("cgroup.events"))
-            .is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
+        is_populated(&self.directory())
     }
 
     /// Empties it, and returns how many processes were left.
@@ -96,21 +105,33 @@ impl LaunchCgroup {
 impl Drop for LaunchCgroup {
     fn drop(&mut self) {
         self.clear(LeftOver::MoveBack);
-        for path in self.hierarchy.tree(&self.path).iter().rev() {
-            let _ = fs::remove_dir(self.hierarchy.directory(path));
-        }
+        remove(&self.hierarchy, &self.path);
     }
 }
 
-/// What a killed seccomp-trace could not remove.
+fn is_populated(directory: &Path) -> bool {
+    fs::read_to_string(directory.join("cgroup.events"))
+        .is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
+}
+
+/// Removes a cgroup with all below it. Refused by the kernel while a process is in one.
+fn remove(hierarchy: &Hierarchy, path: &str) {
+    for path in hierarchy.tree(path).iter().rev() {
+        let _ = fs::remove_dir(hierarchy.directory(path));
+    }
+}
+
+/// What a killed seccomp-trace could not remove. Its process id may have come to us, as in a container of CI,
+/// where every run is the same one.
 fn remove_stale(hierarchy: &Hierarchy, parent: &str) {
     let Ok(entries) = fs::read_dir(hierarchy.directory(parent)) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u32>().ok());
-        if pid.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists()) {
-            // Refused by the kernel while a process is in it.
-            let _ = fs::remove_dir(entry.path());
+        let Some(name) = name.to_str() else { continue };
+        let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        let is_stale = |pid| pid == std::process::id() || !PathBuf::from(format!("/proc/{pid}")).exists();
+        if pid.is_some_and(is_stale) && !is_populated(&entry.path()) {
+            remove(hierarchy, &format!("{}/{name}", parent.trim_end_matches('/')));
         }
     }
 }

@@ -74,6 +74,7 @@ impl Record<'_> {
                 } else {
                     self.troubles.push(anyhow!(reason));
                 }
+                known.plan.remove_checkpoint();
                 continue;
             }
             if recording.boundary.found_by == FoundBy::Estimated {

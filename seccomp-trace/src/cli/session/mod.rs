@@ -155,8 +155,9 @@ impl Session {
     /// # Errors
     /// What the kernel refuses.
     pub fn forget_folder(&mut self, slot: u32) -> Result<(), TracerError> {
-        let cgroup = self.tracer.get_ref().slot(slot)?.slot.cgroup;
-        self.tracer.get_ref().forget(cgroup)
+        let tracer = self.tracer.get_ref();
+        let Slot { state, cgroup, .. } = tracer.slot(slot)?.slot;
+        if state == state::LIVE { tracer.forget(cgroup) } else { Ok(()) }
     }
 
     /// Drops a recording that nobody asked for, and ignores its cgroups.

@@ -1,0 +1,62 @@
+//! A host that can't trace: told in one message, before anything is started.
+
+use crate::{
+    help::{Case, LIMIT, expect},
+    support::{self, Need, Trial},
+};
+use anyhow::{Result, ensure};
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+pub fn tests() -> Vec<Trial> {
+    vec![
+        support::test("without_privileges_the_missing_ones_are_named", &[Need::Kernel], || {
+            let nobody = "exec setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all \"$@\"";
+            refused(nobody, &["CAP_BPF", "CAP_PERFMON", "sudo seccomp-trace"])
+        }),
+        support::test("root_without_capabilities_is_told_which", &[Need::Kernel], || {
+            let weak = "exec setpriv --bounding-set=-sys_admin,-bpf --inh-caps=-all \"$@\"";
+            refused(weak, &["missing CAP_BPF;"])
+        }),
+        support::test("without_btf_that_is_said", &[Need::Kernel], || {
+            let without = "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"";
+            refused_in_private_mounts(without, &["/sys/kernel/btf/vmlinux", "CONFIG_DEBUG_INFO_BTF"])
+        }),
+        support::test("damaged_btf_is_no_crash", &[Need::Kernel], || {
+            let damaged = "mount -t tmpfs none /mnt && head -c 5000 /sys/kernel/btf/vmlinux >/mnt/vmlinux && \
+                 mount --bind /mnt /sys/kernel/btf && exec \"$@\"";
+            refused_in_private_mounts(damaged, &["type information"])
+        }),
+        support::test("without_cgroup_v2_that_is_said", &[Need::Kernel], || {
+            let without = "for i in 1 2 3; do
+                 awk '$9 == \"cgroup2\" || $10 == \"cgroup2\" || $8 == \"cgroup2\" {print $5}' /proc/self/mountinfo |
+                     while read -r mount; do umount -l \"$mount\"; done
+             done; exec \"$@\"";
+            refused_in_private_mounts(without, &["no cgroup v2", "mount -t cgroup2"])
+        }),
+    ]
+}
+
+fn refused_in_private_mounts(script: &str, words: &[&str]) -> Result<()> {
+    let script = script.replace('\'', "'\\''");
+    refused(&format!("exec unshare -m sh -c '{script}' \"$0\" \"$@\""), words)
+}
+
+/// With each command that traces: the words are said, nothing is started, nothing is left. The script gets
+/// the command line to execute as its arguments.
+fn refused(script: &str, words: &[&str]) -> Result<()> {
+    let case = Case::new()?;
+    fs::set_permissions(case.folder.path(), fs::Permissions::from_mode(0o777))?;
+    let (started, profile) = (case.file("started"), case.file("profile.json"));
+    let run = case.run_words(&[], &["touch", &started]);
+    let record = ["record", "--cgroup", &case.home.path].map(str::to_owned);
+    let with_command = ["-o", &profile, "--", "touch", &started].map(str::to_owned);
+    for (args, code) in [(run, 125), (record.to_vec(), 2), ([record.as_slice(), &with_command].concat(), 125)]
+    {
+        let output = support::run_with_timeout(&mut case.in_script(script, &args), LIMIT)?;
+        expect(&output, code, words)?;
+        ensure!(output.stdout.is_empty(), "{:?}", output.stdout);
+        ensure!(case.files()? == [""; 0], "{:?}", case.files()?);
+        case.is_clean()?;
+    }
+    Ok(())
+}

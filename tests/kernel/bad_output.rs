@@ -1,0 +1,138 @@
+//! Files that can't be written: found before COMMAND is started where that can be, and an old file is never lost.
+
+use crate::{
+    help::{Case, LIMIT, expect, json},
+    support::{self, Need, Trial},
+};
+use anyhow::{Context as _, Result, ensure};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+pub fn tests() -> Vec<Trial> {
+    let kernel = &[Need::Kernel];
+    vec![
+        support::test("an_output_that_cannot_be_is_found_before_the_start", kernel, || {
+            let case = Case::new()?;
+            let read_only = Mount::new(&case, "read-only", "ro")?;
+            fs::write(case.file("file"), "")?;
+            let outputs = [
+                (case.file("no/such/folder"), "mkdir -p"),
+                (case.file("read-only/p"), "read-only"),
+                (case.file("file/p"), "is not a folder"),
+                (case.folder.path().display().to_string(), "it is a folder"),
+            ];
+            for (output, said) in &outputs {
+                for option in ["-o", "--recording"] {
+                    not_started(&case, &["run", option, output], 125, &[output, said])?;
+                    not_started(&case, &["record", "--cgroup", "/no", option, output], 125, &[output, said])?;
+                }
+            }
+            not_started(&case, &["run", "-o", ""], 125, &["name a file"])?;
+            not_started(
+                &case,
+                &["record", "--cgroup", "/no", "--output-dir", &outputs[0].0],
+                125,
+                &["mkdir -p"],
+            )?;
+            not_started(
+                &case,
+                &["record", "--cgroup", "/no", "--recording-dir", &outputs[1].0],
+                125,
+                &["read-only"],
+            )?;
+            drop(read_only);
+            Ok(())
+        }),
+        support::test("a_disk_that_fills_loses_no_old_file", kernel, full_disk),
+        support::test("an_old_file_is_replaced_whole", kernel, || {
+            let case = Case::new()?;
+            for file in ["profile.json", "recording.json"] {
+                fs::write(case.file(file), "x".repeat(1_000_000))?;
+            }
+            expect(&case.run(&[], &["true"])?, 0, &[])?;
+            ensure!(case.recording()?.finished && case.profile()?.is_object());
+            Ok(())
+        }),
+        support::test("stdout_takes_the_profile_where_it_is_said_aloud", kernel, || {
+            let case = Case::new()?;
+            let words = ["run", "-o", "-", "--", "true"];
+            let output = support::run_with_timeout(&mut case.program(words), LIMIT)?;
+            expect(&output, 0, &["written to stdout"])?;
+            let profile: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+            ensure!(profile["defaultAction"] == "SCMP_ACT_ERRNO", "{profile}");
+            ensure!(case.files()? == [""; 0], "{:?}", case.files()?);
+            Ok(())
+        }),
+        support::test("a_full_device_is_told", kernel, || {
+            let case = Case::new()?;
+            let words = ["run", "-o", "/dev/full", "--", "true"];
+            let output = support::run_with_timeout(&mut case.program(words), LIMIT)?;
+            expect(&output, 125, &["/dev/full", "No space left"])?;
+            ensure!(case.home.below().is_empty());
+            // COMMAND's own failure comes first.
+            let words = ["run", "-o", "/dev/full", "--", "false"];
+            expect(&support::run_with_timeout(&mut case.program(words), LIMIT)?, 1, &["/dev/full"])
+        }),
+    ]
+}
+
+/// COMMAND would make a file.
+fn not_started(case: &Case, words: &[&str], code: i32, said: &[&str]) -> Result<()> {
+    let started = case.file("started");
+    let words = [words, &["--", "touch", &started]].concat();
+    let output = support::run_with_timeout(&mut case.program(&words), LIMIT)?;
+    expect(&output, code, said).with_context(|| format!("{words:?}"))?;
+    ensure!(!Path::new(&started).exists(), "{words:?} has started COMMAND");
+    ensure!(case.files()? == ["file", "read-only"], "{words:?}: {:?}", case.files()?);
+    case.is_clean()
+}
+
+/// Everything fits when it starts, and nothing when it ends.
+fn full_disk() -> Result<()> {
+    let case = Case::new()?;
+    let disk = Mount::new(&case, "disk", "size=64k")?;
+    let (profile, recording) = (case.file("disk/p.json"), case.file("disk/r.json"));
+    fs::write(&profile, "the old profile")?;
+    fs::write(&recording, "the old recording")?;
+    let fill = format!("cat /dev/zero >{} 2>/dev/null; true", case.file("disk/filler"));
+    let run = ["run", "-o", &profile, "--recording", &recording, "--", "sh", "-c"];
+    for (script, code) in [(fill.clone(), 125), (format!("{fill}; exit 9"), 9)] {
+        let _ = fs::remove_file(case.file("disk/filler"));
+        let _ = fs::remove_file(case.file("disk/r.json.partial"));
+        let mut command = case.program([&run[..], &[&script]].concat());
+        expect(&support::run_with_timeout(&mut command, LIMIT)?, code, &["No space left", "unchanged"])?;
+        ensure!(fs::read_to_string(&profile)? == "the old profile");
+        ensure!(fs::read_to_string(&recording)? == "the old recording");
+        let left: Vec<_> = fs::read_dir(&disk.0)?.flatten().map(|entry| entry.file_name()).collect();
+        let known = ["p.json", "r.json", "filler", "r.json.partial"];
+        ensure!(left.iter().all(|name| known.iter().any(|known| name == known)), "{left:?}");
+        if left.iter().any(|name| name == "r.json.partial") {
+            ensure!(json(&disk.0.join("r.json.partial"))?["finished"] == false);
+        }
+        case.is_clean()?;
+    }
+    Ok(())
+}
+
+/// A file system of its own, in the test's folder, unmounted with the value.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new(case: &Case, name: &str, options: &str) -> Result<Self> {
+        let folder = case.folder.path().join(name);
+        fs::create_dir(&folder)?;
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "seccomp-trace-test"]).arg(&folder);
+        expect(&support::run_with_timeout(&mut mount, LIMIT)?, 0, &[])?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}

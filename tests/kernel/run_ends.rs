@@ -1,0 +1,151 @@
+//! `run`: how it ends, and what becomes of what COMMAND leaves behind.
+
+use crate::{
+    help::{Case, LIMIT, eventually, expect, has_ended, stderr},
+    support::{self, Need, Running, Trial},
+};
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
+use seccomp_trace::recording::Recording;
+use std::{path::Path, process::Output, time::Instant};
+
+/// Leaves a process behind and prints its id.
+const LEAVES: &str = "sleep 60 >/dev/null 2>&1 & echo $!";
+
+pub fn tests() -> Vec<Trial> {
+    let kernel = &[Need::Kernel];
+    vec![
+        support::test("what_is_left_is_moved_back_with_a_warning", kernel, || {
+            let case = Case::new()?;
+            let output = case.run(&[], &["sh", "-c", LEAVES])?;
+            expect(&output, 0, &["left 1 process", "--wait-all", "--kill"])?;
+            let left = pid(&output)?;
+            ensure!(!has_ended(left), "the process was ended");
+            ensure!(case.home.processes() == [left.cast_signed()], "{:?}", case.home.processes());
+            Ok(())
+        }),
+        support::test("what_is_left_in_cgroups_below_is_moved_back", kernel, || {
+            let case = Case::new()?;
+            let script = format!(
+                "own=$(echo {0}/seccomp-trace.*); mkdir $own/below && \
+                 sh -c 'echo 0 >$0/below/cgroup.procs && cat /proc/self/cgroup >&2; {LEAVES}' $own",
+                case.home.directory().display()
+            );
+            let output = case.run(&[], &["sh", "-c", &script])?;
+            expect(&output, 0, &["left 1 process", "/below"])?;
+            ensure!(case.home.processes() == [pid(&output)?.cast_signed()], "{:?}", case.home.processes());
+            Ok(())
+        }),
+        support::test("kill_ends_what_is_left", kernel, || {
+            let case = Case::new()?;
+            let output = case.run(&["--kill"], &["sh", "-c", LEAVES])?;
+            expect(&output, 0, &["left 1 process"])?;
+            let left = pid(&output)?;
+            eventually("the process that was left is ended", || has_ended(left).then_some(()))
+        }),
+        support::test("wait_all_waits_for_what_is_left", kernel, || {
+            let case = Case::new()?;
+            let script = "(sleep 0.3; touch late) >/dev/null 2>&1 & exit 5";
+            let output = case.run(&["--wait-all"], &["sh", "-c", script])?;
+            expect(&output, 5, &[])?;
+            ensure!(!stderr(&output).contains("left"), "{}", stderr(&output));
+            ensure!(Path::new(&case.file("late")).exists(), "it did not wait");
+            Ok(())
+        }),
+        support::test("a_signal_is_passed_on_to_the_command", kernel, passed_on),
+        support::test("ctrl_c_of_a_terminal_reaches_the_command_once", kernel, terminal),
+        support::test("a_second_ctrl_c_quits_at_once", kernel, twice),
+        support::test("a_duration_ends_the_command", kernel, || {
+            let case = Case::new()?;
+            let started = Instant::now();
+            expect(&case.run(&["--duration", "300ms"], &["sleep", "60"])?, 128 + 15, &[])?;
+            ensure!(started.elapsed() < LIMIT / 2, "it took {:?}", started.elapsed());
+            ensure!(case.recording()?.finished && case.profile_path().exists());
+            Ok(())
+        }),
+    ]
+}
+
+/// The process id on stdout.
+fn pid(output: &Output) -> Result<u32> {
+    let said = String::from_utf8_lossy(&output.stdout);
+    said.trim().parse().with_context(|| format!("no process id: {said:?}"))
+}
+
+/// Starts a script and waits until it has made the file `ready`.
+fn start(case: &Case, options: &[&str], script: &str) -> Result<Running> {
+    let running = case.start(options, &["sh", "-c", script])?;
+    let ready = case.file("ready");
+    eventually("COMMAND is ready", || Path::new(&ready).exists().then_some(()))?;
+    Ok(running)
+}
+
+fn passed_on() -> Result<()> {
+    for (signal, name) in
+        [(Signal::INT, "INT"), (Signal::TERM, "TERM"), (Signal::HUP, "HUP"), (Signal::USR1, "USR1")]
+    {
+        let case = Case::new()?;
+        let script = format!("trap 'echo got; exit 9' {name}; touch ready; while :; do sleep 0.02; done");
+        let running = start(&case, &[], &script)?;
+        running.signal(signal)?;
+        let output = case.finish(running)?;
+        expect(&output, 9, &[])?;
+        ensure!(output.stdout == b"got\n", "{name}: {:?}", output.stdout);
+        ensure!(case.recording()?.finished && case.profile_path().exists());
+    }
+    let case = Case::new()?;
+    let running = start(&case, &[], "touch ready; exec sleep 60")?;
+    running.signal(Signal::TERM)?;
+    expect(&case.finish(running)?, 128 + 15, &[])
+}
+
+/// A terminal sends Ctrl-C to the whole foreground group: it must not be passed on a second time.
+fn terminal() -> Result<()> {
+    if support::find_program("script").is_none() {
+        anyhow::bail!("there is no program script");
+    }
+    let case = Case::new()?;
+    let counting = "n=0; trap 'n=$((n+1)); echo $n >>count' INT; touch ready
+                    until [ -s count ]; do sleep 0.02; done; sleep 0.3; exit $n";
+    let command = format!(
+        "{} run -o {} -- sh -c '{}'",
+        support::program().get_program().display(),
+        case.file("profile.json"),
+        counting.replace('\'', "'\\''")
+    );
+    // `script` gives it a terminal, and types what it reads.
+    let mut command = case.command(["script", "-qefc", &command, "/dev/null"]);
+    let mut child =
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn()?;
+    let ready = case.file("ready");
+    eventually("COMMAND is ready", || Path::new(&ready).exists().then_some(()))?;
+    let mut keyboard = child.stdin.take().context("no stdin")?;
+    std::io::Write::write_all(&mut keyboard, b"\x03")?;
+    let status = eventually("it ends", || child.try_wait().ok().flatten())?;
+    ensure!(status.code() == Some(1), "Ctrl-C came {status}");
+    case.is_clean()
+}
+
+fn twice() -> Result<()> {
+    let case = Case::new()?;
+    let running = start(&case, &[], "trap '' INT; touch ready; exec sleep 60")?;
+    let partial = case.folder.path().join("recording.json.partial");
+    let has_seen = || Recording::read(&partial).ok().filter(|recording| !recording.syscalls.is_empty());
+    eventually("there is a checkpoint", has_seen)?;
+    running.signal(Signal::INT)?;
+    let pending = format!("/proc/{}/status", running.pid());
+    eventually("the first is taken", || {
+        let status = std::fs::read_to_string(&pending).ok()?;
+        status.contains("ShdPnd:\t0000000000000000").then_some(())
+    })?;
+    // Passed on and ignored: only the tracer's own loop tells the first from the second.
+    let second = Instant::now();
+    running.signal(Signal::INT)?;
+    let output = running.finish(LIMIT)?;
+    expect(&output, 130, &["interrupted twice", "checkpoint"])?;
+    ensure!(second.elapsed() < LIMIT / 4, "it took {:?}", second.elapsed());
+    ensure!(!Recording::read(&partial)?.finished);
+    ensure!(case.files()? == ["ready", "recording.json.partial"], "{:?}", case.files()?);
+    ensure!(case.home.below().is_empty(), "{:?}", case.home.below());
+    Ok(())
+}
