@@ -9,6 +9,7 @@ mod record_select;
 mod record_start;
 mod record_trouble;
 mod recorder;
+mod run_profile;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -20,5 +21,6 @@ fn main() -> std::process::ExitCode {
         record_select::tests(),
         record_end::tests(),
         record_trouble::tests(),
+        run_profile::tests(),
     ])
 }

@@ -67,7 +67,7 @@ impl Record<'_> {
             let mut recording = subject.builder.build(true);
             if !subject.has_run {
                 let reason =
-                    format!("{} did not run while it was watched: nothing to write", recording.title());
+                    format!("{} never ran while it was watched: nothing to write", recording.title());
                 // Of all containers of a host, most may be stopped.
                 if self.selector.is_open() {
                     self.printer.verbose(reason);
