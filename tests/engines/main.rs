@@ -4,9 +4,23 @@
 
 mod proof;
 mod readme;
+mod record_end;
+mod record_select;
+mod record_start;
+mod record_trouble;
+mod recorder;
+mod run_profile;
 #[path = "../support/mod.rs"]
 mod support;
 
 fn main() -> std::process::ExitCode {
-    support::main([proof::tests(), readme::tests()])
+    support::main([
+        proof::tests(),
+        readme::tests(),
+        record_start::tests(),
+        record_select::tests(),
+        record_end::tests(),
+        record_trouble::tests(),
+        run_profile::tests(),
+    ])
 }

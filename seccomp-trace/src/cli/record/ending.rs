@@ -65,9 +65,15 @@ impl Record<'_> {
         {
             let Some(subject) = known.subject.and_then(|id| self.session.subject(id)) else { continue };
             let mut recording = subject.builder.build(true);
-            if recording.syscalls.is_empty() && known.life == Life::NotYet {
-                self.troubles
-                    .push(anyhow!("{} never ran while it was watched: nothing to write", recording.title()));
+            if !subject.has_run {
+                let reason =
+                    format!("{} never ran while it was watched: nothing to write", recording.title());
+                // Of all containers of a host, most may be stopped.
+                if self.selector.is_open() {
+                    self.printer.verbose(reason);
+                } else {
+                    self.troubles.push(anyhow!(reason));
+                }
                 known.plan.remove_checkpoint();
                 continue;
             }

@@ -101,13 +101,22 @@ impl Record<'_> {
                     known.life = Life::Stopped(Instant::now());
                 }
             }
-            News::Full if self.session.take_first_full() => self.troubles.push(anyhow!(
-                "more containers than --max-containers {} came at a time: some are not recorded; raise it",
-                self.args.trace.max_containers
-            )),
-            News::Full => {}
+            News::Full => self.no_room(),
         }
         Ok(())
+    }
+
+    /// A container found no slot.
+    pub fn no_room(&mut self) {
+        if self.session.take_first_full() {
+            let trouble = format!(
+                "more containers than --max-containers {} came at a time: some are not recorded; raise it",
+                self.args.trace.max_containers
+            );
+            // At once, too: the tests may go on for an hour.
+            self.printer.warn(&trouble);
+            self.troubles.push(anyhow!(trouble));
+        }
     }
 
     fn enrolled(&mut self, slot: u32, path: &str) -> Result<()> {

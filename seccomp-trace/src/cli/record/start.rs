@@ -30,6 +30,7 @@ use crate::{
     },
     launch::{self, Signals},
     recording::{Container, Target},
+    tracer::TracerError,
 };
 
 /// Everything that the loop works on.
@@ -149,8 +150,13 @@ impl Record<'_> {
         let has_slots = self.session.subject(subject).is_some_and(|subject| !subject.slots.is_empty());
         if !has_slots && (at_the_beginning || self.hierarchy.id(&own).is_ok()) {
             let base = process::filters(pid).unwrap_or(0);
-            self.session.enrol(subject, &self.hierarchy, &own, flag::RUNNING, base)?;
-            self.say_late(&info.container.name);
+            match self.session.enrol(subject, &self.hierarchy, &own, flag::RUNNING, base) {
+                Ok(true) => self.say_late(&info.container.name),
+                // It came when there was no room, which was told.
+                Ok(false) => {}
+                Err(TracerError::Full) if !at_the_beginning => self.no_room(),
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

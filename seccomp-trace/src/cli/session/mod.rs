@@ -116,6 +116,7 @@ impl Session {
     pub fn assign(&mut self, slot: u32, id: SubjectId) {
         if let Some(subject) = self.subjects.get_mut(&id) {
             subject.slots.insert(slot);
+            subject.has_run = true;
             self.owners.insert(slot, id);
         }
     }
@@ -154,8 +155,9 @@ impl Session {
     /// # Errors
     /// What the kernel refuses.
     pub fn forget_folder(&mut self, slot: u32) -> Result<(), TracerError> {
-        let cgroup = self.tracer.get_ref().slot(slot)?.slot.cgroup;
-        self.tracer.get_ref().forget(cgroup)
+        let tracer = self.tracer.get_ref();
+        let Slot { state, cgroup, .. } = tracer.slot(slot)?.slot;
+        if state == state::LIVE { tracer.forget(cgroup) } else { Ok(()) }
     }
 
     /// Drops a recording that nobody asked for, and ignores its cgroups.

@@ -19,6 +19,8 @@ pub struct Subject {
     /// Its slots that are not freed yet.
     pub slots: BTreeSet<u32>,
     pub(super) has_application: bool,
+    /// Whether anything of it was ever traced.
+    pub has_run: bool,
     /// News of calls that count only if no application ever comes.
     tentative: Vec<(Abi, u32, Timestamp, String)>,
     tentative_told: usize,
@@ -32,6 +34,7 @@ impl Subject {
             builder,
             slots: BTreeSet::new(),
             has_application: false,
+            has_run: false,
             tentative: Vec::new(),
             tentative_told: 0,
         }
@@ -83,9 +86,9 @@ impl Subject {
         self.builder.set_boundary(boundary(view));
     }
 
-    /// Has anything of it run under our eyes?
+    /// Has any task made a call in it?
     #[must_use]
-    pub fn has_run(&self) -> bool {
+    pub fn has_calls(&self) -> bool {
         self.has_application || !self.tentative.is_empty()
     }
 
