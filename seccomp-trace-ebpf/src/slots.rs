@@ -112,6 +112,14 @@ pub fn has_flag(number: u32, flags: u32) -> bool {
     slot(number).is_some_and(|slot| unsafe { (*slot).flags } & flags != 0)
 }
 
+/// Nobody else changes a slot's flags while it lives.
+pub fn set_flag(number: u32, flag: u32) {
+    if let Some(slot) = slot(number) {
+        // SAFETY: the map's own memory.
+        unsafe { (*slot).flags |= flag };
+    }
+}
+
 /// Has any task ever come into it?
 pub fn is_used(number: u32) -> bool {
     // SAFETY: the map's own memory.

@@ -106,7 +106,7 @@ fn unseen_starts(recordings: &[Recording]) -> impl Iterator<Item = &'static Runt
 }
 
 /// True where an application's own syscall is in the recording.
-pub(super) fn has_application(recording: &Recording) -> bool {
+pub fn has_application(recording: &Recording) -> bool {
     syscalls(recording).any(|(_, syscall)| syscall.origins.contains(&Origin::Application))
 }
 

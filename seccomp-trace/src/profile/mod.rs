@@ -7,7 +7,7 @@ mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use build::{ProfileError, build};
+pub use build::{ProfileError, build, has_application};
 pub use reason::Reason;
 pub use warnings::Warning;
 
