@@ -112,7 +112,7 @@ fn a_path_that_cannot_be_written_says_why_and_what_to_do() {
     let messages: Vec<_> = ["", "nowhere/p.json", "nowhere/", "new/..", "file/p.json", "link"]
         .into_iter()
         .map(|name| folder.path().join(name))
-        .chain([PathBuf::new(), PathBuf::from("/proc/p.json")])
+        .chain([PathBuf::new(), PathBuf::from("/sys/p.json")])
         .map(|path| {
             let [check, write] =
                 [check_writable(&path), write(&path, b"x")].map(|it| it.unwrap_err().to_string());
