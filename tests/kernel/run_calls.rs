@@ -1,7 +1,7 @@
 //! `run`: from COMMAND's first call on, all that it and its descendants call, and nothing else.
 
 use crate::{
-    help::{Case, allowed, architectures, bare, expect, names, set},
+    help::{Case, allowed, architectures, bare, expect, names, set, with_libc},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -27,7 +27,7 @@ pub fn tests() -> Vec<Trial> {
             contains_rare(&case)
         }),
         support::test("cgroups_that_the_command_makes_are_traced_and_removed", needs, nested),
-        support::test("threads_are_traced", &[Need::Kernel, Need::Cc], threads),
+        support::test("threads_are_traced", needs, threads),
         support::test("a_program_that_starts_another_has_its_execve", &[Need::Kernel], || {
             let case = Case::new()?;
             expect(
@@ -106,21 +106,27 @@ fn nested() -> Result<()> {
     contains_rare(&case)
 }
 
+/// The last thread's call comes after the process's first thread is gone.
+const THREADS: &str = r"
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static pthread_t first, other;
+static void *second(void *unused) {
+    pthread_join(first, 0);
+    syscall(SYS_getitimer, 0, 0);
+    return unused;
+}
+int main(void) {
+    first = pthread_self();
+    pthread_create(&other, 0, second, 0);
+    pthread_exit(0);
+}
+";
+
 fn threads() -> Result<()> {
     let case = Case::new()?;
-    let source = case.file("threads.c");
-    // The last thread's call comes after the process's first thread is gone.
-    std::fs::write(
-        &source,
-        "#include <pthread.h>\n#include <unistd.h>\n#include <sys/syscall.h>\n\
-         static void *second(void *first) { pthread_join(*(pthread_t *)first, 0); syscall(SYS_getitimer, 0, 0);\n\
-         return 0; }\n\
-         int main(void) { static pthread_t first, other; first = pthread_self();\n\
-         pthread_create(&other, 0, second, &first); pthread_exit(0); }\n",
-    )?;
-    let program = case.file("threads");
-    let compiled = std::process::Command::new("cc").args(["-pthread", "-o", &program, &source]).status()?;
-    ensure!(compiled.success(), "cc: {compiled}");
+    let program = with_libc(&case, "threads", THREADS)?;
     expect(&case.run(&["--runtimes", "exact"], &[&program])?, 0, &[])?;
     let seen = application(&case)?;
     ensure!(seen.contains("getitimer"), "{seen:?}");

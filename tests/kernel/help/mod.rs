@@ -11,6 +11,6 @@ mod wait;
 pub use case::{Case, LIMIT, expect, stderr};
 pub use cgroup::Cgroup;
 pub use facts::{allowed, architectures, json, names, numbers, set};
-pub use programs::{bare, bare_32_bit};
+pub use programs::{bare, bare_32_bit, with_libc};
 pub use recorder::Recorder;
 pub use wait::{eventually, has_ended};

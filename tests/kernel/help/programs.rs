@@ -49,13 +49,21 @@ pub fn bare_32_bit(case: &Case, name: &str, body: &str) -> Result<String> {
     compile(case, name, body, &["-m32"])
 }
 
+/// Compiles a whole C program, with the C library and threads; returns its path.
+pub fn with_libc(case: &Case, name: &str, source: &str) -> Result<String> {
+    build(case, name, source, &["-pthread"])
+}
+
 fn compile(case: &Case, name: &str, body: &str, options: &[&str]) -> Result<String> {
-    let (source, program) = (case.file(&format!("{name}.c")), case.file(name));
     let main = format!("void _start(void) {{\n{body}\ncall(__NR_exit_group, 0, 0, 0);\nfor (;;) {{}}\n}}\n");
-    std::fs::write(&source, format!("{PRELUDE}{main}"))?;
-    let mut compiler = Command::new("cc");
-    compiler.args(["-O1", "-static", "-no-pie", "-nostdlib", "-ffreestanding", "-fno-stack-protector"]);
-    let output = compiler.args(options).args(["-o", &program, &source]).output()?;
+    let alone = ["-static", "-no-pie", "-nostdlib", "-ffreestanding", "-fno-stack-protector"];
+    build(case, name, &format!("{PRELUDE}{main}"), &[&alone, options].concat())
+}
+
+fn build(case: &Case, name: &str, source: &str, options: &[&str]) -> Result<String> {
+    let (file, program) = (case.file(&format!("{name}.c")), case.file(name));
+    std::fs::write(&file, source)?;
+    let output = Command::new("cc").arg("-O1").args(options).args(["-o", &program, &file]).output()?;
     ensure!(output.status.success(), "cc: {}", String::from_utf8_lossy(&output.stderr));
     Ok(program)
 }
