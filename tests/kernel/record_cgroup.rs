@@ -20,6 +20,8 @@ pub fn tests() -> Vec<Trial> {
             let (case, cgroup) = (Case::new()?, Cgroup::create()?);
             let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
             enter(&case, &cgroup, "")?;
+            // A killed recorder would have lost nothing either.
+            recorder.until_checkpoint(|calls| calls.contains("getppid"))?;
             expect(&recorder.interrupt()?, 0, &["estimated", "tracing-profile"])?;
             is_exact(&case, FoundBy::Estimated)
         }),
