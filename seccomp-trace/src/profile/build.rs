@@ -80,7 +80,7 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
         errno.insert("clone3".to_owned(), (ENOSYS, Reason::CloneFallback));
     }
     let profile = Profile { default_errno: EPERM, architectures, allowed, errno };
-    let warnings = warnings::collect(recordings, &profile, &seen, &native);
+    let warnings = warnings::collect(recordings, &options.runtimes, &profile, &seen, &native);
     Ok((profile, warnings))
 }
 
