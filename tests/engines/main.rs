@@ -5,6 +5,7 @@
 mod proof;
 mod readme;
 mod record_end;
+mod record_second_docker;
 mod record_select;
 mod record_start;
 mod record_trouble;
@@ -21,6 +22,7 @@ fn main() -> std::process::ExitCode {
         record_select::tests(),
         record_end::tests(),
         record_trouble::tests(),
+        record_second_docker::tests(),
         run_profile::tests(),
     ])
 }
