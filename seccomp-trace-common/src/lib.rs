@@ -34,8 +34,11 @@ pub mod set {
     /// Calls after an exec without a filter and outside the container's own root: a runtime's own re-exec,
     /// or, where no application ever follows, the application itself.
     pub const TENTATIVE: usize = 3;
+    /// Calls that a task made in a cgroup without an engine before it executed anything: the application's,
+    /// where no application ever follows and such a task never executes anything.
+    pub const ARRIVED: usize = 4;
     /// How many there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 5;
 }
 
 /// In a set's byte: the call was made. The truth.
@@ -65,7 +68,7 @@ pub mod state {
 pub mod flag {
     /// `run`'s own cgroup: every exec is the application's.
     pub const COMMAND: u32 = 1;
-    /// Named by the user: cgroups made below belong to it, even while it is empty.
+    /// Named by the user: without an engine to ask, all that runs in it may be the application.
     pub const PINNED: u32 = 2;
     /// The application was there before us: who arrives now has joined.
     pub const RUNNING: u32 = 4;
@@ -101,10 +104,14 @@ pub struct Slot {
     pub base: u32,
     /// Numbers kept beyond [`NUMBERS`].
     pub beyond: u32,
-    /// Numbers that could not be kept: the recording is incomplete.
+    /// Numbers, or cgroups with all their calls, that could not be kept: the recording is incomplete.
     pub lost: u32,
     /// Tasks whose origin could not be kept: their calls count as the application's.
     pub lost_origins: u32,
+    /// 1 once a task has come into it from outside: what is made below is its own.
+    pub used: u32,
+    /// 1 once a task has ended that came into it and never executed anything.
+    pub unexecuted: u32,
     /// The cgroup's path in the default hierarchy; empty where user space enrolled it.
     pub path: [u8; PATH_LEN],
 }
@@ -287,8 +294,6 @@ pub struct Offsets {
     pub cgroup_parent: u32,
     /// `cgroup_subsys_state.cgroup`.
     pub css_cgroup: u32,
-    /// `cgroup.nr_populated_csets`; the domain and threaded children's counts follow it.
-    pub cgroup_populated: u32,
     /// `cgroup_root.hierarchy_id`.
     pub root_hierarchy: u32,
     /// `kernfs_node.id`.
@@ -318,12 +323,12 @@ macro_rules! shared {
 
 shared! {
     Sets = set::COUNT * ABIS * NUMBERS,
-    Slot = 72 + PATH_LEN,
+    Slot = 80 + PATH_LEN,
     Cell = 16,
     Task = 16,
     Beyond = 12,
     Event = 48,
     Stats = 24,
-    Offsets = 60,
+    Offsets = 56,
     Config = 8,
 }

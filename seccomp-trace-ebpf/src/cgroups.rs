@@ -82,18 +82,26 @@ pub fn insert(cgroup: u64, slot: u32) -> bool {
     false
 }
 
-/// Enters a cgroup into the slot that another one has. False where that one has it no longer: user space takes
+/// Slots whose cgroups below are theirs, also before anything has run in them under our eyes.
+const INHERITED: u32 = flag::COMMAND | flag::PINNED | flag::RUNNING;
+
+/// Makes a cgroup part of the slot that another one has. False where that one has it no longer: user space takes
 /// cgroups out without the kernel's cgroup_mutex.
 pub fn join(cgroup: u64, slot: u32, other: u64) -> bool {
     // Counted first: a slot that nobody is counted in is freed.
     if !slots::add_cgroup(slot) {
         return false;
     }
-    if slot_of(other) == Some(slot) && insert(cgroup, slot) {
+    let is_there = slot_of(other) == Some(slot);
+    if is_there && insert(cgroup, slot) {
         return true;
     }
+    if is_there {
+        // No cell is free: what is called in this cgroup will be missing.
+        slots::lose_call(slot);
+    }
     slots::drop_cgroup(slot);
-    false
+    is_there
 }
 
 /// Gives an enrolled cgroup another slot, and returns the one it had.
@@ -128,30 +136,26 @@ pub fn cgroup_mkdir(ctx: RawTracePointContext) -> i32 {
     let cgroup = Cgroup(ctx.arg(0));
     if cgroup.is_default()
         && let Some(id) = cgroup.id()
-        && let Some(parent) = cgroup.parent()
+        && let Some(parent_id) = cgroup.parent().and_then(Cgroup::id)
     {
-        enrol(&ctx, id, parent, ctx.arg(1));
+        enrol(&ctx, id, parent_id, ctx.arg(1));
     }
     0
 }
 
 /// A container's cgroup can't take a second slot by making cgroups below; a folder of containers is not one.
-fn enrol(ctx: &RawTracePointContext, id: u64, parent: Cgroup, path: u64) {
-    let Some(parent_id) = parent.id() else { return };
+fn enrol(ctx: &RawTracePointContext, id: u64, parent_id: u64, path: u64) {
     match slot_of(parent_id) {
         Some(IGNORED) => {
             insert(id, IGNORED);
             return;
         }
         Some(slot) => {
-            if slots::has_flag(slot, flag::PINNED | flag::COMMAND) || parent.is_populated() != Some(false) {
-                if join(id, slot, parent_id) {
-                    return;
-                }
-                // The parent was forgotten in this instant.
-            } else if remove(parent_id).is_some() {
-                // Nothing ever ran in the parent: it is a folder, in which an engine makes its containers.
-                slots::drop_cgroup(slot);
+            // Where nothing ever ran the parent is a folder, in which an engine makes its containers.
+            let is_container = slots::is_used(slot) || slots::has_flag(slot, INHERITED);
+            // Where it can't join, the parent was forgotten in this instant.
+            if is_container && join(id, slot, parent_id) {
+                return;
             }
         }
         None => {}

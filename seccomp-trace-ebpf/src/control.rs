@@ -6,6 +6,7 @@ use aya_ebpf::programs::RawTracePointContext;
 use seccomp_trace_common::{
     cell::{BUSY, EMPTY, IGNORED, REMOVED},
     control::{ENROL, FORGET, FULL, IGNORE, IS_IGNORED, SHARE},
+    flag,
 };
 
 use crate::{cgroups, slots};
@@ -36,6 +37,8 @@ fn known(cgroup: u64) -> Option<u32> {
 
 fn enrol(cgroup: u64, flags: u32, base: u32) -> u32 {
     if let Some(slot) = known(cgroup) {
+        // It enrolled itself, and is named by the user as well.
+        slots::set_flag(slot, flags & flag::PINNED);
         return slot;
     }
     match slots::take(cgroup, flags, base, 0) {

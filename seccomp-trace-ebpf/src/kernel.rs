@@ -22,7 +22,6 @@ static OFFSETS: Offsets = Offsets {
     cgroup_root: 0,
     cgroup_parent: 0,
     css_cgroup: 0,
-    cgroup_populated: 0,
     root_hierarchy: 0,
     kn_id: 0,
 };
@@ -123,11 +122,5 @@ impl Cgroup {
     pub fn parent(self) -> Option<Self> {
         let css: u64 = read(self.0, offset!(cgroup_parent))?;
         if css == 0 { None } else { read(css, offset!(css_cgroup)).map(Self) }
-    }
-
-    /// Has it processes, in itself or below?
-    pub fn is_populated(self) -> Option<bool> {
-        let counts: [u32; 3] = read(self.0, offset!(cgroup_populated))?;
-        Some(counts != [0; 3])
     }
 }

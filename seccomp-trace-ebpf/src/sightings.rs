@@ -50,7 +50,7 @@ fn beyond(number_slot: u32, set: usize, abi: usize, number: u32) {
                 slots::add(&raw mut (*slot).beyond, 1);
             } else if BEYOND.get_ptr_mut(key).is_none() {
                 // Not even by another thread that came first with the same number.
-                slots::add(&raw mut (*slot).lost, 1);
+                slots::lose_call(number_slot);
                 return;
             }
         }

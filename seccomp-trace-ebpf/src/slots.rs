@@ -97,6 +97,8 @@ pub fn take(cgroup: u64, flags: u32, base: u32, path: u64) -> Option<u32> {
         // The creator's, until the application's own are known. Of what runs already nothing is known.
         (*new).arrived_with = if is_running { 0 } else { creator.filters().unwrap_or(0) };
         (*new).base = base;
+        (*new).used = 0;
+        (*new).unexecuted = 0;
         if path != 0 {
             let _ = bpf_probe_read_kernel_str_bytes(path as *const u8, &mut (*new).path);
         }
@@ -108,6 +110,28 @@ pub fn take(cgroup: u64, flags: u32, base: u32, path: u64) -> Option<u32> {
 pub fn has_flag(number: u32, flags: u32) -> bool {
     // SAFETY: the map's own memory.
     slot(number).is_some_and(|slot| unsafe { (*slot).flags } & flags != 0)
+}
+
+/// Nobody else changes a slot's flags while it lives.
+pub fn set_flag(number: u32, flag: u32) {
+    if let Some(slot) = slot(number) {
+        // SAFETY: the map's own memory.
+        unsafe { (*slot).flags |= flag };
+    }
+}
+
+/// Has any task ever come into it?
+pub fn is_used(number: u32) -> bool {
+    // SAFETY: the map's own memory.
+    slot(number).is_some_and(|slot| unsafe { (*slot).used } != 0)
+}
+
+/// Something of a slot could not be kept: its recording is incomplete.
+pub fn lose_call(number: u32) {
+    if let Some(slot) = slot(number) {
+        // SAFETY: the map's own memory.
+        unsafe { add(&raw mut (*slot).lost, 1) };
+    }
 }
 
 /// One more cgroup belongs to a slot. False where its last one is gone: it may be somebody else's by now.

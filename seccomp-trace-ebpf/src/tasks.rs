@@ -8,7 +8,7 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use seccomp_trace_common::{
-    MAX_TASKS, Slot, Task, event, flag,
+    MAX_TASKS, Task, event, flag,
     origin::{ARRIVING, F_GROUP, F_LATE, JOINED, TENTATIVE},
     set,
 };
@@ -29,6 +29,11 @@ fn entry(tid: u32, tgid: u32) -> Option<Task> {
     unsafe {
         TASKS.get(tid).copied().or_else(|| TASKS.get(tgid).copied().filter(|task| task.flags & F_GROUP != 0))
     }
+}
+
+/// What a task counts as in the slot in which it is; none for a plain one. An entry of another slot is stale.
+fn entry_in(number: u32, task: KernelTask, tid: u32) -> Option<Task> {
+    entry(tid, task.tgid()?).filter(|entry| entry.slot == number).or_else(|| unannounced(task, number))
 }
 
 /// A task that no move was told of yet: the kernel tells when it is done, and the task runs on meanwhile. In a
@@ -61,10 +66,9 @@ fn keep(tid: u32, task: Task) {
 }
 
 /// The set in which the current thread's calls go; none where they don't count.
-pub fn set_of_current(slot: u32) -> Option<usize> {
+pub fn set_of_current(number: u32) -> Option<usize> {
     let current = KernelTask::current();
-    let entry = entry(current.tid()?, current.tgid()?).filter(|task| task.slot == slot);
-    let Some(task) = entry.or_else(|| unannounced(current, slot)) else {
+    let Some(task) = entry_in(number, current, current.tid()?) else {
         return Some(set::APPLICATION);
     };
     match task.origin {
@@ -72,7 +76,8 @@ pub fn set_of_current(slot: u32) -> Option<usize> {
         // A filter came since it arrived: that filter was asked.
         _ if current.filters()? > task.arrived_with => Some(set::RUNTIME),
         TENTATIVE => Some(set::TENTATIVE),
-        _ => None,
+        // Into a cgroup without an engine a program may move itself, and work on without an exec.
+        _ => slots::has_flag(number, flag::PINNED).then_some(set::ARRIVED),
     }
 }
 
@@ -92,41 +97,45 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool) -> Option<()> {
         let _ = TASKS.remove(tid);
         return None;
     };
+    let flags = if with_group { F_GROUP } else { 0 };
+    if is_own(task, number)? { None } else { arrive(task, tid, number, flags) }
+}
+
+/// A task has come into a slot from outside.
+fn arrive(task: KernelTask, tid: u32, number: u32, flags: u32) -> Option<()> {
     let slot = slots::slot(number)?;
-    let filters = task.filters()?;
-    if is_own(task, filters, number, slot)? {
-        return None;
-    }
     // SAFETY: the map's own memory.
-    let late = unsafe { (*slot).application != 0 };
-    let flags = if late { F_LATE } else { 0 } | if with_group { F_GROUP } else { 0 };
-    keep(tid, Task { slot: number, origin: ARRIVING, arrived_with: filters, flags });
+    let late = unsafe {
+        (*slot).used = 1;
+        (*slot).application != 0
+    };
+    let flags = flags | if late { F_LATE } else { 0 };
+    keep(tid, Task { slot: number, origin: ARRIVING, arrived_with: task.filters()?, flags });
     Some(())
 }
 
-/// Was the task in the slot already, and has only changed its cgroup inside of it?
-fn is_own(task: KernelTask, filters: u32, number: u32, slot: *mut Slot) -> Option<bool> {
+/// Was the task in the slot already, and has only changed its cgroup inside of it? The kernel no longer tells from
+/// where it came.
+fn is_own(task: KernelTask, number: u32) -> Option<bool> {
     let current = KernelTask::current();
-    if entry(task.tid()?, task.tgid()?).is_some_and(|entry| entry.slot == number) {
+    let has_entry = entry(task.tid()?, task.tgid()?).is_some_and(|entry| entry.slot == number);
+    if has_entry || (current != task && cgroups::traced_cgroup(current.cgroup()?) == Some(number)) {
         return Some(true);
     }
-    if current != task {
-        // Moved by a process of the container itself, or from outside.
-        return Some(cgroups::traced_cgroup(current.cgroup()?) == Some(number));
-    }
-    // It has moved itself, and the kernel no longer tells from where: what it carries does.
+    // It has moved itself, or somebody outside has moved it: what it carries tells.
     // SAFETY: the map's own memory.
-    unsafe {
-        let slot = &*slot;
-        Some(
-            slot.application != 0
-                && if slot.base > slot.arrived_with {
-                    filters >= slot.base
-                } else {
-                    slot.flags & flag::COMMAND != 0 || (slot.root != 0 && task.root()? != slot.root)
-                },
-        )
-    }
+    let slot = unsafe { &*slots::slot(number)? };
+    // A named cgroup without an engine that ran before us: who is in it counts, wherever it came from.
+    const LATE: u32 = flag::PINNED | flag::RUNNING;
+    Some(if slot.application == 0 {
+        false
+    } else if slot.base > slot.arrived_with {
+        task.filters()? >= slot.base
+    } else if slot.flags & flag::COMMAND != 0 || slot.flags & LATE == LATE {
+        true
+    } else {
+        slot.root != 0 && task.root()? != slot.root
+    })
 }
 
 /// `(struct task_struct *parent, struct task_struct *child)`, before the child's first step.
@@ -137,24 +146,15 @@ pub fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
 }
 
 fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
-    if parent.css_set()? == child.css_set()? {
-        let task = entry(parent.tid()?, parent.tgid()?)
-            .or_else(|| unannounced(parent, cgroups::traced_cgroup(parent.cgroup()?)?))?;
-        keep(child.tid()?, Task { flags: task.flags & F_LATE, ..task });
-        return None;
-    }
-    // Born in another cgroup than its parent's (CLONE_INTO_CGROUP): no move is told of it.
     let number = cgroups::traced_cgroup(child.cgroup()?)?;
-    if cgroups::traced_cgroup(parent.cgroup()?) == Some(number) {
-        if let Some(task) = entry(parent.tid()?, parent.tgid()?) {
-            keep(child.tid()?, Task { flags: task.flags & F_LATE, ..task });
-        }
-        return None;
+    let is_inside =
+        parent.css_set()? == child.css_set()? || cgroups::traced_cgroup(parent.cgroup()?) == Some(number);
+    if !is_inside {
+        // Born in a cgroup that is not its parent's (CLONE_INTO_CGROUP): no move is told of it.
+        return arrive(child, child.tid()?, number, 0);
     }
-    // SAFETY: the map's own memory.
-    let late = unsafe { (*slots::slot(number)?).application != 0 };
-    let flags = if late { F_LATE } else { 0 };
-    keep(child.tid()?, Task { slot: number, origin: ARRIVING, arrived_with: child.filters()?, flags });
+    let task = entry_in(number, parent, parent.tid()?)?;
+    keep(child.tid()?, Task { flags: task.flags & F_LATE, ..task });
     Some(())
 }
 
@@ -167,8 +167,8 @@ pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
 
 fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
     let tid = task.tid()?;
-    let mut entry =
-        entry(old_tid, tid).or_else(|| unannounced(task, cgroups::traced_cgroup(task.cgroup()?)?))?;
+    let number = cgroups::traced_cgroup(task.cgroup()?)?;
+    let mut entry = entry_in(number, task, old_tid)?;
     // The other threads are gone, and an exec of one that did not lead the process has taken the leader's id.
     let _ = TASKS.remove(old_tid);
     let _ = TASKS.remove(tid);
@@ -202,8 +202,17 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
 /// `(struct task_struct *task, …)`.
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
-    if let Some(tid) = KernelTask(ctx.arg(0)).tid() {
-        let _ = TASKS.remove(tid);
-    }
+    exited(KernelTask(ctx.arg(0)));
     0
+}
+
+fn exited(task: KernelTask) -> Option<()> {
+    let tid = task.tid()?;
+    let entry = entry(tid, tid)?;
+    let _ = TASKS.remove(tid);
+    if entry.origin == ARRIVING {
+        // SAFETY: the map's own memory.
+        unsafe { (*slots::slot(entry.slot)?).unexecuted = 1 };
+    }
+    Some(())
 }

@@ -120,13 +120,43 @@ fn what_cannot_be_written_is_found_and_nothing_is_left() {
     };
     generate(&folder.path().join("new/p.json")).stderr(contains("does not exist; make it first (mkdir -p "));
     generate(folder.path()).stderr(contains("it is a folder"));
-    if !rustix::process::geteuid().is_root() {
-        // Root may write everywhere: for it, the file system must be read-only (tests/kernel).
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o500)).unwrap();
-        generate(&folder.path().join("p.json")).stderr(contains("nothing can be written in the folder"));
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    }
     assert_eq!(entries(folder.path()), 0);
+}
+
+#[test]
+fn a_read_only_folder_or_file_is_found_and_nothing_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("old.json");
+    fs::write(&old, "old").unwrap();
+    let set = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let refused = |out: &std::path::Path, said: &str| {
+        let generate =
+            plainly().args(["generate", "-q", &fixture("recording-v1.json"), "-o"]).arg(out).output();
+        let output = generate.unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(said) && stderr.contains(out.to_str().unwrap()), "{stderr}");
+    };
+    set(&old, 0o400);
+    refused(&old, "the file may not be written (Permission denied");
+    set(folder.path(), 0o500);
+    refused(&folder.path().join("p.json"), "nothing can be written in the folder");
+    set(folder.path(), 0o700);
+    assert_eq!((fs::read(&old).unwrap().as_slice(), entries(folder.path())), (&b"old"[..], 1));
+}
+
+/// The program without root's right to write everywhere, which would hide what a plain user meets. Root
+/// stays root otherwise: another user may not reach the program at all.
+fn plainly() -> Command {
+    let program = env!("CARGO_BIN_EXE_seccomp-trace");
+    if !rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set", "-dac_override", "--inh-caps", "-dac_override", program]);
+    command
 }
 
 /// A disk that is full, as a limit on the file's size: the same path through the program, without root.

@@ -4,9 +4,25 @@
 
 mod proof;
 mod readme;
+mod record_end;
+mod record_second_docker;
+mod record_select;
+mod record_start;
+mod record_trouble;
+mod recorder;
+mod run_profile;
 #[path = "../support/mod.rs"]
 mod support;
 
 fn main() -> std::process::ExitCode {
-    support::main([proof::tests(), readme::tests()])
+    support::main([
+        proof::tests(),
+        readme::tests(),
+        record_start::tests(),
+        record_select::tests(),
+        record_end::tests(),
+        record_trouble::tests(),
+        record_second_docker::tests(),
+        run_profile::tests(),
+    ])
 }

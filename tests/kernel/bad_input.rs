@@ -61,7 +61,7 @@ pub fn tests() -> Vec<Trial> {
             )?;
             refused(&case, &["record", "--cgroup", "/"], &["this is the root"])?;
             let hierarchy = seccomp_trace::inspect::cgroup::Hierarchy::find()?;
-            let mount = hierarchy.mount().display().to_string();
+            let mount = hierarchy.directory("/").display().to_string();
             refused(&case, &["record", "--cgroup", &mount], &["this is the root"])
         }),
         support::test("a_command_of_record_that_is_not_there_is_told_before_anything", kernel, || {

@@ -7,6 +7,7 @@ use crate::{
 use anyhow::{Context as _, Result, ensure};
 use std::{
     fs,
+    os::unix::fs::{PermissionsExt as _, lchown, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -46,6 +47,7 @@ pub fn tests() -> Vec<Trial> {
             drop(read_only);
             Ok(())
         }),
+        support::test("a_strangers_file_or_link_in_a_shared_folder_is_refused", kernel, strangers),
         support::test("a_disk_that_fills_loses_no_old_file", kernel, full_disk),
         support::test("an_old_file_is_replaced_whole", kernel, || {
             let case = Case::new()?;
@@ -87,6 +89,33 @@ fn not_started(case: &Case, words: &[&str], code: i32, said: &[&str]) -> Result<
     expect(&output, code, said).with_context(|| format!("{words:?}"))?;
     ensure!(!Path::new(&started).exists(), "{words:?} has started COMMAND");
     ensure!(case.files()? == ["file", "read-only"], "{words:?}: {:?}", case.files()?);
+    case.is_clean()
+}
+
+/// What a plain user can prepare in /tmp for root. A link of his may name what only root can write.
+fn strangers() -> Result<()> {
+    let case = Case::new()?;
+    let (shared, victim) = (case.file("shared"), case.file("victim"));
+    fs::create_dir(&shared)?;
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777))?;
+    fs::write(&victim, "root's own")?;
+    let (file, link) = (format!("{shared}/file"), format!("{shared}/link"));
+    fs::write(&file, "")?;
+    symlink(&victim, &link)?;
+    for path in [&file, &link] {
+        lchown(path, Some(65534), Some(65534))?;
+        for words in [&["run", "-o", path][..], &["record", "--cgroup", "/no", "--recording", path]] {
+            let mut command = case.program([words, &["--", "true"]].concat());
+            let said = [path.as_str(), "another user (uid 65534)", "remove it or choose another path"];
+            expect(&support::run_with_timeout(&mut command, LIMIT)?, 125, &said)?;
+        }
+    }
+    ensure!(fs::read_to_string(&victim)? == "root's own");
+    // Our own are as good there as anywhere.
+    lchown(&link, Some(0), Some(0))?;
+    let mut command = case.program(["run", "-o", &link, "--", "true"]);
+    expect(&support::run_with_timeout(&mut command, LIMIT)?, 0, &[])?;
+    ensure!(json(Path::new(&victim))?.is_object());
     case.is_clean()
 }
 

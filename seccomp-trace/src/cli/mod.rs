@@ -65,8 +65,6 @@ const FAILED_BESIDE_COMMAND: u8 = 125;
 pub enum ExitStatus {
     /// Done.
     Success,
-    /// Done, and a command that judges has found something.
-    Found,
     /// The status of the user's own COMMAND, or one that a shell would give.
     Command(u8),
 }
@@ -75,7 +73,6 @@ impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
         match status {
             ExitStatus::Success => ExitCode::SUCCESS,
-            ExitStatus::Found => ExitCode::from(1),
             ExitStatus::Command(status) => ExitCode::from(status),
         }
     }

@@ -9,8 +9,8 @@ use crate::profile::{Options, Runtimes, UnknownRuntime};
 #[derive(Clone, Debug, Args)]
 pub struct ProfileOptions {
     /// Whose start-up calls to add, so that a container starts under the profile tomorrow, too: of
-    /// every runtime known (all), of none (exact: only what was seen), or of those named, such as
-    /// runc,crun-1.28
+    /// every runtime known (all), of those named, such as runc,crun-1.28, or of none beyond what was
+    /// seen (exact). The few calls that depend on the moment, such as rt_sigreturn, are always in
     #[arg(
         long,
         value_name = "all|exact|NAME",

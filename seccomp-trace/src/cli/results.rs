@@ -1,15 +1,21 @@
 //! What a tracing command leaves behind: a checkpoint while it runs, recordings and profiles at its end.
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 
 use super::{
     output::{Output, write_profile},
     printer::Printer,
     trace_options::TraceOptions,
 };
-use crate::recording::{Boundary, FoundBy, Recording, Target, file, file_name::FileNames};
+use crate::{
+    profile::{self, ProfileError},
+    recording::{Boundary, FoundBy, Recording, Target, file, file_name::FileNames},
+};
 
 /// Where results may go, as typed.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +44,8 @@ pub struct Plan {
 pub struct Results {
     destinations: Destinations,
     names: FileNames,
-    given: usize,
+    taken: BTreeSet<PathBuf>,
+    has_first: bool,
 }
 
 impl Destinations {
@@ -56,56 +63,92 @@ impl Destinations {
         for folder in [&self.profile_dir, &self.recording_dir].into_iter().flatten() {
             file::check_writable(&folder.join("profile.json"))?;
         }
+        if let (Some(Output::File(profile)), Some(recording)) = (&self.profile, &self.recording)
+            && real(profile) == real(recording)
+            && !profile.metadata().is_ok_and(|old| !old.is_file())
+        {
+            bail!("-o and --recording are one file, {}: give each its own", profile.display());
+        }
         Ok(())
     }
+
+    /// Each container has files of its own name, unless it is the one that `-o` or `--recording` takes.
+    fn places(&self, name: &str, is_first: bool) -> Plan {
+        let beside = |file: &Path, ending: &str| file.with_file_name(format!("{name}{ending}"));
+        let (profile, recording) = (".json", ".recording.json");
+        Plan {
+            profile: match (&self.profile_dir, &self.profile) {
+                (Some(folder), _) => Some(Output::File(folder.join(format!("{name}{profile}")))),
+                (None, output) if is_first => output.clone(),
+                (None, Some(Output::File(file))) => Some(Output::File(beside(file, profile))),
+                (None, Some(Output::Stdout)) => Some(Output::File(format!("{name}{profile}").into())),
+                (None, None) => None,
+            },
+            recording: match (&self.recording_dir, &self.recording) {
+                (Some(folder), _) => Some(folder.join(format!("{name}{recording}"))),
+                (None, file) if is_first => file.clone(),
+                (None, file) => file.as_ref().map(|file| beside(file, recording)),
+            },
+            is_beside: !is_first && (self.profile.is_some() || self.recording.is_some()),
+        }
+    }
+}
+
+/// A path without links before its last part.
+fn real(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).join(path.file_name().unwrap_or_default())
 }
 
 impl Results {
     /// Nothing given out yet.
     pub fn new(destinations: Destinations) -> Self {
-        Self { destinations, names: FileNames::default(), given: 0 }
+        Self { destinations, names: FileNames::default(), taken: BTreeSet::new(), has_first: false }
     }
 
     /// The places of one more container. The first takes `-o` and `--recording`.
     pub fn plan(&mut self, target: &Target) -> Plan {
+        let is_first = !std::mem::replace(&mut self.has_first, true);
+        self.place(target, is_first)
+    }
+
+    /// The places of something that nobody may have asked for: never those of `-o` and `--recording`.
+    pub fn plan_beside(&mut self, target: &Target) -> Plan {
+        self.place(target, false)
+    }
+
+    fn place(&mut self, target: &Target, is_first: bool) -> Plan {
         let (title, id) = match target {
             Target::Container(container) => (container.name.as_str(), container.id.as_str()),
             Target::Cgroup { path } => (path.trim_matches('/'), ""),
             Target::Command { argv } => (argv.first().map_or("command", String::as_str), ""),
         };
-        let name = self.names.unique(title, id);
-        let Destinations { profile, profile_dir, recording, recording_dir } = &self.destinations;
-        let is_beside = self.given > 0 && (profile.is_some() || recording.is_some());
-        self.given += 1;
-        let beside = |file: &PathBuf, ending: &str| file.with_file_name(format!("{name}{ending}"));
-        Plan {
-            profile: match (profile_dir, profile) {
-                (Some(folder), _) => Some(Output::File(folder.join(format!("{name}.json")))),
-                (None, Some(Output::File(file))) if is_beside => Some(Output::File(beside(file, ".json"))),
-                (None, Some(Output::Stdout)) if is_beside => {
-                    Some(Output::File(format!("{name}.json").into()))
-                }
-                (None, output) => output.clone(),
-            },
-            recording: match (recording_dir, recording) {
-                (Some(folder), _) => Some(folder.join(format!("{name}.recording.json"))),
-                (None, Some(file)) if is_beside => Some(beside(file, ".recording.json")),
-                (None, file) => file.clone(),
-            },
-            is_beside,
-        }
+        let title = if title.is_empty() { id.get(..12).unwrap_or(id) } else { title };
+        let Self { destinations, names, taken, .. } = self;
+        // A file beside -o is ours to make, and no user's to lose.
+        let name = names.unique(title, id, |name| {
+            let plan = destinations.places(name, is_first);
+            plan.files().all(|file| !taken.contains(&real(file)) && !(plan.is_beside && file.exists()))
+        });
+        let plan = destinations.places(&name, is_first);
+        taken.extend(plan.files().map(real));
+        plan
     }
 }
 
 impl Plan {
-    /// Where checkpoints go: beside the recording, else beside the profile. None where all goes to stdout.
-    pub fn checkpoint(&self) -> Option<PathBuf> {
+    fn files(&self) -> impl Iterator<Item = &Path> {
         let profile = self.profile.as_ref().and_then(|output| match output {
-            Output::File(path) => Some(path),
+            Output::File(path) => Some(path.as_path()),
             Output::Stdout => None,
         });
+        self.recording.as_deref().into_iter().chain(profile)
+    }
+
+    /// Where checkpoints go: beside the recording, else beside the profile. None where all goes to stdout.
+    pub fn checkpoint(&self) -> Option<PathBuf> {
         // A device or a pipe has no place beside it.
-        let path = self.recording.as_ref().or(profile).filter(|path| !path.exists() || path.is_file())?;
+        let path = self.files().next().filter(|path| !path.exists() || path.is_file())?;
         let mut name = path.file_name()?.to_owned();
         name.push(".partial");
         Some(path.with_file_name(name))
@@ -117,7 +160,7 @@ impl Plan {
     /// Where it can't be written.
     pub fn write_checkpoint(&self, recording: &Recording) -> Result<()> {
         match self.checkpoint() {
-            Some(path) => Ok(recording.write(&path)?),
+            Some(path) => Ok(recording.write_checkpoint(&path)?),
             None => Ok(()),
         }
     }
@@ -138,6 +181,10 @@ impl Plan {
         printer: &Printer,
     ) -> Vec<anyhow::Error> {
         let mut troubles = judge(recording, options);
+        // A profile says so itself.
+        if self.profile.is_none() && !profile::has_application(recording) {
+            troubles.push(ProfileError::NothingSeen { titles: vec![recording.title().to_owned()] }.into());
+        }
         let title = recording.title();
         let written = self.write_files(recording, options, printer);
         // What is in the checkpoint is in the files now, or is nothing.
@@ -188,6 +235,7 @@ fn judge(recording: &Recording, options: &TraceOptions) -> Vec<anyhow::Error> {
         let less_than_exact = [
             (attached_late, "it was attached late"),
             (found_by == FoundBy::Estimated, "its boundary is estimated"),
+            (found_by == FoundBy::Unknown && !attached_late, "nothing of it was seen to start"),
             (recording.lost.events > 0, "times of first sightings are lost"),
             (recording.lost.origins > 0, "origins of tasks are lost"),
         ];

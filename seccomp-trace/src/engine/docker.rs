@@ -32,6 +32,8 @@ const CONNECT: Duration = Duration::from_secs(3);
 const CALL: Duration = Duration::from_secs(10);
 /// How long one container of a list may take: Docker answers for one that hangs only when it is done.
 const INSPECT: Duration = Duration::from_secs(3);
+/// How many images are remembered: more than a host runs at once.
+const IMAGES: usize = 512;
 /// How many containers are asked for at once.
 const AT_ONCE: usize = 8;
 
@@ -117,7 +119,7 @@ impl Docker {
         match bounded(limit, self.client.inspect_image(id)).await {
             Ok(image) => {
                 let digests = image.repo_digests.unwrap_or_default();
-                self.images.lock().await.insert(id.to_owned(), digests.clone());
+                remember(&mut *self.images.lock().await, id, &digests);
                 digests
             }
             Err(error) => {
@@ -152,6 +154,14 @@ impl Engine for Docker {
     }
 }
 
+/// Forgets everything where it would grow without end: what is in use is soon asked for again.
+fn remember(images: &mut HashMap<String, Vec<String>>, id: &str, digests: &[String]) {
+    if images.len() >= IMAGES {
+        images.clear();
+    }
+    images.insert(id.to_owned(), digests.to_owned());
+}
+
 async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     timeout(limit, call).await.unwrap_or(Err(Error::RequestTimeoutError))
 }
@@ -177,6 +187,20 @@ fn reason(error: &Error) -> String {
                 cause = deeper;
             }
             cause.to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_images_remembered_are_bounded() {
+        let mut images = HashMap::new();
+        for id in 0..3 * IMAGES {
+            remember(&mut images, &id.to_string(), &["digest".to_owned()]);
+            assert!(images.len() <= IMAGES && images.contains_key(&id.to_string()));
         }
     }
 }

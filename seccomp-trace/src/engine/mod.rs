@@ -22,18 +22,6 @@ pub struct ContainerInfo {
     pub container: Container,
     /// The init process as the host sees it; none where the container does not run.
     pub pid: Option<i32>,
-    /// How the engine was told to confine it.
-    pub confinement: Confinement,
-}
-
-/// What the engine was told about seccomp for a container.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Confinement {
-    /// A profile: the engine's default, or one of the user's.
-    #[default]
-    Profile,
-    /// `seccomp=unconfined`, or privileged.
-    Unconfined,
 }
 
 /// What happens to a container, as its engine tells.

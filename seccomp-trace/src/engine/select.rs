@@ -95,6 +95,16 @@ impl Selector {
             || self.containers.iter().any(Pattern::is_glob)
     }
 
+    /// True where every container is asked for.
+    pub fn is_all(&self) -> bool {
+        self.all
+    }
+
+    /// True where what an engine's event says of a container does not decide: it tells no image's digest.
+    pub fn needs_description(&self) -> bool {
+        self.images.iter().any(|image| image.as_str().contains("sha256:"))
+    }
+
     /// True where one of the things asked for is this container.
     pub fn matches(&self, container: &Container) -> bool {
         self.all

@@ -30,12 +30,6 @@ impl Hierarchy {
             .ok_or(HostError::NoCgroup2)
     }
 
-    /// Where it is mounted.
-    #[must_use]
-    pub fn mount(&self) -> &Path {
-        &self.mount
-    }
-
     /// The directory of a cgroup, named from the hierarchy's root (`/docker/…`).
     #[must_use]
     pub fn directory(&self, path: &str) -> PathBuf {

@@ -13,7 +13,7 @@ use rustix::fs::{Access, access};
 use thiserror::Error;
 use tokio::process::{Child, Command};
 
-use super::User;
+use super::{Step, User};
 
 /// Why a command can't be started.
 #[derive(Debug, Error)]
@@ -32,15 +32,26 @@ pub enum CommandError {
         /// Why.
         reason: String,
     },
+    /// It may be executable, and could not be started as was wanted.
+    #[error("{} was not started: {step} failed ({reason}); {advice}", path.display(), advice = step.advice())]
+    NotStarted {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        step: Step,
+        /// Why.
+        reason: io::Error,
+    },
 }
 
 impl CommandError {
-    /// What a shell exits with: 127 or 126.
+    /// What a shell exits with: 127 or 126; and 125 where it is not the command's fault.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotFound { .. } => 127,
             Self::NotExecutable { .. } => 126,
+            Self::NotStarted { .. } => 125,
         }
     }
 }
@@ -101,11 +112,12 @@ pub fn start(
     let enter = move || {
         // SAFETY: system calls alone, on memory made before the fork.
         unsafe {
-            check(libc::write(cgroup_procs.as_raw_fd(), c"0".as_ptr().cast(), 1) as i32)?;
+            let entered = libc::write(cgroup_procs.as_raw_fd(), c"0".as_ptr().cast(), 1);
+            Step::Cgroup.check(entered as i32)?;
             if let Some(User { uid, gid, groups }) = &user {
-                check(libc::setgroups(groups.len(), groups.as_ptr()))?;
-                check(libc::setgid(*gid))?;
-                check(libc::setuid(*uid))?;
+                Step::User.check(libc::setgroups(groups.len(), groups.as_ptr()))?;
+                Step::User.check(libc::setgid(*gid))?;
+                Step::User.check(libc::setuid(*uid))?;
             }
         }
         Ok(())
@@ -124,26 +136,18 @@ fn command(program: &Path, argv: &[OsString]) -> Command {
 }
 
 fn spawn(mut command: Command, program: &Path) -> Result<Child, CommandError> {
-    command
-        .spawn()
-        .map_err(|error| CommandError::NotExecutable { path: program.to_owned(), reason: error.to_string() })
-}
-
-fn check(result: i32) -> io::Result<()> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    command.spawn().map_err(|error| {
+        let path = program.to_owned();
+        match Step::failed(error) {
+            (Step::Exec, reason) if reason.raw_os_error() == Some(libc::ENOENT) => {
+                // It was there: what its first line, or its header, names is not.
+                CommandError::NotExecutable { path, reason: "its interpreter does not exist".to_owned() }
+            }
+            (Step::Exec, reason) => CommandError::NotExecutable { path, reason: reason.to_string() },
+            (step, reason) => CommandError::NotStarted { path, step, reason },
+        }
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_are_found_as_a_shell_finds_them() {
-        assert!(resolve(OsStr::new("sh")).unwrap().is_absolute());
-        assert_eq!(resolve(OsStr::new("/bin/sh")).unwrap(), Path::new("/bin/sh"));
-        assert_eq!(resolve(OsStr::new("no-such-command-here")).unwrap_err().exit_code(), 127);
-        assert_eq!(resolve(OsStr::new("/no/such/path")).unwrap_err().exit_code(), 127);
-        assert_eq!(resolve(OsStr::new("/etc/passwd")).unwrap_err().exit_code(), 126);
-        assert_eq!(resolve(OsStr::new("/etc")).unwrap_err().exit_code(), 126);
-    }
-}
+mod tests;

@@ -3,9 +3,11 @@
 mod cgroup;
 mod command;
 mod signals;
+mod step;
 mod user;
 
 pub use cgroup::{LaunchCgroup, LeftOver};
 pub use command::{CommandError, resolve, start, start_plainly};
 pub use signals::{Signal, Signals};
+pub use step::Step;
 pub use user::{User, UserError};

@@ -80,7 +80,7 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
         errno.insert("clone3".to_owned(), (ENOSYS, Reason::CloneFallback));
     }
     let profile = Profile { default_errno: EPERM, architectures, allowed, errno };
-    let warnings = warnings::collect(recordings, &profile, &seen, &native);
+    let warnings = warnings::collect(recordings, &options.runtimes, &profile, &seen, &native);
     Ok((profile, warnings))
 }
 
@@ -106,7 +106,7 @@ fn unseen_starts(recordings: &[Recording]) -> impl Iterator<Item = &'static Runt
 }
 
 /// True where an application's own syscall is in the recording.
-pub(super) fn has_application(recording: &Recording) -> bool {
+pub fn has_application(recording: &Recording) -> bool {
     syscalls(recording).any(|(_, syscall)| syscall.origins.contains(&Origin::Application))
 }
 

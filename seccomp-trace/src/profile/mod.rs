@@ -7,7 +7,7 @@ mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use build::{ProfileError, build};
+pub use build::{ProfileError, build, has_application};
 pub use reason::Reason;
 pub use warnings::Warning;
 
@@ -45,7 +45,7 @@ pub enum Runtimes {
     /// Every one that we know, of every version.
     #[default]
     All,
-    /// What was seen, and nothing added.
+    /// None: no runtime's calls are added to what was seen.
     Exact,
     /// These: `runc` is its every version, `runc-1.1.5` that one.
     Named(Vec<String>),

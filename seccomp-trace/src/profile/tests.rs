@@ -107,6 +107,33 @@ fn one_runtime_of_one_version_adds_its_own_calls_alone() {
 }
 
 #[test]
+fn where_no_container_can_start_under_it_that_is_said() {
+    let container = application(Abi::X86_64, &["read"]);
+    let mut command = container.clone();
+    command.target = Target::Command { argv: vec!["cat".into()] };
+    command.boundary.found_by = FoundBy::Exec;
+    let warned = |recordings: &[Recording], options: &Options| {
+        warned(recordings, options).into_iter().find(|(code, _)| code == "no-runtime")
+    };
+    let (_, message) = warned(&[command.clone(), command.clone()], &EXACT).unwrap();
+    assert!(message.contains("no container starts") && message.contains("--runtimes runc"), "{message}");
+    assert_eq!(warned(&[command.clone()], &ALL), None);
+    assert_eq!(warned(&[command, container], &EXACT), None);
+}
+
+#[test]
+fn a_boundary_that_nobody_saw_is_said() {
+    let mut unseen = application(Abi::X86_64, &["read"]);
+    unseen.boundary.found_by = FoundBy::Unknown;
+    let of = |recording: &Recording| warned(std::slice::from_ref(recording), &ALL);
+    let has = |recording: &Recording| of(recording).iter().any(|(code, _)| code == "unknown-boundary");
+    assert!(has(&unseen));
+    // That says why already.
+    unseen.boundary.attached_late = true;
+    assert!(!has(&unseen));
+}
+
+#[test]
 fn nothing_seen_gives_no_profile() {
     let nothing =
         recording(&[(Abi::X86_64, "read", Origin::Runtime), (Abi::X86_64, "write", Origin::Joined)]);

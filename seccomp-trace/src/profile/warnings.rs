@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::build::has_application;
-use super::{Profile, Reason};
+use super::{Profile, Reason, Runtimes};
 use crate::abi::Abi;
 pub use crate::recording::Warning;
-use crate::recording::{FoundBy, Recording};
+use crate::recording::{Boundary, FoundBy, Recording, Target};
 use crate::report::text::list;
 
 /// The names listed in one warning, at most.
@@ -41,6 +41,7 @@ impl Seen {
 /// All warnings, in a fixed order: of each recording, then of the profile.
 pub(super) fn collect(
     recordings: &[Recording],
+    runtimes: &Runtimes,
     profile: &Profile,
     seen: &Seen,
     native: &BTreeSet<Abi>,
@@ -48,6 +49,7 @@ pub(super) fn collect(
     let mut warnings: Vec<_> = recordings.iter().flat_map(of_recording).collect();
     warnings.sort_by(|a, b| (&a.code, &a.message).cmp(&(&b.code, &b.message)));
     warnings.dedup();
+    warnings.extend(no_runtime(recordings, runtimes));
     warnings.extend(unnamed(seen));
     warnings.extend(over_allowed(profile, seen, native));
     if profile.allowed.contains_key("io_uring_setup") {
@@ -93,6 +95,13 @@ fn of_recording(recording: &Recording) -> Vec<Warning> {
              run it under the profile that `seccomp-trace tracing-profile` prints",
         );
     }
+    if recording.boundary == (Boundary { found_by: FoundBy::Unknown, attached_late: false }) {
+        all.warn(
+            "unknown-boundary",
+            "nothing was seen to start in it, so where its own calls begin is unknown; record it again, from \
+             before it starts",
+        );
+    }
     if !recording.finished {
         all.warn("unfinished", "the recording is a checkpoint: what came after it is missing");
     }
@@ -104,6 +113,18 @@ fn of_recording(recording: &Recording) -> Vec<Warning> {
         .into_iter()
         .map(|its| Warning { message: format!("{title}: {}", its.message), ..its })
         .collect()
+}
+
+/// A command alone has no runtime whose calls could be seen.
+fn no_runtime(recordings: &[Recording], runtimes: &Runtimes) -> Option<Warning> {
+    let is_command = |recording: &Recording| matches!(recording.target, Target::Command { .. });
+    (*runtimes == Runtimes::Exact && recordings.iter().all(is_command)).then(|| {
+        warning(
+            "no-runtime",
+            "no container starts under this profile: a command of `run` has no runtime whose calls could be \
+             seen, and --runtimes exact adds none; leave --runtimes out, or name your runtime (--runtimes runc)",
+        )
+    })
 }
 
 /// Numbers that no rule can name.

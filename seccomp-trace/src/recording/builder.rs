@@ -95,18 +95,6 @@ impl Builder {
         }
     }
 
-    /// How many syscalls it holds.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.seen.len()
-    }
-
-    /// Whether it holds none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.seen.is_empty()
-    }
-
     /// Has anything come since this was asked last?
     pub fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)

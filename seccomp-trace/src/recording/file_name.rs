@@ -31,8 +31,8 @@ pub struct FileNames {
 
 impl FileNames {
     /// A file name for a name and an id: that of [`file_name`], with the beginning of the id where
-    /// another container has it already, and a count where even that is taken.
-    pub fn unique(&mut self, name: &str, id: &str) -> String {
+    /// another container has it already or it is not free, and a count where even that is taken.
+    pub fn unique(&mut self, name: &str, id: &str, is_free: impl Fn(&str) -> bool) -> String {
         let plain = file_name(name);
         let id: String = id.chars().filter(char::is_ascii_alphanumeric).take(ID).collect();
         let with_id = if id.is_empty() { plain.clone() } else { format!("{plain}-{id}") };
@@ -40,7 +40,7 @@ impl FileNames {
         [plain, with_id.clone()]
             .into_iter()
             .chain(counted)
-            .find(|name| self.taken.insert(name.to_ascii_lowercase()))
+            .find(|name| is_free(name) && self.taken.insert(name.to_ascii_lowercase()))
             .unwrap_or(with_id)
     }
 }
@@ -71,11 +71,12 @@ mod tests {
     #[test]
     fn two_containers_never_share_a_file() {
         let mut names = FileNames::default();
-        assert_eq!(names.unique("a/b", "0123456789abcdef"), "a_b");
-        assert_eq!(names.unique("a_b", "fedcba9876543210"), "a_b-fedcba987654");
-        assert_eq!(names.unique("A_b", "fedcba9876543210"), "A_b-fedcba987654-2");
-        assert_eq!(names.unique("a_b", "../x"), "a_b-x");
-        assert_eq!(names.unique("a_b", ""), "a_b-2");
+        assert_eq!(names.unique("a/b", "0123456789abcdef", |_| true), "a_b");
+        assert_eq!(names.unique("a_b", "fedcba9876543210", |_| true), "a_b-fedcba987654");
+        assert_eq!(names.unique("A_b", "fedcba9876543210", |_| true), "A_b-fedcba987654-2");
+        assert_eq!(names.unique("a_b", "../x", |_| true), "a_b-x");
+        assert_eq!(names.unique("a_b", "", |_| true), "a_b-2");
+        assert_eq!(names.unique("c", "0123", |name| name != "c"), "c-0123");
     }
 
     proptest::proptest! {

@@ -156,7 +156,8 @@ pub struct Syscall {
     pub first_seen: Option<Timestamp>,
     /// The name of the thread that made it first (`comm`).
     pub comm: Option<String>,
-    /// Who made it: one or more, sorted.
+    /// Who made it: one or more, sorted. Once the application has made a call, nobody looks who else
+    /// makes it: a runtime or a joined process that makes it only later is not added.
     pub origins: Vec<Origin>,
 }
 

@@ -111,6 +111,14 @@ impl Recording {
     pub fn write(&self, path: &Path) -> Result<(), WriteError> {
         file::write(path, self.to_json().as_bytes())
     }
+
+    /// Writes the recording as it stands, as [`file::write_checkpoint`] does.
+    ///
+    /// # Errors
+    /// As [`file::write_checkpoint`].
+    pub fn write_checkpoint(&self, path: &Path) -> Result<(), WriteError> {
+        file::write_checkpoint(path, self.to_json().as_bytes())
+    }
 }
 
 #[cfg(test)]

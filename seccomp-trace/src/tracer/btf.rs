@@ -1,6 +1,6 @@
 //! Where fields stand in the running kernel's structures, from its BTF (`/sys/kernel/btf/vmlinux`).
 //!
-//! A small reader of our own: the kernel program needs 15 offsets, aya keeps members to itself, and a general
+//! A small reader of our own: the kernel program needs 14 offsets, aya keeps members to itself, and a general
 //! BTF library takes 90 ms to index what is read here in a few.
 //! The format: <https://docs.kernel.org/bpf/btf.html>.
 
@@ -58,7 +58,6 @@ pub fn offsets() -> Result<Offsets, BtfError> {
         cgroup_root: btf.offset("cgroup", "root")?,
         cgroup_parent: btf.offset("cgroup", "self.parent")?,
         css_cgroup: btf.offset("cgroup_subsys_state", "cgroup")?,
-        cgroup_populated: btf.offset("cgroup", "nr_populated_csets")?,
         root_hierarchy: btf.offset("cgroup_root", "hierarchy_id")?,
         kn_id: btf.offset("kernfs_node", "id")?,
     })

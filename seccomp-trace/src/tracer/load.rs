@@ -1,10 +1,9 @@
-//! Loading and attaching. The order matters: who watches cgroups and tasks comes before who watches calls, so
-//! that nothing can run in a traced cgroup before its slot and its origin are known.
+//! Loading and attaching.
 
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{Queue, RingBuf},
-    programs::RawTracePoint,
+    programs::{ProgramError, RawTracePoint},
 };
 use aya_log::EbpfLogger;
 use seccomp_trace_common::Config;
@@ -13,14 +12,16 @@ use super::{Tracer, TracerError, btf};
 
 static PROGRAM: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/seccomp-trace"));
 
-/// Each program carries its tracepoint's name.
+/// Each program carries its tracepoint's name. In the order in which they are attached: who follows tasks comes
+/// before who enrols cgroups, so that a container that has a slot is followed from its beginning; one made
+/// before that is there when the caller looks at what exists.
 const TRACEPOINTS: [&str; 7] = [
-    "cgroup_mkdir",
-    "cgroup_rmdir",
-    "cgroup_attach_task",
-    "sched_process_fork",
-    "sched_process_exit",
     "sched_process_exec",
+    "sched_process_exit",
+    "sched_process_fork",
+    "cgroup_attach_task",
+    "cgroup_rmdir",
+    "cgroup_mkdir",
     "sys_enter",
 ];
 
@@ -73,18 +74,22 @@ impl Tracer {
         for slot in 0..options.max_containers {
             free.push(slot, 0)?;
         }
-        program(&mut ebpf, "control")?;
+        program(&mut ebpf, "control", |program| program.load())?;
         for name in TRACEPOINTS {
-            program(&mut ebpf, name)?.attach(name).map_err(|source| TracerError::Program { name, source })?;
+            program(&mut ebpf, name, |program| program.load())?;
+        }
+        for name in TRACEPOINTS {
+            program(&mut ebpf, name, |program| program.attach(name).map(drop))?;
         }
         Ok(Self { ebpf, events, log, max_containers: options.max_containers })
     }
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut RawTracePoint, TracerError> {
+fn program(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    step: impl FnOnce(&mut RawTracePoint) -> Result<(), ProgramError>,
+) -> Result<(), TracerError> {
     let program = ebpf.program_mut(name).ok_or(TracerError::Missing(name))?;
-    let program: &mut RawTracePoint =
-        program.try_into().map_err(|source| TracerError::Program { name, source })?;
-    program.load().map_err(|source| TracerError::Program { name, source })?;
-    Ok(program)
+    program.try_into().and_then(step).map_err(|source| TracerError::Program { name, source })
 }

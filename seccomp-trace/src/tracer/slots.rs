@@ -4,7 +4,9 @@ use aya::{
     Ebpf, Pod,
     maps::{Array, HashMap, MapData, Queue},
 };
-use seccomp_trace_common::{ABIS, Beyond, Cell, NUMBERS, SEEN, Sets, Slot, TOLD, set, state};
+use seccomp_trace_common::{
+    ABIS, Beyond, Cell, NUMBERS, SEEN, Sets, Slot, TOLD, Task, flag, origin, set, state,
+};
 
 use super::{Tracer, TracerError};
 
@@ -28,6 +30,8 @@ pub struct SlotView {
     pub slot: Slot,
     /// The cgroup's path; empty where user space enrolled it.
     pub path: String,
+    /// Did a task come into a cgroup without an engine, that has not executed anything to this day or to its end?
+    pub has_unexecuted: bool,
 }
 
 impl Tracer {
@@ -38,7 +42,17 @@ impl Tracer {
     pub fn slot(&self, number: u32) -> Result<SlotView, TracerError> {
         let slot = array::<Slot>(&self.ebpf, "SLOTS")?.get(&number, 0)?;
         let path = slot.path.split(|byte| *byte == 0).next().unwrap_or_default();
-        Ok(SlotView { path: String::from_utf8_lossy(path).into_owned(), slot })
+        let path = String::from_utf8_lossy(path).into_owned();
+        let is_open = slot.flags & flag::PINNED != 0 && slot.application == 0;
+        let has_unexecuted = is_open && (slot.unexecuted != 0 || self.has_arriving(number)?);
+        Ok(SlotView { slot, path, has_unexecuted })
+    }
+
+    fn has_arriving(&self, number: u32) -> Result<bool, TracerError> {
+        let tasks = self.ebpf.map("TASKS").ok_or(TracerError::Missing("TASKS"))?;
+        let tasks: HashMap<_, u32, Task> = tasks.try_into()?;
+        let mut entries = tasks.iter().filter_map(Result::ok);
+        Ok(entries.any(|(_, task)| task.slot == number && task.origin == origin::ARRIVING))
     }
 
     /// All calls that a slot has seen: the truth, whatever the ring buffer took.

@@ -1,8 +1,8 @@
 //! The proof on real programs: recorded while it works, each of them works the same under its profile, in
 //! 20 of 20 starts; it does not without a call that it needs; and an independent witness saw the same calls.
 
-mod command;
-mod container;
+pub mod command;
+pub mod container;
 pub mod image;
 mod programs;
 mod record;

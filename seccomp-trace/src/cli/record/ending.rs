@@ -8,9 +8,13 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Outcome,
     known::{Life, Verdict},
-    start::Record,
+    start::{Record, asked_to_end},
 };
-use crate::recording::FoundBy;
+use crate::{
+    cli::results::Plan,
+    launch::Signals,
+    recording::{FoundBy, Recording},
+};
 
 /// How long the engine may take at the end to name what it has not named yet.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -32,8 +36,12 @@ impl Record<'_> {
         for (path, known) in self.known.iter_mut().filter(|(path, _)| path.starts_with('/')) {
             let tree = self.hierarchy.tree(path);
             let is_populated = tree.iter().any(|path| !self.hierarchy.processes(path).is_empty());
+            // It may have come and gone since we looked last.
+            let subject = known.subject.and_then(|id| self.session.subject(id));
+            let has_calls = subject.is_some_and(|subject| subject.has_calls());
             known.life = match (is_populated, known.life) {
                 (true, _) => Life::Running,
+                (false, Life::NotYet) if has_calls => Life::Stopped(std::time::Instant::now()),
                 (false, Life::Running) => Life::Stopped(std::time::Instant::now()),
                 (false, life) => life,
             };
@@ -47,36 +55,27 @@ impl Record<'_> {
     }
 
     /// Takes the last news, reads the sets, detaches, and writes every recording and profile.
-    pub async fn write_all(mut self, command: Option<u8>) -> Result<Outcome> {
+    pub async fn write_all(mut self, command: Option<u8>, signals: &mut Signals) -> Result<Outcome> {
         let deadline = Instant::now() + LAST_WORDS;
         self.take_all_news()?;
         while self.known.values().any(|known| known.subject.is_some() && known.is_asked) {
-            let Ok(said) = timeout_at(deadline, self.engines.next()).await else { break };
-            self.take_said(said)?;
+            tokio::select! {
+                said = timeout_at(deadline, self.engines.next()) => match said {
+                    Ok(said) => self.take_said(said)?,
+                    Err(_) => break,
+                },
+                () = asked_to_end(signals) => break,
+            }
         }
         self.take_all_news()?;
         self.session.finish()?;
+        if self.session.unplaced()? > 0 {
+            self.no_room();
+        }
         for missing in self.missing() {
             self.troubles.push(anyhow!("{missing}: never appeared"));
         }
-        let mut recordings = Vec::new();
-        for known in
-            std::mem::take(&mut self.known).into_values().filter(|known| known.verdict == Verdict::Wanted)
-        {
-            let Some(subject) = known.subject.and_then(|id| self.session.subject(id)) else { continue };
-            let mut recording = subject.builder.build(true);
-            if recording.syscalls.is_empty() && known.life == Life::NotYet {
-                self.troubles
-                    .push(anyhow!("{} never ran while it was watched: nothing to write", recording.title()));
-                known.plan.remove_checkpoint();
-                continue;
-            }
-            if recording.boundary.found_by == FoundBy::Estimated {
-                let title = recording.title().to_owned();
-                recording.warn("estimated", estimated(&title));
-            }
-            recordings.push((recording, known.plan));
-        }
+        let recordings = self.recordings();
         if recordings.is_empty() && self.troubles.is_empty() {
             self.troubles
                 .push(anyhow!("nothing was recorded: no container that was asked for ran meanwhile"));
@@ -88,6 +87,53 @@ impl Record<'_> {
             troubles.extend(plan.write(&recording, &args.trace, printer));
         }
         Ok(Outcome { command, troubles })
+    }
+
+    /// What there is to write, and where.
+    fn recordings(&mut self) -> Vec<(Recording, Plan)> {
+        let mut recordings = Vec::new();
+        for (id, known) in std::mem::take(&mut self.known) {
+            let Some(subject) = known.subject.and_then(|id| self.session.subject(id)) else { continue };
+            let mut recording = subject.builder.build(true);
+            let title = recording.title().to_owned();
+            if !subject.has_run {
+                let reason = format!("{title} never ran while it was watched: nothing to write");
+                // Of all containers of a host, most may be stopped.
+                if self.selector.is_open() {
+                    self.printer.verbose(reason);
+                } else {
+                    self.troubles.push(anyhow!(reason));
+                }
+                known.plan.iter().for_each(Plan::remove_checkpoint);
+                continue;
+            }
+            if recording.boundary.found_by == FoundBy::Estimated {
+                recording.warn("estimated", estimated(&title));
+            }
+            let plan = match (known.verdict, known.plan) {
+                (_, Some(plan)) => plan,
+                (Verdict::Wanted, None) => self.results.plan(&recording.target),
+                // Its engine denied it once: another engine's.
+                (_, None) if known.denials > 0 => continue,
+                (_, None) => self.unnamed(&id, &mut recording),
+            };
+            recordings.push((recording, plan));
+        }
+        recordings
+    }
+
+    /// A container ran, and its engine never said what it is: it may be one that was asked for.
+    fn unnamed(&mut self, id: &str, recording: &mut Recording) -> Plan {
+        let message = format!("the container {id} ran, and the engine never said what it is");
+        recording.warn("unnamed", &message);
+        if self.selector.is_all() {
+            self.printer.warn(message);
+            return self.results.plan(&recording.target);
+        }
+        self.troubles.push(anyhow!(
+            "{message}: it may be one that was asked for; what was seen is written all the same"
+        ));
+        self.results.plan_beside(&recording.target)
     }
 }
 

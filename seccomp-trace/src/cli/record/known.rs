@@ -55,14 +55,20 @@ pub struct Known {
     pub subject: Option<SubjectId>,
     /// What its engine says of it; none for a cgroup, and before it has said anything.
     pub container: Option<Container>,
-    /// What becomes of it.
+    /// Has its engine said all that it knows? Its events say less: no runtime, no digest.
+    pub is_described: bool,
+    /// What becomes of it. Judged anew with everything that its engine says.
     pub verdict: Verdict,
+    /// It can't be recorded truly, whoever asked for it.
+    pub is_refused: bool,
     /// Is it running?
     pub life: Life,
     /// Its engine has been asked about it, and has not answered yet.
     pub is_asked: bool,
-    /// Where its results go.
-    pub plan: Plan,
+    /// How often its engine has answered that it knows no such container.
+    pub denials: u8,
+    /// Where its results go; given once it runs, and its engine has said what it is.
+    pub plan: Option<Plan>,
 }
 
 impl Known {
@@ -71,13 +77,26 @@ impl Known {
         Self {
             subject: None,
             container: None,
+            is_described: false,
             verdict: Verdict::Pending,
+            is_refused: false,
             life: Life::NotYet,
             is_asked: false,
-            plan: Plan::default(),
+            denials: 0,
+            plan: None,
         }
     }
+
+    /// Is there more to hear from its engine? One that denied it twice, a second apart, does not know it: it is
+    /// another engine's, or already gone.
+    pub fn is_to_be_asked(&self) -> bool {
+        let may_matter = self.verdict != Verdict::Unwanted && self.subject.is_some();
+        may_matter && !self.is_described && !self.is_asked && self.denials < DENIALS
+    }
 }
+
+/// See [`Known::is_to_be_asked`].
+pub const DENIALS: u8 = 2;
 
 /// All of them: containers by their ids, cgroups by their paths (which begin with `/`).
 pub type AllKnown = BTreeMap<String, Known>;

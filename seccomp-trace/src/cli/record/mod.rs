@@ -1,12 +1,16 @@
 //! `seccomp-trace record`: traces containers and cgroups while they are tested.
 //!
-//! [`targets`] says what was asked for, [`known`] what the engine says of each container, [`follow`] is the loop,
-//! [`ending`] decides when a target has ended, and what is written then.
+//! [`targets`] says what was asked for, [`start`] looks at what is there, [`follow`] is the loop: it takes what the
+//! kernel tells ([`news`]) and what the engine says ([`said`]). [`known`] holds what is known of each container, [`judge`]
+//! decides who is recorded, [`ending`] when a target has ended, and what is written then.
 
 mod ending;
 mod engines;
 mod follow;
+mod judge;
 mod known;
+mod news;
+mod said;
 mod start;
 mod targets;
 

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use seccomp_trace_common::flag;
 
 use super::{
@@ -20,14 +20,10 @@ use crate::{
         session::Session,
     },
     engine::{
-        ContainerInfo, cgroup_path,
-        sandbox::{Sandbox, sandbox},
+        ContainerInfo,
         select::{Selector, suggest_containers},
     },
-    inspect::{
-        cgroup::{self, Hierarchy},
-        process,
-    },
+    inspect::cgroup::Hierarchy,
     launch::{self, Signals},
     recording::{Container, Target},
 };
@@ -44,6 +40,8 @@ pub struct Record<'a> {
     pub known: AllKnown,
     pub results: Results,
     pub troubles: Vec<anyhow::Error>,
+    /// The engine's last answer was an error, and that was said.
+    pub has_complained: bool,
 }
 
 /// Records from beginning to end.
@@ -73,15 +71,21 @@ pub async fn record(
         known: AllKnown::new(),
         results: Results::new(destinations),
         troubles: Vec::new(),
+        has_complained: false,
     };
     for path in record.resolved.cgroups.clone() {
         record.add_cgroup(&path)?;
     }
-    let containers = record.engines.watch().await?;
+    let containers = tokio::select! {
+        containers = record.engines.watch() => containers?,
+        () = asked_to_end(&mut signals) => bail!("interrupted before anything was traced"),
+    };
+    // What started meanwhile has enrolled itself: it is not late.
+    record.take_all_news()?;
     for info in &containers {
-        record.found(info, true)?;
+        record.described(info, true)?;
     }
-    record.check_all_there(&containers)?;
+    record.check_all_there(&containers, waits)?;
     record.say_ready();
     let child = match program {
         Some(program) => Some(launch::start_plainly(&program, &args.command)?),
@@ -91,7 +95,12 @@ pub async fn record(
         printer.warn("interrupted twice: nothing more is written than the last checkpoints");
         return Ok(Outcome { command: Some(130), troubles: Vec::new() });
     };
-    record.write_all(command).await
+    record.write_all(command, &mut signals).await
+}
+
+/// Until somebody asks us to end.
+pub async fn asked_to_end(signals: &mut Signals) {
+    while !signals.next().await.asks_to_end() {}
 }
 
 impl Record<'_> {
@@ -106,7 +115,7 @@ impl Record<'_> {
             self.session.enrol(subject, &self.hierarchy, path, flag::PINNED | running, 0)?;
         }
         let life = if is_populated { Life::Running } else { Life::NotYet };
-        let plan = self.results.plan(&target);
+        let plan = Some(self.results.plan(&target));
         let known = Known { subject: Some(subject), verdict: Verdict::Wanted, life, plan, ..Known::new() };
         self.known.insert(path.to_owned(), known);
         if is_populated {
@@ -115,104 +124,13 @@ impl Record<'_> {
         Ok(())
     }
 
-    /// Does anybody want this container?
-    pub fn is_wanted(&self, container: &Container) -> bool {
-        self.selector.matches(container) || self.resolved.containers.contains(&container.id)
-    }
-
-    /// The engine has told of a container. At the beginning what runs was there before us.
-    pub fn found(&mut self, info: &ContainerInfo, at_the_beginning: bool) -> Result<()> {
-        let id = info.container.id.clone();
-        self.name(&info.container)?;
-        let Some(pid) = info.pid else { return Ok(()) };
-        let Ok(path) = cgroup::of_process(pid) else { return Ok(()) };
-        let own = cgroup_path::container(&path).filter(|own| own.id == id);
-        let Some(known) = self.known.get_mut(&id) else { return Ok(()) };
-        if known.verdict != Verdict::Wanted {
-            if let Some(own) = own.filter(|_| at_the_beginning) {
-                self.session.ignore_container(&self.hierarchy, own.path)?;
-            }
-            return Ok(());
-        }
-        known.life = Life::Running;
-        let subject = known.subject;
-        let Some(own) = own else {
-            let name = info.container.name.clone();
-            known.verdict = Verdict::Unwanted;
-            self.refuse(&name, anyhow!(
-                "{name} has no cgroup v2 of its own (its process is in {path}): its calls can't be told from the host's; \
-                 start it without --cgroups=disabled, on a host with cgroup v2"
-            ));
-            return Ok(());
-        };
-        let (own, subject) = (own.path.to_owned(), subject.unwrap_or_default());
-        let has_slots = self.session.subject(subject).is_some_and(|subject| !subject.slots.is_empty());
-        if !has_slots && (at_the_beginning || self.hierarchy.id(&own).is_ok()) {
-            let base = process::filters(pid).unwrap_or(0);
-            self.session.enrol(subject, &self.hierarchy, &own, flag::RUNNING, base)?;
-            self.say_late(&info.container.name);
-        }
-        Ok(())
-    }
-
-    /// What an engine says of a container decides whether it is recorded.
-    pub fn name(&mut self, container: &Container) -> Result<()> {
-        let wanted = self.is_wanted(container);
-        let known = self.known.entry(container.id.clone()).or_insert_with(Known::new);
-        if known.verdict == Verdict::Unwanted {
-            return Ok(());
-        }
-        // What an event says of it is less than what the engine answers.
-        let knows_more = known.container.as_ref().is_none_or(|known| known.runtime.is_none());
-        if knows_more {
-            known.container = Some(container.clone());
-        }
-        let (before, mut refusal) = (known.verdict, None);
-        match container.runtime.as_deref().and_then(sandbox) {
-            Some(kind @ Sandbox::Refuse(_)) if wanted => refusal = Some(kind),
-            Some(kind @ Sandbox::Warn(_)) if wanted => self.printer.warn(kind.message(&container.name)),
-            _ => {}
-        }
-        if !wanted || refusal.is_some() {
-            known.verdict = Verdict::Unwanted;
-            if let Some(subject) = known.subject.take() {
-                self.session.discard(subject)?;
-            }
-            if let Some(kind) = refusal {
-                self.refuse(&container.name, anyhow!(kind.message(&container.name)));
-            }
-            return Ok(());
-        }
-        known.verdict = Verdict::Wanted;
-        let target = Target::Container(container.clone());
-        if before == Verdict::Pending {
-            known.plan = self.results.plan(&target);
-            self.printer.verbose(format!("recording {}", container.name));
-        }
-        let subject = *known.subject.get_or_insert_with(|| self.session.add(target.clone()));
-        if knows_more && let Some(subject) = self.session.subject(subject) {
-            *subject.builder.target_mut() = target;
-        }
-        Ok(())
-    }
-
-    /// One that was asked for by its own name is trouble; one of many is passed over.
-    fn refuse(&mut self, name: &str, reason: anyhow::Error) {
-        if self.selector.is_open() {
-            self.printer.warn(format!("{reason:#}; it is left out"));
-        } else {
-            self.troubles.push(reason.context(format!("{name} can't be recorded")));
-        }
-    }
-
-    fn check_all_there(&mut self, containers: &[ContainerInfo]) -> Result<()> {
+    fn check_all_there(&mut self, containers: &[ContainerInfo], waits: bool) -> Result<()> {
         if self.known.values().all(|known| known.verdict != Verdict::Wanted)
             && let Some(trouble) = self.troubles.pop()
         {
             return Err(trouble);
         }
         let there: Vec<&Container> = containers.iter().map(|info| &info.container).collect();
-        let waits = self.args.wait || !self.args.command.is_empty() || self.args.trace.duration.is_some();
         for term in self.selector.unmatched(&there) {
             if term.open || waits {
                 self.printer.note(format!("nothing matches {term} yet; waiting for it"));
@@ -224,7 +142,7 @@ impl Record<'_> {
         Ok(())
     }
 
-    fn say_late(&self, name: &str) {
+    pub fn say_late(&self, name: &str) {
         self.printer.warn(format!(
             "{name} was running before: what it has called already is not in the recording; restart it while it is \
              recorded to have all"

@@ -7,7 +7,7 @@ mod subject;
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
-use seccomp_trace_common::{Event, Slot, event, state};
+use seccomp_trace_common::{Event, Slot, event, flag, state};
 pub use subject::Subject;
 use tokio::io::unix::AsyncFd;
 
@@ -35,6 +35,19 @@ pub enum News {
     Gone(SubjectId),
     /// A cgroup found no slot.
     Full,
+}
+
+/// What enrolling a cgroup came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enrolment {
+    /// Its first call is, or will be, seen.
+    FromTheFirst,
+    /// It was running before.
+    Late,
+    /// It was left out before, and stays so.
+    Ignored,
+    /// It is not there any more.
+    Gone,
 }
 
 /// See the module.
@@ -87,10 +100,10 @@ impl Session {
         self.subjects.get_mut(&id)
     }
 
-    /// Traces a cgroup and all below it for a recording. False where it lies in an ignored container.
+    /// Traces a cgroup and all below it for a recording.
     ///
     /// # Errors
-    /// [`TracerError::Full`], and what the kernel refuses; a cgroup that is gone meanwhile is no error.
+    /// [`TracerError::Full`], and what the kernel refuses.
     pub fn enrol(
         &mut self,
         id: SubjectId,
@@ -98,10 +111,10 @@ impl Session {
         path: &str,
         flags: u32,
         base: u32,
-    ) -> Result<bool, TracerError> {
-        let Ok(cgroup) = hierarchy.id(path) else { return Ok(true) };
+    ) -> Result<Enrolment, TracerError> {
+        let Ok(cgroup) = hierarchy.id(path) else { return Ok(Enrolment::Gone) };
         let Enrolled::Slot(slot) = self.tracer.get_ref().enrol(cgroup, flags, base)? else {
-            return Ok(false);
+            return Ok(Enrolment::Ignored);
         };
         self.assign(slot, id);
         for below in hierarchy.tree(path).iter().skip(1) {
@@ -109,13 +122,16 @@ impl Session {
                 self.tracer.get_ref().share(cgroup, slot)?;
             }
         }
-        Ok(true)
+        // One that enrolled itself was there before anything could run in it.
+        let is_late = self.tracer.get_ref().slot(slot)?.slot.flags & flag::RUNNING != 0;
+        Ok(if is_late { Enrolment::Late } else { Enrolment::FromTheFirst })
     }
 
     /// What a slot has seen and will see belongs to a recording.
     pub fn assign(&mut self, slot: u32, id: SubjectId) {
         if let Some(subject) = self.subjects.get_mut(&id) {
             subject.slots.insert(slot);
+            subject.has_run = true;
             self.owners.insert(slot, id);
         }
     }
@@ -154,8 +170,17 @@ impl Session {
     /// # Errors
     /// What the kernel refuses.
     pub fn forget_folder(&mut self, slot: u32) -> Result<(), TracerError> {
-        let cgroup = self.tracer.get_ref().slot(slot)?.slot.cgroup;
-        self.tracer.get_ref().forget(cgroup)
+        let tracer = self.tracer.get_ref();
+        let Slot { state, cgroup, .. } = tracer.slot(slot)?.slot;
+        if state != state::LIVE {
+            return Ok(());
+        }
+        tracer.forget(cgroup)?;
+        // What was made below it meanwhile is in its slot.
+        if tracer.slot(slot)?.slot.cgroups > 0 {
+            tracer.cgroups_of(slot)?.into_iter().try_for_each(|cgroup| tracer.forget(cgroup))?;
+        }
+        Ok(())
     }
 
     /// Drops a recording that nobody asked for, and ignores its cgroups.
@@ -316,5 +341,14 @@ impl Session {
     pub fn finish(&mut self) -> Result<(), TracerError> {
         let slots: Vec<u32> = self.owners.keys().copied().collect();
         slots.into_iter().try_for_each(|slot| self.read(slot))
+    }
+
+    /// Cgroups that found no slot or no cell since the start: told as [`News::Full`], but for the news that was lost.
+    ///
+    /// # Errors
+    /// Where the counters can't be read.
+    pub fn unplaced(&self) -> Result<u64, TracerError> {
+        let stats = self.tracer.get_ref().stats()?;
+        Ok(stats.no_slot + stats.no_cell)
     }
 }

@@ -18,8 +18,9 @@ pub struct Subject {
     pub builder: Builder,
     /// Its slots that are not freed yet.
     pub slots: BTreeSet<u32>,
-    /// Whether an application was seen to start, or was there already.
-    pub has_application: bool,
+    pub(super) has_application: bool,
+    /// Whether anything of it was ever traced.
+    pub has_run: bool,
     /// News of calls that count only if no application ever comes.
     tentative: Vec<(Abi, u32, Timestamp, String)>,
     tentative_told: usize,
@@ -33,6 +34,7 @@ impl Subject {
             builder,
             slots: BTreeSet::new(),
             has_application: false,
+            has_run: false,
             tentative: Vec::new(),
             tentative_told: 0,
         }
@@ -67,15 +69,27 @@ impl Subject {
         if view.slot.application > 0 || matches!(self.builder.target(), Target::Container(_)) {
             return;
         }
-        for call in calls.iter().filter(|call| origin(call.set).is_none()) {
-            if let Some(abi) = Abi::from_index(call.abi) {
-                self.builder.saw(abi, call.number, Origin::Application, None);
+        let counts = |set| set == set::TENTATIVE || (set == set::ARRIVED && view.has_unexecuted);
+        let promoted: BTreeSet<_> = calls
+            .iter()
+            .filter(|call| counts(call.set))
+            .filter_map(|call| Some((Abi::from_index(call.abi)?, call.number)))
+            .collect();
+        for (abi, number) in &promoted {
+            self.builder.saw(*abi, *number, Origin::Application, None);
+        }
+        for (abi, number, time, comm) in &self.tentative {
+            if promoted.contains(&(*abi, *number)) {
+                self.builder.saw(*abi, *number, Origin::Application, Some((*time, comm.clone())));
             }
         }
-        for (abi, number, time, comm) in std::mem::take(&mut self.tentative) {
-            self.builder.saw(abi, number, Origin::Application, Some((time, comm)));
-        }
         self.builder.set_boundary(boundary(view));
+    }
+
+    /// Has any task made a call in it?
+    #[must_use]
+    pub fn has_calls(&self) -> bool {
+        self.has_application || !self.tentative.is_empty()
     }
 
     /// Has anything come since this was asked last?
@@ -111,7 +125,7 @@ fn boundary(view: &SlotView) -> Boundary {
     Boundary { found_by, attached_late }
 }
 
-/// `None` for the set whose calls count only if no application ever comes.
+/// `None` for the sets whose calls count only if no application ever comes.
 fn origin(set: usize) -> Option<Origin> {
     match set {
         set::APPLICATION => Some(Origin::Application),

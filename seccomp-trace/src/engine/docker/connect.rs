@@ -30,12 +30,9 @@ impl Docker {
             .map_err(fault)?;
         same_kernel(&address, info.kernel_version.as_deref(), info.operating_system.as_deref())?;
 
-        let api = client.client_version();
         let facts = Facts {
             version: version.version,
-            api: (api.major_version, api.minor_version),
             default_runtime: info.default_runtime.filter(|name| !name.is_empty()),
-            unconfined: info.security_options.is_some_and(|options| Facts::is_unconfined(&options)),
         };
         let versions = version.components.into_iter().flatten();
         let versions = versions.map(|component| (component.name, component.version)).collect();

@@ -2,44 +2,26 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerInspectResponse, ContainerSummary, HostConfig};
+use bollard::models::{ContainerInspectResponse, ContainerSummary};
 
-use crate::engine::{Confinement, ContainerInfo};
+use crate::engine::ContainerInfo;
 use crate::recording::Container;
 
 /// This engine's name.
 pub(super) const ENGINE: &str = "docker";
-/// Docker 23.0's API: the first that gives a privileged container a profile where one is asked for by
-/// name (moby, daemon/seccomp_linux.go, `WithSeccomp`).
-const PRIVILEGED_WITH_PROFILE: (usize, usize) = (1, 42);
-
 /// What of the engine matters to each container.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub version: Option<String>,
-    /// The API's version in use.
-    pub api: (usize, usize),
     /// The runtime of containers that name none.
     pub default_runtime: Option<String>,
-    /// Containers get no profile unless they name one.
-    pub unconfined: bool,
 }
 
 impl Facts {
-    /// Reads `docker info`'s security options: `name=seccomp,profile=default`.
-    pub fn is_unconfined(security_options: &[String]) -> bool {
-        let seccomp =
-            security_options.iter().find(|option| option.split(',').any(|part| part == "name=seccomp"));
-        // Before 1.13 there was `seccomp` alone.
-        let old = || security_options.iter().any(|option| option == "seccomp");
-        seccomp.map_or_else(|| !old(), |option| option.split(',').any(|part| part == "profile=unconfined"))
-    }
-
     /// From `docker inspect`, all but the runtime's version and the image's digest.
     pub fn describe(&self, inspected: ContainerInspectResponse) -> Option<ContainerInfo> {
         let config = inspected.config.unwrap_or_default();
         let host = inspected.host_config.unwrap_or_default();
-        let confinement = self.confinement(&host);
         let runtime = host.runtime.filter(|runtime| !runtime.is_empty());
         let container = Container {
             engine: ENGINE.to_owned(),
@@ -54,7 +36,7 @@ impl Facts {
         };
         let pid = inspected.state.and_then(|state| state.pid);
         let pid = pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
-        Some(ContainerInfo { container, pid, confinement })
+        Some(ContainerInfo { container, pid })
     }
 
     /// From the list of containers: what is known of one that can't be inspected.
@@ -72,7 +54,7 @@ impl Facts {
             labels: summary.labels.unwrap_or_default().into_iter().collect(),
             ..Container::default()
         };
-        Some(ContainerInfo { container, ..ContainerInfo::default() })
+        Some(ContainerInfo { container, pid: None })
     }
 
     /// From a `create` event: the attributes are its name, its image, and its labels.
@@ -85,23 +67,6 @@ impl Facts {
             image: attributes.remove("image").filter(|image| !image.is_empty()),
             labels: attributes.into_iter().collect(),
             ..Container::default()
-        }
-    }
-
-    fn confinement(&self, host: &HostConfig) -> Confinement {
-        // `seccomp:unconfined` is the older way to write it, which Docker still takes.
-        let mut profiles = host.security_opt.iter().flatten().filter_map(|option| {
-            let rest = option.strip_prefix("seccomp")?;
-            rest.strip_prefix('=').or_else(|| rest.strip_prefix(':'))
-        });
-        // The last one counts.
-        let profile = profiles.next_back();
-        let privileged = host.privileged.unwrap_or_default();
-        match profile {
-            Some("unconfined") => Confinement::Unconfined,
-            Some(_) if !privileged || self.api >= PRIVILEGED_WITH_PROFILE => Confinement::Profile,
-            None if !privileged && !self.unconfined => Confinement::Profile,
-            _ => Confinement::Unconfined,
         }
     }
 }
@@ -126,12 +91,7 @@ mod tests {
     use super::*;
 
     fn facts() -> Facts {
-        Facts {
-            version: Some("20.10".to_owned()),
-            api: (1, 41),
-            default_runtime: Some("runc".into()),
-            unconfined: false,
-        }
+        Facts { version: Some("20.10".to_owned()), default_runtime: Some("runc".into()) }
     }
 
     fn inspected(json: &str) -> Option<ContainerInfo> {
@@ -145,7 +105,7 @@ mod tests {
                 "Config":{"Image":"nginx:1.27","Labels":{"tier":"front"}},"HostConfig":{"Runtime":"crun"}}"#,
         )
         .unwrap();
-        assert_eq!((info.pid, info.confinement), (Some(41), Confinement::Profile));
+        assert_eq!(info.pid, Some(41));
         let container = info.container;
         assert_eq!((container.name.as_str(), container.id.as_str()), ("web", "c0ffee"));
         assert_eq!(container.image.as_deref(), Some("nginx:1.27"));
@@ -163,39 +123,6 @@ mod tests {
         for pid in ["-1", "99999999999"] {
             assert_eq!(inspected(&format!(r#"{{"Id":"a","State":{{"Pid":{pid}}}}}"#)).unwrap().pid, None);
         }
-    }
-
-    #[test]
-    fn confinement() {
-        use Confinement::{Profile, Unconfined};
-        let of = |facts: &Facts, options: &[&str], privileged| {
-            let security_opt = Some(options.iter().map(|option| (*option).to_owned()).collect());
-            facts.confinement(&HostConfig {
-                security_opt,
-                privileged: Some(privileged),
-                ..HostConfig::default()
-            })
-        };
-        let old = facts();
-        let new = Facts { api: (1, 47), ..facts() };
-        let unconfined = Facts { unconfined: true, ..facts() };
-        assert_eq!(of(&old, &[], false), Profile);
-        assert_eq!(of(&old, &["apparmor=unconfined", "no-new-privileges"], false), Profile);
-        assert_eq!(of(&old, &["seccomp=unconfined"], false), Unconfined);
-        assert_eq!(of(&old, &["seccomp:unconfined"], false), Unconfined);
-        assert_eq!(of(&old, &["seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}"], false), Profile);
-        assert_eq!(of(&old, &[], true), Unconfined);
-        assert_eq!(of(&old, &["seccomp={}"], true), Unconfined);
-        assert_eq!(of(&new, &["seccomp={}"], true), Profile);
-        assert_eq!(of(&unconfined, &[], false), Unconfined);
-        assert_eq!(of(&unconfined, &["seccomp={}"], false), Profile);
-    }
-
-    #[test]
-    fn the_default_profile() {
-        let of = |option: &str| Facts::is_unconfined(&[option.to_owned()]);
-        assert!(!of("name=seccomp,profile=default") && !of("name=seccomp,profile=builtin") && !of("seccomp"));
-        assert!(of("name=seccomp,profile=unconfined") && of("name=apparmor"));
     }
 
     #[test]

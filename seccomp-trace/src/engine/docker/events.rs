@@ -20,7 +20,11 @@ use crate::engine::EngineEvent;
 /// As many as Docker can tell again.
 const REMEMBERED: usize = 256;
 /// How far back a new stream begins: Docker takes an event's time before it puts it in order.
-const OVERLAP: i64 = 1_000_000_000;
+const OVERLAP: i64 = NANOSECONDS;
+/// In a second.
+const NANOSECONDS: i64 = 1_000_000_000;
+/// Between two streams. It grows until an event comes: an engine that answers a ping, and gives no
+/// stream, would be Away and Back ten times a second.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -34,13 +38,15 @@ pub(super) struct Watch {
     /// The latest event's time, likewise.
     latest: i64,
     told: VecDeque<(i64, EngineEvent)>,
+    /// How long to wait before the next stream.
+    pause: Duration,
 }
 
 impl Watch {
     /// A subscription to all that happens from now on.
     pub fn new(client: bollard::Docker, facts: Arc<Facts>, events: UnboundedSender<EngineEvent>) -> Self {
         let start = now();
-        Self { client, facts, events, start, latest: start, told: VecDeque::new() }
+        Self { client, facts, events, start, latest: start, told: VecDeque::new(), pause: SHORTEST_PAUSE }
     }
 
     /// Reads until the receiver is dropped.
@@ -66,13 +72,12 @@ impl Watch {
                 }
             };
             self.tell(EngineEvent::Away { reason });
-            let mut pause = SHORTEST_PAUSE;
             loop {
-                sleep(pause).await;
+                sleep(self.pause).await;
+                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                 if matches!(timeout(super::CONNECT, self.client.ping()).await, Ok(Ok(_))) {
                     break;
                 }
-                pause = (pause * 2).min(LONGEST_PAUSE);
             }
             self.tell(EngineEvent::Back);
         }
@@ -81,7 +86,7 @@ impl Watch {
     async fn read(&mut self) -> Result<(), Error> {
         let since = self.start.max(self.latest.saturating_sub(OVERLAP));
         let options = EventsOptions {
-            since: Some(format!("{}.{:09}", since / OVERLAP, since % OVERLAP)),
+            since: Some(format!("{}.{:09}", since / NANOSECONDS, since % NANOSECONDS)),
             filters: Some([("type".to_owned(), vec!["container".to_owned()])].into()),
             ..EventsOptions::default()
         };
@@ -89,6 +94,7 @@ impl Watch {
         let mut stream = std::pin::pin!(client.events(Some(options)));
         while let Some(message) = stream.next().await {
             let message = message?;
+            self.pause = SHORTEST_PAUSE;
             let time = message.time_nano.unwrap_or_else(now);
             if let Some(event) = event(&self.facts, message) {
                 self.tell_once(time, event);
@@ -138,29 +144,4 @@ fn now() -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(action: &str, name: &str) -> Option<EngineEvent> {
-        let message = format!(
-            r#"{{"Type":"container","Action":"{action}","scope":"local","time":1,"timeNano":1,
-                "Actor":{{"ID":"c0ffee","Attributes":{{"name":"{name}","image":"nginx","tier":"front"}}}}}}"#
-        );
-        event(&Facts::default(), serde_json::from_str(&message).unwrap())
-    }
-
-    #[test]
-    fn what_happens_to_a_container() {
-        let id = || "c0ffee".to_owned();
-        let Some(EngineEvent::Known(container)) = read("create", "web") else { panic!() };
-        assert_eq!((container.name.as_str(), container.labels.len()), ("web", 1));
-        assert_eq!(read("start", "web"), Some(EngineEvent::Started { id: id() }));
-        assert_eq!(read("rename", "/new"), Some(EngineEvent::Renamed { id: id(), name: "new".to_owned() }));
-        assert_eq!(read("die", "web"), Some(EngineEvent::Stopped { id: id() }));
-        assert_eq!(read("destroy", "web"), Some(EngineEvent::Removed { id: id() }));
-        for action in ["exec_start: sh -c start", "health_status: healthy", "kill", "stop", "", "pause"] {
-            assert_eq!(read(action, "web"), None);
-        }
-        assert_eq!(event(&Facts::default(), EventMessage::default()), None);
-    }
-}
+mod tests;

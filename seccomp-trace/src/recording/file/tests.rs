@@ -1,7 +1,9 @@
 //! Output files in a folder of their own. What only an unprivileged user meets (a read-only folder) is
 //! tested in tests/cli.
 
-use std::os::unix::fs::symlink;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::PathBuf;
 
 use super::*;
 
@@ -110,7 +112,7 @@ fn a_path_that_cannot_be_written_says_why_and_what_to_do() {
     let messages: Vec<_> = ["", "nowhere/p.json", "nowhere/", "new/..", "file/p.json", "link"]
         .into_iter()
         .map(|name| folder.path().join(name))
-        .chain([PathBuf::new(), PathBuf::from("/proc/p.json")])
+        .chain([PathBuf::new(), PathBuf::from("/sys/p.json")])
         .map(|path| {
             let [check, write] =
                 [check_writable(&path), write(&path, b"x")].map(|it| it.unwrap_err().to_string());
@@ -120,4 +122,68 @@ fn a_path_that_cannot_be_written_says_why_and_what_to_do() {
         .collect();
     insta::assert_snapshot!(messages.join("\n"));
     assert_eq!(entries(folder.path()), ["file", "link"]);
+}
+
+#[test]
+fn a_checkpoint_is_a_file_and_follows_no_link() {
+    let folder = folder();
+    let path = folder.path().join("p.partial");
+    for content in [b"one", b"two"] {
+        write_checkpoint(&path, content).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), content);
+    }
+    fs::write(folder.path().join("target"), "old").unwrap();
+    for (name, target) in [("link", "target"), ("dangling", "new"), ("device", "/dev/null")] {
+        symlink(target, folder.path().join(name)).unwrap();
+        let error = write_checkpoint(&folder.path().join(name), b"x").unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("in the way of a checkpoint; remove it"), "{error}");
+    }
+    assert!(write_checkpoint(folder.path(), b"x").is_err());
+    assert!(write_checkpoint(Path::new("/dev/full"), b"x").is_err());
+    assert_eq!(fs::read(folder.path().join("target")).unwrap(), b"old");
+    assert_eq!(entries(folder.path()), ["dangling", "device", "link", "p.partial", "target"]);
+}
+
+#[test]
+fn what_a_stranger_left_where_everybody_may_write_is_refused() {
+    let folder = folder();
+    let [file, link, new] = ["file", "link", "new"].map(|name| folder.path().join(name));
+    fs::write(&file, "old").unwrap();
+    symlink("file", &link).unwrap();
+    let us = Trusted::of_process();
+    let nobody = Trusted(Vec::new());
+    let set = |mode| fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+    for mode in [0o1777, 0o777] {
+        set(mode);
+        for path in [&file, &link] {
+            let problem = resolve(path, true, &nobody).err().unwrap().to_string();
+            assert!(problem.contains(path.to_str().unwrap()), "{problem}");
+            assert!(problem.contains("another user") && problem.contains("remove it or choose"), "{problem}");
+            assert!(resolve(path, true, &us).is_ok());
+        }
+        assert!(resolve(&new, true, &nobody).is_ok());
+    }
+    // Nobody else can have put it there; but neither its mode nor its owner is one of ours to keep.
+    set(0o755);
+    for (trusted, is_kept) in [(&nobody, false), (&us, true)] {
+        let Ok(Place::Regular(Regular { old: Some(old), .. })) = resolve(&link, true, trusted) else {
+            panic!("an old file")
+        };
+        assert_eq!(old.kept.is_some(), is_kept);
+    }
+}
+
+#[test]
+fn what_was_found_stays_though_its_path_leads_elsewhere_by_now() {
+    let folder = folder();
+    let [ours, moved, victim, link] =
+        ["ours", "moved", "victim", "link"].map(|name| folder.path().join(name));
+    fs::create_dir(&ours).unwrap();
+    fs::create_dir(&victim).unwrap();
+    symlink("ours/p", &link).unwrap();
+    let Ok(Place::Regular(place)) = resolve(&link, true, &Trusted::of_process()) else { panic!("a place") };
+    fs::rename(&ours, &moved).unwrap();
+    symlink("victim", &ours).unwrap();
+    replace(&place, b"x", true).unwrap();
+    assert_eq!((entries(&moved), entries(&victim)), (vec!["p".to_owned()], Vec::new()));
 }

@@ -1,0 +1,143 @@
+//! Who is recorded: what an engine says of a container, held against what was asked for.
+
+use anyhow::{Result, anyhow};
+use seccomp_trace_common::flag;
+
+use super::{
+    known::{Known, Life, Verdict},
+    start::Record,
+};
+use crate::{
+    cli::session::Enrolment,
+    engine::{
+        ContainerInfo, cgroup_path,
+        sandbox::{Sandbox, sandbox},
+    },
+    inspect::{cgroup, process},
+    recording::{Container, Target},
+    tracer::TracerError,
+};
+
+impl Record<'_> {
+    /// An engine has described a container. At the beginning what runs was there before us.
+    pub fn described(&mut self, info: &ContainerInfo, at_the_beginning: bool) -> Result<()> {
+        self.named(&info.container, true)?;
+        let Some(pid) = info.pid else { return Ok(()) };
+        let Ok(path) = cgroup::of_process(pid) else { return Ok(()) };
+        let (id, name) = (&info.container.id, &info.container.name);
+        let own = cgroup_path::container(&path).filter(|own| own.id == id);
+        let Some(known) = self.known.get_mut(id) else { return Ok(()) };
+        if known.verdict != Verdict::Wanted {
+            if let Some(own) = own.filter(|_| at_the_beginning) {
+                self.session.ignore_container(&self.hierarchy, own.path)?;
+            }
+            return Ok(());
+        }
+        known.life = Life::Running;
+        let (Some(own), Some(subject)) = (own, known.subject) else {
+            let reason = anyhow!(
+                "{name} has no cgroup v2 of its own (its process is in {path}): its calls can't be told from the \
+                 host's; start it without --cgroups=disabled, on a host with cgroup v2"
+            );
+            return self.refuse(id, name, reason);
+        };
+        if self.session.subject(subject).is_some_and(|subject| subject.slots.is_empty()) {
+            let base = process::filters(pid).unwrap_or(0);
+            match self.session.enrol(subject, &self.hierarchy, own.path, flag::RUNNING, base) {
+                Ok(Enrolment::Late) => self.say_late(name),
+                Ok(Enrolment::FromTheFirst | Enrolment::Gone) => {}
+                Ok(Enrolment::Ignored) => self.printer.warn(format!(
+                    "{name} was left out when it started, and is not recorded; restart it while this runs"
+                )),
+                Err(TracerError::Full) if !at_the_beginning => self.no_room(),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.give_plan(id);
+        Ok(())
+    }
+
+    /// An engine has named a container, by an event or in a description of it.
+    pub fn named(&mut self, container: &Container, is_description: bool) -> Result<()> {
+        let known = self.known.entry(container.id.clone()).or_insert_with(Known::new);
+        if is_description || !known.is_described {
+            known.container = Some(container.clone());
+            known.is_described |= is_description;
+        }
+        self.judge(&container.id)
+    }
+
+    /// A container has a new name.
+    pub fn renamed(&mut self, id: &str, name: String) -> Result<()> {
+        if let Some(container) = self.known.get_mut(id).and_then(|known| known.container.as_mut()) {
+            container.name = name;
+        }
+        self.judge(id)
+    }
+
+    /// Decides on a container by what is known of it now.
+    fn judge(&mut self, id: &str) -> Result<()> {
+        let Some(known) = self.known.get_mut(id) else { return Ok(()) };
+        let Some(container) = known.container.clone() else { return Ok(()) };
+        let is_wanted = self.selector.matches(&container) || self.resolved.containers.contains(&container.id);
+        if known.is_refused || !is_wanted {
+            // An event does not tell the image's digest, by which it may be asked for.
+            let is_certain = known.is_refused || known.is_described || !self.selector.needs_description();
+            return if is_certain { self.leave_out(id) } else { Ok(()) };
+        }
+        if known.verdict != Verdict::Wanted {
+            known.verdict = Verdict::Wanted;
+            self.printer.verbose(format!("recording {}", container.name));
+        }
+        let target = Target::Container(container.clone());
+        let subject = *known.subject.get_or_insert_with(|| self.session.add(target.clone()));
+        if let Some(subject) = self.session.subject(subject)
+            && *subject.builder.target() != target
+        {
+            *subject.builder.target_mut() = target;
+        }
+        match container.runtime.as_deref().and_then(sandbox) {
+            Some(kind @ Sandbox::Refuse(_)) => {
+                return self.refuse(id, &container.name, anyhow!(kind.message(&container.name)));
+            }
+            Some(kind @ Sandbox::Warn(_)) if self.known.get(id).is_some_and(|known| known.plan.is_none()) => {
+                self.printer.warn(kind.message(&container.name));
+            }
+            _ => {}
+        }
+        self.give_plan(id);
+        Ok(())
+    }
+
+    /// One that runs, and of which is known what it is, has its files.
+    pub fn give_plan(&mut self, id: &str) {
+        let Some(known) = self.known.get_mut(id) else { return };
+        let Some(subject) = known.subject.and_then(|id| self.session.subject(id)) else { return };
+        if known.plan.is_none() && known.is_described && subject.has_run {
+            known.plan = Some(self.results.plan(subject.builder.target()));
+        }
+    }
+
+    /// Nobody asked for it: it is traced no more.
+    pub fn leave_out(&mut self, id: &str) -> Result<()> {
+        let Some(known) = self.known.get_mut(id) else { return Ok(()) };
+        known.verdict = Verdict::Unwanted;
+        match known.subject.take() {
+            Some(subject) => Ok(self.session.discard(subject)?),
+            None => Ok(()),
+        }
+    }
+
+    /// One that was asked for by its own name is trouble; one of many is passed over.
+    fn refuse(&mut self, id: &str, name: &str, reason: anyhow::Error) -> Result<()> {
+        if let Some(known) = self.known.get_mut(id) {
+            known.is_refused = true;
+        }
+        if self.selector.is_open() {
+            self.printer.warn(format!("{reason:#}; it is left out"));
+        } else {
+            self.troubles.push(reason.context(format!("{name} can't be recorded")));
+        }
+        self.leave_out(id)
+    }
+}

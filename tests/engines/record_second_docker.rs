@@ -1,0 +1,136 @@
+//! A Docker of the test's own, beside the host's, which has runtimes that the host's has not: one that is named
+//! like a sandbox, and one under which privileged containers start where capabilities are missing.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use seccomp_trace::recording::{FoundBy, Origin};
+use tempfile::TempDir;
+
+use crate::proof::command::{self, until};
+use crate::proof::container::unused_name;
+use crate::recorder::{PATIENCE, Recorder, docker, ensure_calls, image};
+use crate::support::{self, Need, Trial};
+
+/// Takes out of the bundle what a root without CAP_SYS_RESOURCE can't give.
+const WRAPPER: &str = "#!/bin/sh
+bundle=
+previous=
+for argument; do
+    [ \"$previous\" = --bundle ] && bundle=$argument
+    previous=$argument
+done
+[ -z \"$bundle\" ] || sed -i 's/\"CAP_SYS_RESOURCE\",//g' \"$bundle/config.json\"
+exec runc \"$@\"
+";
+
+/// All tests of this file.
+pub fn tests() -> Vec<Trial> {
+    let needs = &[Need::Kernel, Need::Docker, Need::Runc, Need::Busybox];
+    vec![support::test("record_refuses_a_sandbox_and_records_a_privileged_container", needs, || {
+        let engine = Engine::start()?;
+        sandboxed(&engine)?;
+        privileged(&engine)
+    })]
+}
+
+/// A running dockerd with all its files in one folder.
+struct Engine {
+    dockerd: Child,
+    folder: TempDir,
+    host: String,
+}
+
+impl Engine {
+    /// Starts it, and gives it the tests' image.
+    fn start() -> Result<Self> {
+        // A socket's path has no more than 108 bytes.
+        let folder = tempfile::Builder::new().prefix("st-docker.").tempdir_in("/tmp")?;
+        let at = |name: &str| format!("{}/{name}", folder.path().display());
+        let (host, wrapper, runc) = (format!("unix://{}", at("docker.sock")), at("wrapper"), find("runc")?);
+        fs::write(&wrapper, WRAPPER)?;
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
+        // The host's own configuration is not for it.
+        fs::write(at("config.json"), "{}")?;
+        let log = File::create(at("log"))?;
+        let dockerd = Command::new(find("dockerd")?)
+            .args(["--host", &host, "--data-root", &at("data"), "--exec-root", &at("exec")])
+            .args(["--pidfile", &at("pid"), "--config-file", &at("config.json")])
+            .args(["--bridge=none", "--iptables=false", "--storage-driver=vfs"])
+            .args([
+                "--add-runtime",
+                &format!("runsc={runc}"),
+                "--add-runtime",
+                &format!("stripped={wrapper}"),
+            ])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("dockerd can't be started")?;
+        let mut engine = Self { dockerd, folder, host };
+        until(PATIENCE, "the second Docker", || {
+            let log = || fs::read_to_string(engine.folder.path().join("log")).unwrap_or_default();
+            ensure!(engine.dockerd.try_wait()?.is_none(), "dockerd has ended: {}", log());
+            Ok(engine.docker(&["version"]).is_ok().then_some(()))
+        })?;
+        let archive = format!("{}/image.tar", engine.folder.path().display());
+        docker(&["save", "--output", &archive, image()?])?;
+        engine.docker(&["load", "--input", &archive])?;
+        Ok(engine)
+    }
+
+    fn docker(&self, arguments: &[&str]) -> Result<String> {
+        command::output(support::docker().args(["--host", &self.host]).args(arguments), PATIENCE)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Ok(all) = self.docker(&["ps", "--all", "--quiet"]) {
+            let all: Vec<_> = all.split_whitespace().collect();
+            self.docker(&[&["rm", "--force"], &all[..]].concat()).ok();
+        }
+        kill_process(Pid::from_child(&self.dockerd), Signal::TERM).ok();
+        command::wait(&mut self.dockerd, PATIENCE).ok();
+    }
+}
+
+fn find(program: &str) -> Result<String> {
+    let path = support::find_program(program).with_context(|| format!("there is no {program}"))?;
+    Ok(path.display().to_string())
+}
+
+/// One asked for by its name is trouble; of all, it is left out, and said so.
+fn sandboxed(engine: &Engine) -> Result<()> {
+    let name = unused_name("sandboxed");
+    let variables = [("DOCKER_HOST", engine.host.as_str())];
+    let run = ["run", "--detach", "--network", "none", "--runtime", "runsc", "--name", &name, image()?];
+    engine.docker(&[&run[..], &["sh", "-c", "while :; do sleep 0.05; done"]].concat())?;
+    let arguments = ["--container", &name, "-o", "{}/profile.json", "--", "touch", "{}/started.json"];
+    let mut recorder = Recorder::start_with(&arguments, &variables)?;
+    recorder.ends_with(125)?;
+    recorder.ensure_said(&name)?;
+    recorder.ensure_said("runs in gVisor")?;
+    ensure!(recorder.written()?.is_empty(), "{:?}", recorder.written());
+    engine.docker(&["rm", "--force", &name]).map(drop)
+}
+
+/// It has no filter whatever the profile, so its boundary is estimated.
+fn privileged(engine: &Engine) -> Result<()> {
+    let name = unused_name("privileged");
+    let arguments = ["--wait", "--container", &name, "--recording", "{}/recording.json"];
+    let mut recorder = Recorder::start_with(&arguments, &[("DOCKER_HOST", &engine.host)])?;
+    recorder.until_said("note: ready")?;
+    let options = ["--privileged", "--network", "none", "--runtime", "stripped", "--name", &name];
+    engine.docker(&[&["run"], &options[..], &[image()?, "sh", "-c", "mkdir /x"]].concat())?;
+    engine.docker(&["rm", &name])?;
+    recorder.ends_with(0)?;
+    let recording = recorder.recording("recording.json")?;
+    ensure!(recording.boundary.found_by == FoundBy::Estimated, "{:?}", recording.boundary);
+    let of_the_runtime = ["mount", "pivot_root", "keyctl", "capset", "setgroups"];
+    ensure_calls(&recording, Origin::Application, &["mkdir", "exit_group"], &of_the_runtime)
+}

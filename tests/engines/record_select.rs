@@ -1,0 +1,155 @@
+//! Which containers are recorded, and where each one's results go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::proof::container::unused_name;
+use crate::recorder::{Container, Recorder, calls, docker, image};
+use crate::support::{self, Need, Trial};
+
+const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox];
+/// Calls that depend on the moment: the Go scheduler's, and a signal's return.
+const OF_THE_MOMENT: [&str; 6] =
+    ["epoll_pwait", "futex", "nanosleep", "rt_sigreturn", "sched_yield", "tgkill"];
+
+/// All tests of this file.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        support::test("record_several_by_name_image_and_label", NEEDS, several),
+        support::test("record_a_second_container_beside_the_file_of_one", NEEDS, second),
+        support::test("record_all_of_twenty_short_ones", NEEDS, twenty),
+        support::test("record_more_containers_than_there_is_room_for", NEEDS, too_many),
+    ]
+}
+
+/// An image's second name, which goes with the value.
+struct Tag(String);
+
+impl Drop for Tag {
+    fn drop(&mut self) {
+        docker(&["rmi", &self.0]).ok();
+    }
+}
+
+/// Those asked for, now and later, each in files of its name; and nobody else.
+fn several() -> Result<()> {
+    let prefix = unused_name("several");
+    let tag = Tag(format!("{prefix}-image"));
+    docker(&["tag", image()?, &tag.0])?;
+    let container = |name: &str| Container { name: format!("{prefix}-{name}") };
+    let (early, glob, by_label) = (container("g-early"), container("g-late"), container("label"));
+    let (by_value, by_image, stranger) = (container("value"), container("image"), container("stranger"));
+    early.start(&[], "echo up; while :; do sleep 0.05; done")?;
+    early.until_said("up")?;
+    let key = format!("{prefix}.key");
+    let mut recorder = Recorder::ready(&[
+        "--container",
+        &format!("{prefix}-g-*"),
+        "--image",
+        &format!("{prefix}-im?ge"),
+        "--label",
+        &format!("{prefix}.any"),
+        "--label",
+        &format!("{key}=yes"),
+        "--output-dir",
+        "{}",
+        "--recording-dir",
+        "{}",
+    ])?;
+    glob.start(&[], "true")?;
+    by_label.start(&["--label", &format!("{prefix}.any=whatever")], "true")?;
+    by_value.start(&["--label", &format!("{key}=yes")], "true")?;
+    stranger.start(&["--label", &format!("{key}=no")], "true")?;
+    let run = ["run", "--network", "none", "--name", &by_image.name, &tag.0, "true"];
+    docker(&run)?;
+    for container in [&glob, &by_label, &by_value, &stranger] {
+        container.ends_well()?;
+    }
+    recorder.interrupt()?;
+    let wanted = [&early, &glob, &by_label, &by_value, &by_image];
+    let files: BTreeSet<_> = wanted
+        .iter()
+        .flat_map(|container| {
+            [format!("{}.json", container.name), format!("{}.recording.json", container.name)]
+        })
+        .collect();
+    let written = recorder.written()?;
+    ensure!(written == files, "{written:?}, not {files:?}; it said: {}", recorder.said());
+    for container in wanted {
+        let recording = recorder.recording(&format!("{}.recording.json", container.name))?;
+        ensure!(recording.title() == container.name, "{}", recording.title());
+        ensure!(recording.boundary.attached_late == (container.name == early.name), "{}", container.name);
+    }
+    Ok(())
+}
+
+/// Nothing is lost, and it is an error: the second one's profile is saved beside the first one's.
+fn second() -> Result<()> {
+    let prefix = unused_name("beside");
+    let containers = ["1", "2"].map(|number| Container { name: format!("{prefix}-{number}") });
+    let run = |container: &Container| {
+        format!(
+            "{} run --network none --name {} bb true",
+            support::docker().get_program().display(),
+            container.name
+        )
+    };
+    image()?;
+    let script = format!("{} && {}", run(&containers[0]), run(&containers[1]));
+    let glob = format!("{prefix}-*");
+    let arguments = ["--container", &glob, "-o", "{}/profile.json", "--", "sh", "-c", &script];
+    let mut recorder = Recorder::start(&arguments)?;
+    recorder.ends_with(125)?;
+    recorder.ensure_said("-o takes one container")?;
+    let written = recorder.written()?;
+    let beside = format!("{}.json", containers[1].name);
+    ensure!(written == BTreeSet::from([beside, "profile.json".to_owned()]), "{written:?}");
+    Ok(())
+}
+
+/// Twenty containers that do nothing, one after another: twenty profiles, and one set of calls.
+fn twenty() -> Result<()> {
+    let prefix = unused_name("twenty");
+    let names: Vec<_> = (0..20).map(|number| format!("{prefix}-{number}")).collect();
+    let mut recorder = Recorder::ready(&["--all", "--output-dir", "{}", "--recording-dir", "{}"])?;
+    for name in &names {
+        docker(&["run", "--rm", "--network", "none", "--name", name, image()?, "/bin/true"])?;
+    }
+    recorder.interrupt()?;
+    let written = recorder.written()?;
+    let mut sets: BTreeMap<BTreeSet<String>, Vec<&str>> = BTreeMap::new();
+    for name in &names {
+        ensure!(written.contains(&format!("{name}.json")), "{name} is not in {written:?}");
+        let recording = recorder.recording(&format!("{name}.recording.json"))?;
+        let set = calls(&recording, None);
+        let set = set.into_iter().filter(|call| !OF_THE_MOMENT.contains(call)).map(str::to_owned).collect();
+        sets.entry(set).or_default().push(name);
+    }
+    let calls = sets.keys().next().context("no set")?;
+    ensure!(sets.len() == 1, "they differ: {sets:#?}");
+    ensure!(calls.contains("capset") && !calls.contains("mount"), "{calls:?}");
+    Ok(())
+}
+
+/// It is said at once and fails in the end; those that found room are written.
+fn too_many() -> Result<()> {
+    let prefix = unused_name("room");
+    let containers: Vec<_> = (0..4).map(|number| Container { name: format!("{prefix}-{number}") }).collect();
+    let glob = format!("{prefix}-*");
+    let arguments = ["--max-containers", "2", "--container", &glob, "--recording-dir", "{}"];
+    let mut recorder = Recorder::ready(&arguments)?;
+    for container in &containers {
+        container.start(&[], "echo up; while :; do sleep 0.05; done")?;
+    }
+    recorder.until_said("--max-containers")?;
+    recorder.signal(rustix::process::Signal::INT)?;
+    recorder.ends_with(2)?;
+    let written = recorder.written()?;
+    ensure!(!written.is_empty() && written.len() <= 2, "{written:?}; it said: {}", recorder.said());
+    for file in written {
+        let recording = recorder.recording(&file)?;
+        ensure!(calls(&recording, None).contains("execve"), "{file}: {recording:?}");
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! `run` sees no runtime, and what it writes starts containers all the same: under runc and crun by themselves, as
+//! root, as another user, and with no-new-privileges.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::proof::command;
+use crate::proof::container::unused_name;
+use crate::recorder::{PATIENCE, busybox};
+use crate::support::{self, Need, Trial};
+
+const STARTS: usize = 20;
+
+/// All tests of this file.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        support::test(
+            "a_profile_of_run_starts_containers_under_runc",
+            &[Need::Kernel, Need::Busybox, Need::Runc],
+            || starts("runc"),
+        ),
+        support::test(
+            "a_profile_of_run_starts_containers_under_crun",
+            &[Need::Kernel, Need::Busybox, Need::Crun],
+            || starts("crun"),
+        ),
+    ]
+}
+
+/// A root file system of busybox alone, and a profile of what the script does in it.
+struct Bundle {
+    folder: TempDir,
+    name: String,
+    script: String,
+    profile: Value,
+}
+
+impl Bundle {
+    fn new() -> Result<Self> {
+        let (folder, name) = (support::temp_dir()?, unused_name("bundle"));
+        let rootfs = folder.path().join("rootfs");
+        busybox(&rootfs)?;
+        for directory in ["proc", "dev", "tmp"] {
+            fs::create_dir(rootfs.join(directory))?;
+        }
+        // Another user goes in and writes there.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+        fs::set_permissions(rootfs.join("tmp"), fs::Permissions::from_mode(0o1777))?;
+        let script = format!(
+            "mkdir /tmp/{name} && cd /tmp/{name} && echo some words >file && sort file | tr a-z A-Z && ls -l >list && \
+             rm file list && cd / && rmdir /tmp/{name}"
+        );
+        let written = folder.path().join("profile.json");
+        let mut run = support::program();
+        run.args(["run", "-o"]).arg(&written).arg("--").arg(rootfs.join("bin/busybox")).args(["sh", "-c"]);
+        ensure!(command::output(run.arg(&script), PATIENCE)? == "SOME WORDS\n");
+        let profile = serde_json::from_str(&fs::read_to_string(written)?)?;
+        Ok(Self { folder, name, script, profile })
+    }
+
+    /// Starts it once, and gives what it printed.
+    fn start(&self, runtime: &str, user: u32, no_new_privileges: bool, profile: &Value) -> Result<String> {
+        let capabilities = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"];
+        let effective = if user == 0 { &capabilities[..] } else { &[] };
+        let config = json!({
+            "ociVersion": "1.0.2",
+            "process": {
+                "args": ["sh", "-c", self.script],
+                "cwd": "/",
+                "env": ["PATH=/bin"],
+                "user": { "uid": user, "gid": user },
+                "noNewPrivileges": no_new_privileges,
+                "capabilities": { "bounding": capabilities, "effective": effective, "permitted": effective },
+            },
+            "root": { "path": "rootfs" },
+            "mounts": [
+                { "destination": "/proc", "type": "proc", "source": "proc" },
+                { "destination": "/dev", "type": "tmpfs", "source": "tmpfs" },
+            ],
+            "linux": {
+                "cgroupsPath": format!("/{}", self.name),
+                "namespaces": [{ "type": "pid" }, { "type": "mount" }, { "type": "ipc" }, { "type": "uts" }],
+                "seccomp": profile,
+            },
+        });
+        fs::write(self.folder.path().join("config.json"), config.to_string())?;
+        let limit = PATIENCE;
+        command::output(&mut cgroup2_alone(runtime, self.folder.path(), &["run", &self.name]), limit)
+    }
+}
+
+/// Calls the runtime in the bundle's folder, where cgroup v2 alone is mounted: crun refuses both side by side.
+fn cgroup2_alone(runtime: &str, folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("unshare");
+    let script = "mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
+    command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh", runtime]).args(arguments);
+    command.current_dir(folder);
+    command
+}
+
+fn starts(runtime: &str) -> Result<()> {
+    let bundle = Bundle::new()?;
+    for (user, no_new_privileges) in [(0, false), (1000, false), (0, true), (1000, true)] {
+        for number in 1..=STARTS {
+            let said = bundle
+                .start(runtime, user, no_new_privileges, &bundle.profile)
+                .with_context(|| format!("{runtime}, user {user}, {no_new_privileges}, start {number}"))?;
+            ensure!(said == "SOME WORDS\n", "{said:?}");
+        }
+    }
+    // The test can fail: mkdir is the script's, setgroups or setresgid the runtime's.
+    for call in ["mkdir", if runtime == "runc" { "setgroups" } else { "setresgid" }] {
+        let mut profile = bundle.profile.clone();
+        let rules = profile["syscalls"].as_array_mut().context("no rules")?;
+        for names in rules.iter_mut().filter_map(|rule| rule["names"].as_array_mut()) {
+            names.retain(|name| name != call);
+        }
+        let started = bundle.start(runtime, 0, false, &profile);
+        let mut delete = cgroup2_alone(runtime, bundle.folder.path(), &["delete", "--force", &bundle.name]);
+        support::run_with_timeout(&mut delete, PATIENCE)?;
+        ensure!(started.is_err(), "it starts without {call}");
+    }
+    Ok(())
+}
