@@ -86,6 +86,12 @@ impl Subject {
         self.builder.set_boundary(boundary(view));
     }
 
+    /// Has any task made a call in it?
+    #[must_use]
+    pub fn has_calls(&self) -> bool {
+        self.has_application || !self.tentative.is_empty()
+    }
+
     /// Has anything come since this was asked last?
     pub fn take_changed(&mut self) -> bool {
         let tentative = std::mem::replace(&mut self.tentative_told, self.tentative.len());
