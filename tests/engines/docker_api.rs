@@ -1,8 +1,6 @@
 //! The Docker engine's own answers, from a running Docker: what is inspected, and that no event is missed,
 //! also where the connection breaks.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -14,19 +12,27 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{sleep, timeout};
 
-/// An image with a busybox, which must be there.
-const IMAGE: &str = "bb";
+use crate::recorder::{self, IMAGE};
+use crate::support::{Need, Trial, test};
+
 /// More than any single event takes.
 const SOON: Duration = Duration::from_secs(20);
 
+/// The tests.
+pub fn tests() -> Vec<Trial> {
+    const DOCKER: &[Need] = &[Need::Docker, Need::Busybox];
+    vec![
+        test("a_container_is_described", DOCKER, a_container_is_described),
+        test("a_container_that_does_not_run", DOCKER, a_container_that_does_not_run),
+        test("the_events_of_a_life", DOCKER, the_events_of_a_life),
+        test("no_event_is_missed_at_the_start", DOCKER, no_event_is_missed_at_the_start),
+        test("no_event_is_missed_in_a_broken_connection", DOCKER, no_event_is_missed_in_a_broken_connection),
+    ]
+}
+
 /// Runs docker's own command line, and returns what it printed.
 fn docker(arguments: &[&str]) -> Result<String> {
-    // Where Debian puts it: another one on the PATH may not be Docker's.
-    let program = if Path::new("/usr/bin/docker").exists() { "/usr/bin/docker" } else { "docker" };
-    let output = Command::new(program).args(arguments).output().context(program)?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "docker {}: {error}", arguments.join(" "));
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    Ok(recorder::docker(arguments)?.trim().to_owned())
 }
 
 /// Removes its container at the end, however the test ends.
@@ -38,6 +44,7 @@ struct Container {
 impl Container {
     fn run(name: &str, options: &[&str], command: &[&str]) -> Result<Self> {
         let name = format!("seccomp-trace-api-{name}-{}", std::process::id());
+        recorder::image()?;
         let start = ["run", "--detach", "--init", "--name", &name];
         let id = docker(&[&start, options, &[IMAGE], command].concat())?;
         Ok(Self { name, id })
@@ -100,7 +107,7 @@ async fn inspect(docker: &Docker, name: &str) -> Result<ContainerInfo> {
 }
 
 /// A running container is found by its name, its id and the beginning of its id, and described.
-pub fn a_container_is_described() -> Result<()> {
+fn a_container_is_described() -> Result<()> {
     with_docker(async |engine| {
         let started = Container::run("described", &["--label", "tier=front"], &["sleep", "60"])?;
         let found = inspect(&engine, &started.name).await?;
@@ -133,7 +140,7 @@ pub fn a_container_is_described() -> Result<()> {
 }
 
 /// What is not there is `None`, and what is stopped has no pid.
-pub fn a_container_that_does_not_run() -> Result<()> {
+fn a_container_that_does_not_run() -> Result<()> {
     with_docker(async |engine| {
         for name in ["seccomp-trace-no-such", "", "/", "a/b", "../version", "?x", "ü", "\u{1b}[31m"] {
             ensure!(engine.inspect(name).await?.is_none(), "{name:?}");
@@ -147,7 +154,7 @@ pub fn a_container_that_does_not_run() -> Result<()> {
 }
 
 /// The whole life of a container is told in order.
-pub fn the_events_of_a_life() -> Result<()> {
+fn the_events_of_a_life() -> Result<()> {
     with_docker(async |engine| {
         let (sender, mut events) = unbounded_channel();
         engine.watch(sender).await?;
@@ -173,14 +180,14 @@ pub fn the_events_of_a_life() -> Result<()> {
 }
 
 /// A container that is made as soon as the watch is there is never missed.
-pub fn no_event_is_missed_at_the_start() -> Result<()> {
+fn no_event_is_missed_at_the_start() -> Result<()> {
     with_docker(async |engine| {
         for turn in 0..20 {
             let (sender, mut events) = unbounded_channel();
             engine.watch(sender).await?;
             // The runtime's only thread waits here: the stream is not even asked for yet.
             let name = format!("seccomp-trace-api-first-{turn}-{}", std::process::id());
-            let id = docker(&["create", "--name", &name, IMAGE, "true"])?;
+            let id = docker(&["create", "--name", &name, recorder::image()?, "true"])?;
             docker(&["rm", &name])?;
             ensure!(matches!(next(&mut events, &id).await?, EngineEvent::Known(_)), "turn {turn}");
         }
@@ -189,7 +196,7 @@ pub fn no_event_is_missed_at_the_start() -> Result<()> {
 }
 
 /// A broken connection is told, and what happens meanwhile is told afterwards, once.
-pub fn no_event_is_missed_in_a_broken_connection() -> Result<()> {
+fn no_event_is_missed_in_a_broken_connection() -> Result<()> {
     with_docker(async |_| {
         let Address::Unix(socket) = Settings::of_process().address()? else { bail!("not a Unix socket") };
         let folder = tempfile::tempdir()?;

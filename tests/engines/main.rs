@@ -2,6 +2,7 @@
 //!
 //! One module a subject, each with `pub fn tests() -> Vec<Trial>`, listed here:
 
+mod docker_api;
 mod proof;
 mod readme;
 mod record_end;
@@ -16,6 +17,7 @@ mod support;
 
 fn main() -> std::process::ExitCode {
     support::main([
+        docker_api::tests(),
         proof::tests(),
         readme::tests(),
         record_start::tests(),

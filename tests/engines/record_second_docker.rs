@@ -56,7 +56,10 @@ impl Engine {
         // The host's own configuration is not for it.
         fs::write(at("config.json"), "{}")?;
         let log = File::create(at("log"))?;
-        let dockerd = Command::new(find("dockerd")?)
+        // In a network of its own: with --bridge=none a daemon removes the bridge of the host's own Docker.
+        let dockerd = Command::new(find("unshare")?)
+            .arg("--net")
+            .arg(find("dockerd")?)
             .args(["--host", &host, "--data-root", &at("data"), "--exec-root", &at("exec")])
             .args(["--pidfile", &at("pid"), "--config-file", &at("config.json")])
             .args(["--bridge=none", "--iptables=false", "--storage-driver=vfs"])

@@ -17,7 +17,7 @@ use crate::proof::container::unused_name;
 use crate::support;
 
 /// An image with a busybox, which the tests make where it is missing.
-const IMAGE: &str = "bb";
+pub const IMAGE: &str = "seccomp-trace-test-busybox";
 /// Longer than any one step takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
