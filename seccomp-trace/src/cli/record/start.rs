@@ -125,7 +125,9 @@ impl Record<'_> {
     }
 
     fn check_all_there(&mut self, containers: &[ContainerInfo], waits: bool) -> Result<()> {
-        if self.known.values().all(|known| known.verdict != Verdict::Wanted)
+        let is_wanted = |known: &Known| known.verdict == Verdict::Wanted;
+        if self.known.values().any(|known| known.is_refused)
+            && !self.known.values().any(is_wanted)
             && let Some(trouble) = self.troubles.pop()
         {
             return Err(trouble);
