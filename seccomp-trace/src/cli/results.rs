@@ -128,7 +128,7 @@ impl Results {
         // A file beside -o is ours to make, and no user's to lose.
         let name = names.unique(title, id, |name| {
             let plan = destinations.places(name, is_first);
-            plan.files().all(|file| !taken.contains(&real(file)) && !(plan.is_beside && file.exists()))
+            !plan.files().any(|file| taken.contains(&real(file)) || (plan.is_beside && file.exists()))
         });
         let plan = destinations.places(&name, is_first);
         taken.extend(plan.files().map(real));

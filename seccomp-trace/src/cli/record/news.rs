@@ -13,6 +13,7 @@ use crate::{
     cli::session::News,
     engine::cgroup_path,
     recording::{Container, Target},
+    tracer::TracerError,
 };
 
 impl Record<'_> {
@@ -68,7 +69,11 @@ impl Record<'_> {
         known.life = Life::Running;
         let Some(subject) = known.subject else { return Ok(()) };
         self.session.assign(slot, subject);
-        self.session.enrol(subject, &self.hierarchy, path, flag::PINNED, 0)?;
+        match self.session.enrol(subject, &self.hierarchy, path, flag::PINNED, 0) {
+            Ok(_) => {}
+            Err(TracerError::Full) => self.no_room(),
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 
