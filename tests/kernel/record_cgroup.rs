@@ -1,7 +1,7 @@
 //! `record --cgroup`: a cgroup that no engine knows, whatever state it is in when we come.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, Recorder, bare, eventually, expect, names, set},
+    help::{Case, Cgroup, LIMIT, Recorder, bare, eventually, expect, names, set, stderr},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -63,6 +63,17 @@ pub fn tests() -> Vec<Trial> {
             let recorder = Recorder::start(&case, &["--wait", "--cgroup", &cgroup.path], &[])?;
             expect(&recorder.interrupt()?, 2, &[&cgroup.path, "never ran"])?;
             ensure!(case.files()? == [""; 0], "{:?}", case.files()?);
+            Ok(())
+        }),
+        support::test("the_kernel_programs_diagnostics_are_shown_with_verbose", &[Need::Kernel], || {
+            let (case, cgroup) = (Case::new()?, Cgroup::named()?);
+            for (option, shown) in [("--verbose", true), ("--color=never", false)] {
+                let recorder = Recorder::start(&case, &["--wait", "--cgroup", &cgroup.path], &[option])?;
+                cgroup.make("")?;
+                cgroup.remove()?;
+                let said = stderr(&recorder.interrupt()?);
+                ensure!(said.contains("kernel program: cgroup") == shown, "{option}: {said}");
+            }
             Ok(())
         }),
         support::test("the_command_of_a_record_is_not_traced_itself", needs, command),
