@@ -6,6 +6,8 @@ mod docker_api;
 mod proof;
 mod readme;
 mod record_end;
+mod record_hanging;
+mod record_names;
 mod record_second_docker;
 mod record_select;
 mod record_start;
@@ -24,6 +26,8 @@ fn main() -> std::process::ExitCode {
         record_select::tests(),
         record_end::tests(),
         record_trouble::tests(),
+        record_hanging::tests(),
+        record_names::tests(),
         record_second_docker::tests(),
         run_profile::tests(),
     ])

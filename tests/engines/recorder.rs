@@ -118,6 +118,11 @@ impl Recorder {
         Ok(())
     }
 
+    /// Waits for its end; the exit code, none where a signal has ended it.
+    pub fn status(&mut self) -> Result<Option<i32>> {
+        Ok(command::wait(&mut self.child, PATIENCE).with_context(|| self.said())?.code())
+    }
+
     /// Ctrl-C, and a good end.
     pub fn interrupt(&mut self) -> Result<()> {
         self.signal(Signal::INT)?;

@@ -9,6 +9,7 @@
 //! - `ring`: a ring buffer that is too small
 //! - `checkpoint`: a killed seccomp-trace
 //! - `record_cgroup`, `record_pid`: recording without an engine
+//! - `record_moves`: processes that move, cgroups that are made meanwhile
 //! - `runtimes`: runc and crun by hand, with the boundary
 //! - `bad_host`: no privileges, no BTF, no cgroup v2
 //! - `bad_input`: commands, targets and options that can't be
@@ -28,6 +29,7 @@ mod checkpoint;
 mod help;
 mod interrupts;
 mod record_cgroup;
+mod record_moves;
 mod record_pid;
 #[cfg(target_arch = "x86_64")]
 mod ring;
@@ -49,6 +51,7 @@ fn main() -> std::process::ExitCode {
         ring::tests(),
         checkpoint::tests(),
         record_cgroup::tests(),
+        record_moves::tests(),
         record_pid::tests(),
         runtimes::tests(),
         bad_host::tests(),
