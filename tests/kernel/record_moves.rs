@@ -5,6 +5,7 @@ use crate::{
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Result, ensure};
+use rustix::process::Signal;
 use seccomp_trace::{
     abi::Abi,
     recording::{FoundBy, Origin, Recording},
@@ -50,7 +51,10 @@ pub fn tests() -> Vec<Trial> {
             for below in ["", "sub"] {
                 let (case, cgroup) = (Case::new()?, Cgroup::named()?);
                 let recorder = Recorder::start(&case, &["--wait", "--cgroup", &cgroup.path], &[])?;
+                // The kernel program alone, for user space may be late.
+                recorder.running.signal(Signal::STOP)?;
                 program(&case, &cgroup, "mkdir $0 $0/sub", below)?;
+                recorder.running.signal(Signal::CONT)?;
                 cgroup.remove()?;
                 expect(&recorder.finish()?, 0, &["estimated"])?;
                 is_exact(&case.recording()?)?;
@@ -157,10 +161,12 @@ fn folders() -> Result<()> {
     let recorder = Recorder::start_at(&case, &targets, &places, &[])?;
     for turn in 0..10 {
         let nested = format!("{turn}/1/2/3/4/5/6/7/8/9");
+        recorder.running.signal(Signal::STOP)?;
         fs::create_dir_all(other.directory().join(nested))?;
         // What is made now below the target must not be taken for one of them.
         target.make(&turn.to_string())?;
         program(&case, &target, ":", &turn.to_string())?;
+        recorder.running.signal(Signal::CONT)?;
     }
     program(&case, &later, "mkdir $0 $0/sub", "sub")?;
     expect(&recorder.interrupt()?, 0, &[])?;

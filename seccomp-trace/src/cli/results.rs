@@ -119,11 +119,10 @@ impl Results {
 
     fn place(&mut self, target: &Target, is_first: bool) -> Plan {
         let (title, id) = match target {
-            Target::Container(container) => (container.name.as_str(), container.id.as_str()),
+            Target::Container(container) => (container.title(), container.id.as_str()),
             Target::Cgroup { path } => (path.trim_matches('/'), ""),
             Target::Command { argv } => (argv.first().map_or("command", String::as_str), ""),
         };
-        let title = if title.is_empty() { id.get(..12).unwrap_or(id) } else { title };
         let Self { destinations, names, taken, .. } = self;
         // A file beside -o is ours to make, and no user's to lose.
         let name = names.unique(title, id, |name| {

@@ -121,6 +121,15 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
 }
 
+impl Container {
+    /// Its name, or its short id where its engine never named it.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        let id = self.id.as_str();
+        if self.name.is_empty() { id.get(..12).unwrap_or(id) } else { &self.name }
+    }
+}
+
 /// From where on a call counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Boundary {
@@ -211,7 +220,7 @@ impl Recording {
         match &self.target {
             Target::Command { argv } => argv.first().map_or("command", String::as_str),
             Target::Cgroup { path } => path,
-            Target::Container(container) => &container.name,
+            Target::Container(container) => container.title(),
         }
     }
 }
