@@ -46,8 +46,10 @@ impl Container {
         let name = format!("seccomp-trace-api-{name}-{}", std::process::id());
         recorder::image()?;
         let start = ["run", "--detach", "--init", "--name", &name];
-        let id = docker(&[&start, options, &[IMAGE], command].concat())?;
-        Ok(Self { name, id })
+        // Made before the start: what docker leaves of a failed one is removed as well.
+        let mut container = Self { name: name.clone(), id: String::new() };
+        container.id = docker(&[&start, options, &[IMAGE], command].concat())?;
+        Ok(container)
     }
 }
 

@@ -53,7 +53,7 @@ impl Selector {
     /// - `--image`: an image or a glob over images. Both sides are compared in Docker's short form
     ///   (`docker.io/library/nginx` is `nginx`); what names no tag or digest matches each, so `nginx`
     ///   matches `nginx:1.27`, and `nginx:latest` matches `nginx`. `*` also matches `/`. A whole digest
-    ///   or image id (`sha256:…`) matches too.
+    ///   (`sha256:…`; of an image that was never pulled, its id) matches too.
     /// - `--label`: `KEY`, or `KEY=VALUE`, both exact.
     ///
     /// The error names the first that can't be used.

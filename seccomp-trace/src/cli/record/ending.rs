@@ -13,7 +13,7 @@ use super::{
 use crate::{
     cli::results::Plan,
     launch::Signals,
-    recording::{FoundBy, Recording},
+    recording::{FoundBy, Recording, Target},
 };
 
 /// How long the engine may take at the end to name what it has not named yet.
@@ -104,6 +104,14 @@ impl Record<'_> {
                 } else {
                     self.troubles.push(anyhow!(reason));
                 }
+                known.plan.iter().for_each(Plan::remove_checkpoint);
+                continue;
+            }
+            let is_container = matches!(recording.target, Target::Container(_));
+            if is_container && !subject.has_application && self.selector.is_open() {
+                self.printer.warn(format!(
+                    "{title} was only starting, or failed to: no application ran in it, and nothing of it is written"
+                ));
                 known.plan.iter().for_each(Plan::remove_checkpoint);
                 continue;
             }
