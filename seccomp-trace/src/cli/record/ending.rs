@@ -13,7 +13,8 @@ use super::{
 use crate::{
     cli::results::Plan,
     launch::Signals,
-    recording::{FoundBy, Recording, Target},
+    profile::has_application,
+    recording::{FoundBy, Recording},
 };
 
 /// How long the engine may take at the end to name what it has not named yet.
@@ -107,10 +108,10 @@ impl Record<'_> {
                 known.plan.iter().for_each(Plan::remove_checkpoint);
                 continue;
             }
-            let is_container = matches!(recording.target, Target::Container(_));
-            if is_container && !subject.has_application && self.selector.is_open() {
+            // One by its name is an error, told when it is written.
+            if self.selector.is_open() && !self.args.trace.strict && !has_application(&recording) {
                 self.printer.warn(format!(
-                    "{title} was only starting, or failed to: no application ran in it, and nothing of it is written"
+                    "nothing was seen of {title}: it was idle, or only starting; nothing of it is written"
                 ));
                 known.plan.iter().for_each(Plan::remove_checkpoint);
                 continue;

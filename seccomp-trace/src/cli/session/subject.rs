@@ -18,8 +18,7 @@ pub struct Subject {
     pub builder: Builder,
     /// Its slots that are not freed yet.
     pub slots: BTreeSet<u32>,
-    /// Whether an application was seen to start, or was there already.
-    pub has_application: bool,
+    pub(super) has_application: bool,
     /// Whether anything of it was ever traced.
     pub has_run: bool,
     /// News of calls that count only if no application ever comes.
