@@ -34,8 +34,8 @@ pub mod set {
     /// Calls after an exec without a filter and outside the container's own root: a runtime's own re-exec,
     /// or, where no application ever follows, the application itself.
     pub const TENTATIVE: usize = 3;
-    /// Calls that a task made in a cgroup without an engine before it executed anything: the application's,
-    /// where no application ever follows and such a task never executes anything.
+    /// Calls that a task made before it executed anything. The application's, where there is no engine to say what
+    /// that is, and such a task never executes anything.
     pub const ARRIVED: usize = 4;
     /// How many there are.
     pub const COUNT: usize = 5;

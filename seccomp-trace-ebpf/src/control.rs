@@ -60,6 +60,7 @@ fn share(cgroup: u64, slot: u32) -> u32 {
         return slot;
     }
     if !cgroups::insert(cgroup, slot) {
+        slots::lose_call(slot);
         slots::drop_cgroup(slot);
         return FULL;
     }

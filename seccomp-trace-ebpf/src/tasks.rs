@@ -76,8 +76,8 @@ pub fn set_of_current(number: u32) -> Option<usize> {
         // A filter came since it arrived: that filter was asked.
         _ if current.filters()? > task.arrived_with => Some(set::RUNTIME),
         TENTATIVE => Some(set::TENTATIVE),
-        // Into a cgroup without an engine a program may move itself, and work on without an exec.
-        _ => slots::has_flag(number, flag::PINNED).then_some(set::ARRIVED),
+        // Into a cgroup without an engine a program may move itself, and work on without an exec: user space knows.
+        _ => Some(set::ARRIVED),
     }
 }
 
@@ -176,8 +176,9 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
     let filters = task.filters()?;
     // SAFETY: the map's own memory.
     let (flags, root) = unsafe { ((*slot).flags, (*slot).root) };
-    let is_application =
-        filters > entry.arrived_with || flags & flag::COMMAND != 0 || root == 0 || task.root()? != root;
+    // In a cgroup without an engine a service may load a filter of its own; only a runtime changes the root as well.
+    let has_filter = filters > entry.arrived_with && flags & flag::PINNED == 0;
+    let is_application = has_filter || flags & flag::COMMAND != 0 || root == 0 || task.root()? != root;
     entry.flags &= F_LATE;
     if entry.origin == JOINED {
         keep(tid, entry);

@@ -29,6 +29,14 @@ impl From<OsString> for Output {
 }
 
 impl Output {
+    /// The file, where it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Output::Stdout => None,
+            Output::File(path) => Some(path),
+        }
+    }
+
     /// Finds out whether it can be written, before anything is started for it.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What a tracing command leaves behind: a checkpoint while it runs, recordings and profiles at its end.
 
 use std::{
+    cell::Cell,
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
@@ -35,8 +36,12 @@ pub struct Destinations {
 pub struct Plan {
     profile: Option<Output>,
     recording: Option<PathBuf>,
-    /// Its results could not go where `-o` or `--recording` says: another container's are there.
-    pub is_beside: bool,
+    /// The profile could not go where `-o` says: another container's is there.
+    profile_is_beside: bool,
+    /// The recording could not go where `--recording` says: another container's is there.
+    recording_is_beside: bool,
+    /// A checkpoint of ours is there.
+    has_checkpoint: Cell<bool>,
 }
 
 /// Gives out the places.
@@ -69,6 +74,12 @@ impl Destinations {
         {
             bail!("-o and --recording are one file, {}: give each its own", profile.display());
         }
+        let plan = self.places("", true);
+        if let Some(checkpoint) = plan.checkpoint()
+            && let Some(file) = plan.files().find(|file| real(file) == real(&checkpoint))
+        {
+            bail!("{} is where checkpoints are kept meanwhile: give the result another name", file.display());
+        }
         Ok(())
     }
 
@@ -89,7 +100,9 @@ impl Destinations {
                 (None, file) if is_first => file.clone(),
                 (None, file) => file.as_ref().map(|file| beside(file, recording)),
             },
-            is_beside: !is_first && (self.profile.is_some() || self.recording.is_some()),
+            profile_is_beside: !is_first && self.profile_dir.is_none() && self.profile.is_some(),
+            recording_is_beside: !is_first && self.recording_dir.is_none() && self.recording.is_some(),
+            has_checkpoint: Cell::new(false),
         }
     }
 }
@@ -127,7 +140,8 @@ impl Results {
         // A file beside -o is ours to make, and no user's to lose.
         let name = names.unique(title, id, |name| {
             let plan = destinations.places(name, is_first);
-            !plan.files().any(|file| taken.contains(&real(file)) || (plan.is_beside && file.exists()))
+            !plan.files().any(|file| taken.contains(&real(file)))
+                && !plan.beside().any(|(_, file)| file.exists())
         });
         let plan = destinations.places(&name, is_first);
         taken.extend(plan.files().map(real));
@@ -137,11 +151,15 @@ impl Results {
 
 impl Plan {
     fn files(&self) -> impl Iterator<Item = &Path> {
-        let profile = self.profile.as_ref().and_then(|output| match output {
-            Output::File(path) => Some(path.as_path()),
-            Output::Stdout => None,
-        });
+        let profile = self.profile.as_ref().and_then(Output::file);
         self.recording.as_deref().into_iter().chain(profile)
+    }
+
+    /// The options that take one container only, with the files that this one has instead.
+    fn beside(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let profile = self.profile.as_ref().and_then(Output::file).filter(|_| self.profile_is_beside);
+        let recording = self.recording.as_deref().filter(|_| self.recording_is_beside);
+        profile.map(|file| ("-o", file)).into_iter().chain(recording.map(|file| ("--recording", file)))
     }
 
     /// Where checkpoints go: beside the recording, else beside the profile. None where all goes to stdout.
@@ -159,14 +177,17 @@ impl Plan {
     /// Where it can't be written.
     pub fn write_checkpoint(&self, recording: &Recording) -> Result<()> {
         match self.checkpoint() {
-            Some(path) => Ok(recording.write_checkpoint(&path)?),
+            Some(path) => {
+                self.has_checkpoint.set(true);
+                Ok(recording.write_checkpoint(&path)?)
+            }
             None => Ok(()),
         }
     }
 
     /// Nobody needs it any more.
     pub fn remove_checkpoint(&self) {
-        if let Some(checkpoint) = self.checkpoint() {
+        if let Some(checkpoint) = self.checkpoint().filter(|_| self.has_checkpoint.get()) {
             let _ = std::fs::remove_file(checkpoint);
         }
     }
@@ -187,7 +208,8 @@ impl Plan {
         let title = recording.title();
         let written = self.write_files(recording, options, printer);
         // What is in the checkpoint is in the files now, or is nothing.
-        if let Some(checkpoint) = self.checkpoint().filter(|path| path.exists()) {
+        if let Some(checkpoint) = self.checkpoint().filter(|path| self.has_checkpoint.get() && path.exists())
+        {
             if written.is_ok() || recording.syscalls.is_empty() {
                 self.remove_checkpoint();
             } else {
@@ -195,12 +217,11 @@ impl Plan {
             }
         }
         troubles.extend(written.err().map(|error| error.context(format!("{title}: not all is written"))));
-        if self.is_beside
-            && let Some(Output::File(path)) = &self.profile
-        {
+        for (option, file) in self.beside() {
+            let folder = if option == "-o" { "--output-dir" } else { "--recording-dir" };
             troubles.push(anyhow!(
-                "-o takes one container, and {title} is one more; its profile is in {}: use --output-dir",
-                path.display()
+                "{option} takes one container, and {title} is one more; its file is {}: use {folder}",
+                file.display()
             ));
         }
         troubles

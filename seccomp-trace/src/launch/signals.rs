@@ -17,7 +17,8 @@ use crate::inspect::process::ignored_signals;
 pub struct Signal {
     /// Its number.
     pub number: i32,
-    /// A terminal sent it to the whole foreground process group: the command has it, too.
+    /// A terminal's key sent it to the whole foreground process group: the command has it, too. A hangup goes to
+    /// the session's leader alone.
     pub from_terminal: bool,
 }
 
@@ -50,9 +51,10 @@ impl Signals {
     /// The next one.
     pub async fn next(&mut self) -> Signal {
         match self.0.next().await {
-            Some(Origin { signal, cause, .. }) => {
-                Signal { number: signal, from_terminal: matches!(cause, Cause::Kernel) }
-            }
+            Some(Origin { signal, cause, .. }) => Signal {
+                number: signal,
+                from_terminal: matches!(cause, Cause::Kernel) && matches!(signal, SIGINT | SIGQUIT),
+            },
             // The stream never ends while we hold it.
             None => std::future::pending().await,
         }

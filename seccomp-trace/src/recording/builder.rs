@@ -40,7 +40,7 @@ impl Builder {
             boundary: None,
             lost: Lost::default(),
             warnings: Vec::new(),
-            changed: true,
+            changed: false,
         }
     }
 

@@ -86,7 +86,11 @@ impl Tracer {
     /// # Errors
     /// As [`Self::enrol`].
     pub fn ignore(&self, cgroup: u64) -> Result<(), TracerError> {
-        self.control([control::IGNORE, cgroup, 0, 0]).map(drop)
+        match self.control([control::IGNORE, cgroup, 0, 0]) {
+            // It was not traced, and without a cell it is not.
+            Ok(_) | Err(TracerError::Full) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Leaves out a cgroup that is a folder: what is made below it is looked at for itself.

@@ -4,9 +4,7 @@ use aya::{
     Ebpf, Pod,
     maps::{Array, HashMap, MapData, Queue},
 };
-use seccomp_trace_common::{
-    ABIS, Beyond, Cell, NUMBERS, SEEN, Sets, Slot, TOLD, Task, flag, origin, set, state,
-};
+use seccomp_trace_common::{ABIS, Beyond, Cell, NUMBERS, SEEN, Sets, Slot, TOLD, Task, origin, set, state};
 
 use super::{Tracer, TracerError};
 
@@ -30,8 +28,6 @@ pub struct SlotView {
     pub slot: Slot,
     /// The cgroup's path; empty where user space enrolled it.
     pub path: String,
-    /// Did a task come into a cgroup without an engine, that has not executed anything to this day or to its end?
-    pub has_unexecuted: bool,
 }
 
 impl Tracer {
@@ -43,12 +39,17 @@ impl Tracer {
         let slot = array::<Slot>(&self.ebpf, "SLOTS")?.get(&number, 0)?;
         let path = slot.path.split(|byte| *byte == 0).next().unwrap_or_default();
         let path = String::from_utf8_lossy(path).into_owned();
-        let is_open = slot.flags & flag::PINNED != 0 && slot.application == 0;
-        let has_unexecuted = is_open && (slot.unexecuted != 0 || self.has_arriving(number)?);
-        Ok(SlotView { slot, path, has_unexecuted })
+        Ok(SlotView { slot, path })
     }
 
-    fn has_arriving(&self, number: u32) -> Result<bool, TracerError> {
+    /// Did a task come into a slot that has not executed anything to this day or to its end?
+    ///
+    /// # Errors
+    /// Where a map can't be read.
+    pub fn has_unexecuted(&self, number: u32) -> Result<bool, TracerError> {
+        if self.slot(number)?.slot.unexecuted != 0 {
+            return Ok(true);
+        }
         let tasks = self.ebpf.map("TASKS").ok_or(TracerError::Missing("TASKS"))?;
         let tasks: HashMap<_, u32, Task> = tasks.try_into()?;
         let mut entries = tasks.iter().filter_map(Result::ok);

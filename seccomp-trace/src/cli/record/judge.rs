@@ -79,8 +79,12 @@ impl Record<'_> {
     fn judge(&mut self, id: &str) -> Result<()> {
         let Some(known) = self.known.get_mut(id) else { return Ok(()) };
         let Some(container) = known.container.clone() else { return Ok(()) };
-        let is_wanted = self.selector.matches(&container) || self.resolved.containers.contains(&container.id);
-        if known.is_refused || !is_wanted {
+        let is_wanted =
+            self.selector.matches(&container) || self.resolved.containers.contains_key(&container.id);
+        // One that is recorded already stays so under any name.
+        let subject = known.subject.and_then(|id| self.session.subject(id));
+        let is_recorded = known.verdict == Verdict::Wanted && subject.is_some_and(|subject| subject.has_run);
+        if known.is_refused || !(is_wanted || is_recorded) {
             // An event does not tell the image's digest, by which it may be asked for.
             let is_certain = known.is_refused || known.is_described || !self.selector.needs_description();
             return if is_certain { self.leave_out(id) } else { Ok(()) };

@@ -8,6 +8,7 @@ use seccomp_trace_common::flag;
 use super::{
     known::{Known, Life, Verdict},
     start::Record,
+    targets::is_below,
 };
 use crate::{
     cli::session::News,
@@ -50,10 +51,8 @@ impl Record<'_> {
     }
 
     fn enrolled(&mut self, slot: u32, path: &str) -> Result<()> {
-        let is_below = |target: &&String| {
-            path.strip_prefix(target.as_str()).is_some_and(|rest| matches!(rest.get(..1), None | Some("/")))
-        };
-        if let Some(target) = self.resolved.cgroups.iter().find(is_below).cloned() {
+        let mut targets = self.resolved.cgroups.iter();
+        if let Some(target) = targets.find(|target| is_below(path, target)).cloned() {
             return self.enrolled_target(slot, path, &target);
         }
         match cgroup_path::container(path) {
@@ -65,8 +64,7 @@ impl Record<'_> {
 
     /// A named cgroup that was waited for, or one below it.
     fn enrolled_target(&mut self, slot: u32, path: &str, target: &str) -> Result<()> {
-        let Some(known) = self.known.get_mut(target) else { return Ok(()) };
-        known.life = Life::Running;
+        let Some(known) = self.known.get(target) else { return Ok(()) };
         let Some(subject) = known.subject else { return Ok(()) };
         self.session.assign(slot, subject);
         match self.session.enrol(subject, &self.hierarchy, path, flag::PINNED, 0) {

@@ -56,7 +56,14 @@ pub async fn record(
     let waits = args.wait || program.is_some() || args.trace.duration.is_some();
     let resolved = targets::resolve(&args.targets, &hierarchy, waits)?;
     let needs_engine = !selector.is_empty() || !resolved.containers.is_empty();
-    let engines = if needs_engine { Engines::connect().await? } else { Engines::none() };
+    let engines = match needs_engine {
+        true => match Engines::connect().await {
+            // A process in another engine's container has a cgroup all the same.
+            Err(_) if selector.is_empty() => Engines::none(),
+            engines => engines?,
+        },
+        false => Engines::none(),
+    };
     let mut signals = Signals::take().context("can't take signals")?;
     // A cgroup that is waited for enrols itself, as a container's does.
     let enrol_new = needs_engine || resolved.cgroups.iter().any(|path| hierarchy.id(path).is_err());
@@ -84,6 +91,12 @@ pub async fn record(
     record.take_all_news()?;
     for info in &containers {
         record.described(info, true)?;
+    }
+    for (id, path) in record.resolved.containers.clone() {
+        if !containers.iter().any(|info| info.container.id == id) {
+            record.resolved.cgroups.push(path.clone());
+            record.add_cgroup(&path)?;
+        }
     }
     record.check_all_there(&containers, waits)?;
     record.say_ready();

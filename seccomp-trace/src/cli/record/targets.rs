@@ -1,5 +1,7 @@
 //! What was asked for beside containers: cgroups and processes, resolved before anything is traced.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, bail};
 
 use super::Targets;
@@ -13,8 +15,8 @@ use crate::{
 pub struct Resolved {
     /// Paths of cgroups that are no container of an engine.
     pub cgroups: Vec<String>,
-    /// Ids of containers, found by the cgroup of a process.
-    pub containers: Vec<String>,
+    /// Ids of containers, found by the cgroup of a process, with that cgroup.
+    pub containers: BTreeMap<String, String>,
 }
 
 /// Finds the cgroups of the targets.
@@ -25,6 +27,9 @@ pub fn resolve(targets: &Targets, hierarchy: &Hierarchy, waits: bool) -> Result<
     let mut resolved = Resolved::default();
     for given in &targets.cgroup {
         let path = hierarchy.path_of(given);
+        if path.split('/').any(|part| part == "." || part == "..") {
+            bail!("--cgroup {given}: name it from the hierarchy's root, without . and ..");
+        }
         if path == "/" {
             bail!("--cgroup {given}: this is the root, with every process of the host; name one below it");
         }
@@ -37,7 +42,9 @@ pub fn resolve(targets: &Targets, hierarchy: &Hierarchy, waits: bool) -> Result<
         let path = cgroup::of_process(*pid)
             .with_context(|| format!("--pid {pid}: no such process (`ps -e` lists them)"))?;
         match cgroup_path::container(&path) {
-            Some(container) => resolved.containers.push(container.id.to_owned()),
+            Some(container) => {
+                resolved.containers.insert(container.id.to_owned(), container.path.to_owned());
+            }
             None if path == "/" => bail!(
                 "--pid {pid}: this process has no cgroup v2 of its own, it shares the root with the host; \
                  start it with: seccomp-trace run -o FILE -- COMMAND"
@@ -45,7 +52,17 @@ pub fn resolve(targets: &Targets, hierarchy: &Hierarchy, waits: bool) -> Result<
             None => resolved.cgroups.push(path),
         }
     }
+    // What lies below another target is part of it.
+    let all = resolved.cgroups.clone();
+    resolved.cgroups.sort();
+    resolved.cgroups.dedup();
+    resolved.cgroups.retain(|path| !all.iter().any(|other| other != path && is_below(path, other)));
     Ok(resolved)
+}
+
+/// Is a cgroup another one, or below it?
+pub fn is_below(path: &str, other: &str) -> bool {
+    path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn near(hierarchy: &Hierarchy, path: &str) -> String {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 use seccomp_trace_common::{Event, Slot, event, flag, state};
+use subject::Look;
 pub use subject::Subject;
 use tokio::io::unix::AsyncFd;
 
@@ -15,7 +16,7 @@ use self::clock::Clock;
 use crate::{
     inspect::{cgroup::Hierarchy, host},
     recording::{Host, Recording, Target, builder::Builder},
-    tracer::{Calls, Enrolled, SlotView, Tracer, TracerError},
+    tracer::{Enrolled, Tracer, TracerError},
 };
 
 /// A recording in the making, by its number in the session.
@@ -127,8 +128,11 @@ impl Session {
         Ok(if is_late { Enrolment::Late } else { Enrolment::FromTheFirst })
     }
 
-    /// What a slot has seen and will see belongs to a recording.
+    /// What a slot has seen and will see belongs to a recording; to the first one that it was given.
     pub fn assign(&mut self, slot: u32, id: SubjectId) {
+        if self.owners.get(&slot).is_some_and(|owner| *owner != id) {
+            return;
+        }
         if let Some(subject) = self.subjects.get_mut(&id) {
             subject.slots.insert(slot);
             subject.has_run = true;
@@ -287,19 +291,20 @@ impl Session {
 
     /// Reads a slot for the last time: what has no application by now will have none.
     fn read(&mut self, slot: u32) -> Result<(), TracerError> {
-        let (view, calls) = self.look(slot)?;
+        let look = self.look(slot)?;
         if let Some(subject) = self.owner(slot) {
-            subject.absorb(&view, &calls);
-            subject.promote(&view, &calls);
-            subject.account(&view, &calls);
+            subject.absorb(&look);
+            subject.promote(&look);
+            subject.account(&look);
         }
         Ok(())
     }
 
-    fn look(&self, slot: u32) -> Result<(SlotView, Vec<Calls>), TracerError> {
+    fn look(&self, slot: u32) -> Result<Look, TracerError> {
         // The calls first: those that come with the application's exec must not be taken for what is before.
         let calls = self.tracer.get_ref().calls(slot)?;
-        Ok((self.tracer.get_ref().slot(slot)?, calls))
+        let has_unexecuted = self.tracer.get_ref().has_unexecuted(slot)?;
+        Ok(Look { view: self.tracer.get_ref().slot(slot)?, calls, has_unexecuted })
     }
 
     /// News was lost: the slots themselves say what it was. It is taken as if it had come.
@@ -324,12 +329,12 @@ impl Session {
         let slots = self.subjects.get(&id).map(|subject| subject.slots.clone()).unwrap_or_default();
         let looks: Vec<_> = slots.into_iter().map(|slot| self.look(slot)).collect::<Result<_, _>>()?;
         let Some(subject) = self.subjects.get_mut(&id) else { return Ok(None) };
-        looks.iter().for_each(|(view, calls)| subject.absorb(view, calls));
+        looks.iter().for_each(|look| subject.absorb(look));
         if !subject.take_changed() {
             return Ok(None);
         }
         let mut subject = subject.clone();
-        looks.iter().for_each(|(view, calls)| subject.promote(view, calls));
+        looks.iter().for_each(|look| subject.promote(look));
         Ok(Some(subject.builder.build(false)))
     }
 

@@ -46,12 +46,16 @@ impl Subject {
         let comm = comm(&event.comm);
         match origin(usize::from(event.set)) {
             Some(origin) => self.builder.saw(abi, event.number, origin, Some((time, comm))),
-            None => self.tentative.push((abi, event.number, time, comm)),
+            None if matches!(self.builder.target(), Target::Cgroup { .. }) => {
+                self.tentative.push((abi, event.number, time, comm));
+            }
+            None => {}
         }
     }
 
     /// Takes the truth: a slot's sets as they stand. May be called again for the same slot.
-    pub fn absorb(&mut self, view: &SlotView, calls: &[Calls]) {
+    pub fn absorb(&mut self, look: &Look) {
+        let Look { view, calls, .. } = look;
         self.has_application |= view.slot.application > 0;
         for call in calls {
             if let (Some(abi), Some(origin)) = (Abi::from_index(call.abi), origin(call.set)) {
@@ -63,13 +67,16 @@ impl Subject {
         }
     }
 
-    /// Where no application has come to a slot, and nobody's engine can say what it is: what was executed is. To
-    /// be called at the end alone, or for a checkpoint on a copy: the application can still come.
-    pub fn promote(&mut self, view: &SlotView, calls: &[Calls]) {
-        if view.slot.application > 0 || matches!(self.builder.target(), Target::Container(_)) {
+    /// In a cgroup without an engine nobody says what the application is: what was executed is, and what came into
+    /// it and works on without an exec; only a runtime's filter tells more. To be called at the end alone, or for a
+    /// checkpoint on a copy: that filter can still come.
+    pub fn promote(&mut self, look: &Look) {
+        let Look { view, calls, has_unexecuted } = look;
+        let found = boundary(view);
+        if found.found_by == FoundBy::Filter || !matches!(self.builder.target(), Target::Cgroup { .. }) {
             return;
         }
-        let counts = |set| set == set::TENTATIVE || (set == set::ARRIVED && view.has_unexecuted);
+        let counts = |set| set == set::TENTATIVE || (set == set::ARRIVED && *has_unexecuted);
         let promoted: BTreeSet<_> = calls
             .iter()
             .filter(|call| counts(call.set))
@@ -83,7 +90,7 @@ impl Subject {
                 self.builder.saw(*abi, *number, Origin::Application, Some((*time, comm.clone())));
             }
         }
-        self.builder.set_boundary(boundary(view));
+        self.builder.set_boundary(found);
     }
 
     /// Has any task made a call in it?
@@ -99,7 +106,8 @@ impl Subject {
     }
 
     /// Counts what a slot has lost; once a slot, when it is read for the last time.
-    pub fn account(&mut self, view: &SlotView, calls: &[Calls]) {
+    pub fn account(&mut self, look: &Look) {
+        let Look { view, calls, .. } = look;
         let untold = calls.iter().filter(|call| !call.told && origin(call.set).is_some()).count();
         self.builder.lose(Lost {
             events: untold as u64,
@@ -107,6 +115,17 @@ impl Subject {
             origins: u64::from(view.slot.lost_origins),
         });
     }
+}
+
+/// What a slot holds at one moment.
+#[derive(Debug)]
+pub struct Look {
+    /// Its state.
+    pub view: SlotView,
+    /// Its sets.
+    pub calls: Vec<Calls>,
+    /// Did a task come into it that has not executed anything?
+    pub has_unexecuted: bool,
 }
 
 /// How a slot's boundary was found.
