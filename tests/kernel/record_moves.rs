@@ -70,6 +70,17 @@ pub fn tests() -> Vec<Trial> {
             expect(&output, 0, &[])?;
             is_exact(&case.recording()?)
         }),
+        support::test("a_child_with_a_root_of_its_own_takes_no_call_from_the_others", needs, chrooted),
+        support::test("a_cgroup_below_another_target_is_part_of_it", needs, || {
+            let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+            cgroup.make("in")?;
+            let below = format!("{}/in", cgroup.path);
+            let targets = ["--cgroup", &below, "--cgroup", &cgroup.path, "--cgroup", &cgroup.path];
+            let recorder = Recorder::start(&case, &targets, &[])?;
+            program(&case, &cgroup, ":", "")?;
+            expect(&recorder.interrupt()?, 0, &["estimated"])?;
+            is_exact(&case.recording()?)
+        }),
         support::test("a_recording_alone_of_nothing_is_an_error", &[Need::Kernel], || {
             let (case, cgroup) = (Case::new()?, Cgroup::create()?);
             let place = case.file("recording.json");
@@ -149,6 +160,23 @@ fn is_exact(recording: &Recording) -> Result<()> {
     let seen = names(recording, Abi::X86_64, Origin::Application);
     ensure!(seen == set(["getppid", "exit_group"]), "{seen:?}");
     ensure!(!recording.is_incomplete(), "{:?}", recording.lost);
+    Ok(())
+}
+
+/// A shell in the cgroup runs a program in another root, then becomes one that makes a call of its own.
+fn chrooted() -> Result<()> {
+    let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+    let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
+    bare(&case, "program", "call(__NR_getppid, 0, 0, 0);")?;
+    let last = bare(&case, "last", WORK)?;
+    let script = "echo 0 >$0 && chroot . /program && exec $1";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, &cgroup.procs(), &last]).current_dir(case.folder.path());
+    expect(&support::run_with_timeout(&mut shell, LIMIT)?, 0, &[])?;
+    expect(&recorder.interrupt()?, 0, &["estimated"])?;
+    let seen = names(&case.recording()?, Abi::X86_64, Origin::Application);
+    // The program's, chroot's own, and the last one's.
+    ensure!(seen.is_superset(&set(["getppid", "chroot", "getpriority", "mkdirat"])), "{seen:?}");
     Ok(())
 }
 
