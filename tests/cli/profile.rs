@@ -37,6 +37,17 @@ fn the_same_input_gives_the_same_bytes_by_file_and_by_stdin() {
 }
 
 #[test]
+fn a_recording_is_not_replaced_by_its_profile() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = folder.path().join("r.json");
+    fs::copy(fixture("recording-v1.json"), &recording).unwrap();
+    let mut command = seccomp_trace();
+    command.arg("generate").arg(&recording).arg("-o").arg(folder.path().join("./r.json"));
+    command.assert().code(2).stderr(contains("is an input as well"));
+    assert_eq!(fs::read(&recording).unwrap(), fs::read(fixture("recording-v1.json")).unwrap());
+}
+
+#[test]
 fn verbose_names_each_reason_and_quiet_keeps_the_warnings() {
     let recording = fixture("recording-v1.json");
     seccomp_trace().args(["generate", "-v", &recording]).assert().success().stderr(

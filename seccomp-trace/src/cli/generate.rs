@@ -31,6 +31,12 @@ pub fn run(args: Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
         anyhow::bail!("stdin (-) is named twice; it can be read once");
     }
     args.output.check()?;
+    if let Some(output) = args.output.file().filter(|output| output.is_file())
+        && let Ok(output) = output.canonicalize()
+        && args.inputs.iter().any(|input| input.canonicalize().is_ok_and(|input| input == output))
+    {
+        anyhow::bail!("{} is an input as well: the profile would replace the recording", output.display());
+    }
     let recordings = args.inputs.iter().map(|input| Recording::read(input)).collect::<Result<Vec<_>, _>>()?;
     write_profile(&recordings, &options, args.profile.format, &args.output, printer)?;
     Ok(ExitStatus::Success)

@@ -8,14 +8,18 @@ mod problem;
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use rustix::fs::Access;
+use rustix::fs::{Access, OFlags};
 
 use self::owner::{Trusted, sudo_user};
 use self::place::{Handle, Place, Regular, resolve};
 pub use self::problem::{WriteError, WriteProblem};
+
+/// How long a FIFO may take to find its reader.
+const READER: Duration = Duration::from_secs(2);
 
 /// Writes `content` to `path`: all of it, or nothing and the old file stays as it was. An old file's
 /// mode and owner are kept where the owner is us, root, or who typed sudo; a link stays a link, and the
@@ -26,13 +30,33 @@ pub use self::problem::{WriteError, WriteProblem};
 pub fn write(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     with(path, true, |place| match place {
         // Appended: /dev/stdout may be a file into which the shell has written before.
-        Place::Special(handle) => OpenOptions::new()
-            .append(true)
-            .open(handle.path())
+        Place::Special(handle) => open_special(&handle.path())
             .and_then(|mut file| file.write_all(content))
             .map_err(WriteProblem::Other),
         Place::Regular(file) => replace(&file, content, true),
     })
+}
+
+/// A FIFO without a reader would hold us for ever, signals and all: one is waited for, for a while.
+fn open_special(path: &Path) -> io::Result<File> {
+    const NO_READER: i32 = rustix::io::Errno::NXIO.raw_os_error();
+    let deadline = Instant::now() + READER;
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    loop {
+        match OpenOptions::new().append(true).custom_flags(nonblocking).open(path) {
+            Err(error) if error.raw_os_error() == Some(NO_READER) => {
+                if Instant::now() > deadline {
+                    return Err(io::Error::other("nobody reads it"));
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => {
+                let file = opened?;
+                rustix::fs::fcntl_setfl(&file, OFlags::APPEND)?;
+                return Ok(file);
+            }
+        }
+    }
 }
 
 /// As [`write()`], for what is written each second: it survives our end, and not a power cut, because

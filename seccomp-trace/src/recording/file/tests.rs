@@ -95,6 +95,8 @@ fn what_is_no_file_is_written_as_it_is() {
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     // It must not wait for a reader.
     check_writable(&fifo).unwrap();
+    let error = write(&fifo, b"nobody").unwrap_err();
+    assert!(error.to_string().contains("nobody reads it"), "{error}");
     let reader = {
         let fifo = fifo.clone();
         std::thread::spawn(move || fs::read(fifo).unwrap())
