@@ -89,8 +89,6 @@ pub struct Slot {
     pub cgroup: u64,
     /// The root directory's dentry of the task that made the cgroup; 0: not known.
     pub root: u64,
-    /// `CLOCK_BOOTTIME` of the enrolment, in ns.
-    pub since: u64,
     /// Cgroups enrolled into it that are still there.
     pub cgroups: u64,
     /// 1 once the application has been executed.
@@ -323,7 +321,7 @@ macro_rules! shared {
 
 shared! {
     Sets = set::COUNT * ABIS * NUMBERS,
-    Slot = 80 + PATH_LEN,
+    Slot = 72 + PATH_LEN,
     Cell = 16,
     Task = 16,
     Beyond = 12,

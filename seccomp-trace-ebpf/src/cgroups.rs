@@ -1,8 +1,6 @@
 //! Which cgroup is whose: an open-addressed table from cgroup ids to slots, read without locks, written with
 //! compare-exchange. New cgroups enrol themselves here, in the kernel, before anything can run in them.
 
-use core::intrinsics::{AtomicOrdering, atomic_cxchg};
-
 use aya_ebpf::{
     macros::{map, raw_tracepoint},
     maps::Array,
@@ -17,7 +15,7 @@ use seccomp_trace_common::{
 
 use crate::{
     kernel::{self, Cgroup},
-    slots,
+    slots::{self, exchange},
 };
 
 /// Sized at load: a power of two, four times the cgroups that it may hold.
@@ -123,11 +121,6 @@ pub fn remove(cgroup: u64) -> Option<u32> {
         let slot = (*cell).slot;
         exchange(&raw mut (*cell).cgroup, cgroup, REMOVED).then_some(slot)
     }
-}
-
-unsafe fn exchange(at: *mut u64, old: u64, new: u64) -> bool {
-    // SAFETY: the caller's pointer is into a map's value, aligned to 8 bytes.
-    unsafe { atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(at, old, new).1 }
 }
 
 /// `(struct cgroup *cgrp, const char *path)`, under the kernel's cgroup_mutex, before user space can see it.

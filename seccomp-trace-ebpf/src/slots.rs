@@ -43,6 +43,12 @@ pub unsafe fn add(counter: *mut u32, value: u32) {
     unsafe { atomic_xadd::<u32, u32, { AtomicOrdering::Relaxed }>(counter, value) };
 }
 
+/// Compare-exchange; false where somebody else was first.
+pub unsafe fn exchange(at: *mut u64, old: u64, new: u64) -> bool {
+    // SAFETY: the caller's pointer is into a map's value, aligned to 8 bytes.
+    unsafe { atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(at, old, new).1 }
+}
+
 /// Adds to a counter and returns what it was: by compare-exchange, since the target's base instruction set has
 /// no fetch-and-add. Almost all callers hold the kernel's cgroup_mutex: a second try is rare.
 pub unsafe fn bump(counter: *mut u64, value: i64) -> u64 {
@@ -51,9 +57,7 @@ pub unsafe fn bump(counter: *mut u64, value: i64) -> u64 {
         unsafe {
             let old = *counter;
             let new = old.wrapping_add_signed(value);
-            if atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(counter, old, new)
-                .1
-            {
+            if exchange(counter, old, new) {
                 return old;
             }
         }
@@ -90,7 +94,6 @@ pub fn take(cgroup: u64, flags: u32, base: u32, path: u64) -> Option<u32> {
     unsafe {
         (*new).cgroup = cgroup;
         (*new).root = creator.root().unwrap_or(0);
-        (*new).since = bpf_ktime_get_boot_ns();
         (*new).flags = flags;
         (*new).cgroups = 1;
         (*new).application = u64::from(is_running);
@@ -145,13 +148,7 @@ pub fn add_cgroup(number: u32) -> bool {
             if old == 0 {
                 return false;
             }
-            if atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(
-                counter,
-                old,
-                old + 1,
-            )
-            .1
-            {
+            if exchange(counter, old, old + 1) {
                 return true;
             }
         }

@@ -27,11 +27,13 @@
 
 mod need;
 mod process;
+mod programs;
 mod trial;
 
 pub use libtest_mimic::Trial;
-pub use need::{Need, docker, find_program};
+pub use need::{Need, docker};
 pub use process::{Running, program, run_with_timeout, temp_dir};
+pub use programs::find_program;
 pub use trial::{main, test};
 
 #[cfg(test)]

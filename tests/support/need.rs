@@ -1,8 +1,8 @@
 //! What a test can need of the machine, and whether it is here.
 
+use super::programs::{find_program, is_static};
 use aya::programs::ProgramType;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -114,24 +114,4 @@ fn kernel() -> Result<(), String> {
 pub fn docker() -> Command {
     let packaged = Path::new("/usr/bin/docker");
     Command::new(if packaged.exists() { packaged } else { Path::new("docker") })
-}
-
-/// Where the program `name` is: on the PATH or in a folder of the administrator's programs.
-pub fn find_program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
-        .map(|folder| folder.join(name))
-        .find(|file| {
-            file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
-        })
-}
-
-/// Whether no dynamic loader is named at the start of the file, where the program headers point to.
-fn is_static(path: &Path) -> bool {
-    std::fs::read(path).is_ok_and(|bytes| {
-        !bytes[..bytes.len().min(4096)]
-            .windows(8)
-            .any(|window| window == b"ld-linux" || window == b"/ld-musl")
-    })
 }

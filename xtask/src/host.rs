@@ -1,8 +1,8 @@
 //! What this machine is, and what is on it.
 
+use crate::programs::find_program;
 use std::io::IsTerminal as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Whether this is Debian 12, the distribution whose packages we know.
@@ -66,18 +66,6 @@ pub fn as_root(program: &Path, keep: &[&str]) -> Option<Command> {
             Some(sudo)
         }
     }
-}
-
-/// Where `name` is. Looks in the folders of the administrator's programs too, which a user's PATH on Debian
-/// leaves out.
-pub fn find_program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
-        .map(|folder| folder.join(name))
-        .find(|file| {
-            file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
-        })
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ mod host;
 mod measure_runtimes;
 mod packages;
 mod plan;
+#[path = "../../tests/support/programs.rs"]
+mod programs;
 mod run;
 mod setup;
 mod test;

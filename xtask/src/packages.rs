@@ -1,8 +1,7 @@
 //! Debian packages: which of them are missing, and the steps that install them.
 
-use crate::host::find_program;
 use crate::plan::{Plan, Step};
-use std::path::Path;
+use crate::programs::{find_program, is_static};
 use std::process::Command;
 
 /// What the tests run, and the package it is in on Debian 12. Told by the program, not by the package: another
@@ -29,14 +28,6 @@ fn is_usable(program: &str) -> bool {
         Some(path) if program == "busybox" => is_static(&path),
         found => found.is_some(),
     }
-}
-
-/// Whether no dynamic loader is named at the start of the file, where the program headers point to.
-fn is_static(path: &Path) -> bool {
-    std::fs::read(path).is_ok_and(|bytes| {
-        let head = bytes.get(..4096).unwrap_or(&bytes);
-        !head.windows(8).any(|window| window == b"ld-linux" || window == b"/ld-musl")
-    })
 }
 
 /// Those of `packages` that dpkg doesn't have installed.

@@ -3,9 +3,10 @@
 //! On Debian 12 from Debian's own packages: its rustc comes with its sources and has the LLVM of a packaged
 //! llvm-dev, and becomes the rustup toolchain `bpf`. Elsewhere with a nightly, as aya's documentation has it.
 
-use crate::host::{find_program, is_debian_12};
+use crate::host::is_debian_12;
 use crate::packages;
 use crate::plan::{Plan, Step};
+use crate::programs::find_program;
 use crate::toolchain::{LINKED, Sources, find_sources, has_linker};
 use anyhow::{Result, anyhow, bail};
 

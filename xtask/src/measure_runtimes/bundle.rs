@@ -1,7 +1,7 @@
 //! The OCI bundle that is started: a static busybox, and a configuration of what this kind of machine can do.
 
 use super::way::Way;
-use crate::host;
+use crate::programs;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::fs;
@@ -31,7 +31,8 @@ pub struct Bundles {
 impl Bundles {
     /// Makes the root file system. `seccomp` is the filter that every container gets.
     pub fn new(folder: &Path, seccomp: Value) -> Result<Self> {
-        let busybox = host::find_program("busybox").context("there is no busybox; install busybox-static")?;
+        let busybox =
+            programs::find_program("busybox").context("there is no busybox; install busybox-static")?;
         let rootfs = folder.join("rootfs");
         for directory in ["bin", "dev", "proc", "tmp"] {
             fs::create_dir_all(rootfs.join(directory))?;

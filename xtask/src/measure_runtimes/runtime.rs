@@ -1,7 +1,7 @@
 //! A runtime of this machine: which it is, and how it starts a container.
 
 use super::way::Way;
-use crate::host;
+use crate::programs;
 use anyhow::{Context as _, Result, bail};
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
@@ -24,7 +24,7 @@ pub struct Runtime {
 impl Runtime {
     /// Finds one; none where it isn't here.
     pub fn find(name: &'static str) -> Result<Option<Self>> {
-        let Some(path) = host::find_program(name) else { return Ok(None) };
+        let Some(path) = programs::find_program(name) else { return Ok(None) };
         let output = Command::new(&path).arg("--version").output();
         let output = output.with_context(|| format!("cannot start {}", path.display()))?;
         let version = version(&String::from_utf8_lossy(&output.stdout))

@@ -40,15 +40,19 @@ impl Subject {
         }
     }
 
+    /// Is it a cgroup without an engine, of which nobody says what the application is?
+    #[must_use]
+    pub fn is_cgroup(&self) -> bool {
+        matches!(self.builder.target(), Target::Cgroup { .. })
+    }
+
     /// Takes a sighting from the news.
     pub fn sighting(&mut self, event: &Event, time: Timestamp) {
         let Some(abi) = Abi::from_index(usize::from(event.abi)) else { return };
         let comm = comm(&event.comm);
         match origin(usize::from(event.set)) {
             Some(origin) => self.builder.saw(abi, event.number, origin, Some((time, comm))),
-            None if matches!(self.builder.target(), Target::Cgroup { .. }) => {
-                self.tentative.push((abi, event.number, time, comm));
-            }
+            None if self.is_cgroup() => self.tentative.push((abi, event.number, time, comm)),
             None => {}
         }
     }
@@ -73,7 +77,7 @@ impl Subject {
     pub fn promote(&mut self, look: &Look) {
         let Look { view, calls, has_unexecuted } = look;
         let found = boundary(view);
-        if found.found_by == FoundBy::Filter || !matches!(self.builder.target(), Target::Cgroup { .. }) {
+        if found.found_by == FoundBy::Filter || !self.is_cgroup() {
             return;
         }
         let counts = |set| set == set::TENTATIVE || (set == set::ARRIVED && *has_unexecuted);
@@ -124,7 +128,7 @@ pub struct Look {
     pub view: SlotView,
     /// Its sets.
     pub calls: Vec<Calls>,
-    /// Did a task come into it that has not executed anything?
+    /// Did a task come into it that has not executed anything? Known of a cgroup without an engine alone.
     pub has_unexecuted: bool,
 }
 
