@@ -121,11 +121,12 @@ fn terminal() -> Result<()> {
     let case = Case::new()?;
     let counting = with_libc(&case, "counting", COUNTS)?;
     let command = format!(
-        "{} run -o {} -- {counting}",
+        "exec {} run -o {} -- {counting}",
         support::program().get_program().display(),
         case.file("profile.json"),
     );
-    // `script` gives it a terminal, and types what it reads.
+    // `script` gives it a terminal, and types what it reads. Its shell may be one that stays beside us (dash), and that
+    // Ctrl-C would end.
     let mut command = case.command(["script", "-qefc", &command, "/dev/null"]);
     let mut child =
         command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn()?;
