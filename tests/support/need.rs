@@ -14,6 +14,10 @@ pub enum Need {
     Kernel,
     /// A Docker daemon that answers.
     Docker,
+    /// Podman. It needs no daemon.
+    Podman,
+    /// containerd: each test starts its own.
+    Containerd,
     /// The runtime runc.
     Runc,
     /// The runtime crun.
@@ -32,9 +36,11 @@ pub enum Need {
 
 impl Need {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Kernel,
         Self::Docker,
+        Self::Podman,
+        Self::Containerd,
         Self::Runc,
         Self::Crun,
         Self::Strace,
@@ -49,6 +55,8 @@ impl Need {
         match self {
             Self::Kernel => "kernel",
             Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Containerd => "containerd",
             Self::Runc => "runc",
             Self::Crun => "crun",
             Self::Strace => "strace",

@@ -22,9 +22,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout;
 
 use self::address::{Address, Settings};
+pub use self::describe::ENGINE as NAME;
 use self::describe::{ENGINE, Facts};
 use self::events::Watch;
 use super::{Answer, ContainerInfo, Engine, EngineError, EngineEvent};
+use crate::recording::Container;
 
 /// How long Docker may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -45,6 +47,11 @@ pub struct Docker {
     runtimes: HashMap<String, runtime::Runtime>,
     /// The digests (`REPOSITORY@sha256:…`) of images by their ids, which never change what they name.
     images: Mutex<HashMap<String, Vec<String>>>,
+}
+
+/// As [`Docker::connect`].
+pub(super) async fn connect() -> Result<Arc<dyn Engine>, EngineError> {
+    Ok(Arc::new(Docker::connect().await?))
 }
 
 impl Docker {
@@ -133,6 +140,14 @@ impl Docker {
 impl Engine for Docker {
     fn name(&self) -> &'static str {
         ENGINE
+    }
+
+    fn found(&self) -> String {
+        format!("Docker {} at {}", self.version().unwrap_or("(of an unknown version)"), self.address)
+    }
+
+    fn restart(&self, container: &Container) -> Option<Vec<String>> {
+        Some(["docker", "restart", &container.name].map(str::to_owned).into())
     }
 
     fn list(&self) -> Answer<'_, Vec<ContainerInfo>> {

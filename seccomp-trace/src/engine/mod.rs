@@ -10,10 +10,20 @@ pub mod select;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use self::cgroup_path::ContainerCgroup;
 use crate::recording::Container;
+
+/// Finds an engine on this host. Bounded in time by itself.
+///
+/// Errors: [`EngineError::Absent`] where there is none, any other where it is there and can't be used.
+pub type Connect = fn() -> Answer<'static, Arc<dyn Engine>>;
+
+/// Every engine, by the name that `--engine` takes.
+pub const ENGINES: &[(&str, Connect)] = &[(docker::NAME, || Box::pin(docker::connect()))];
 
 /// What an engine says of a container now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +77,15 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + S
 pub trait Engine: Send + Sync {
     /// The engine's name, as `--engine` takes it.
     fn name(&self) -> &'static str;
+    /// What was found, for people: `Docker 20.10.24 at unix:///var/run/docker.sock`.
+    fn found(&self) -> String;
+    /// The container whose cgroup a path is, or lies below, by this engine's way to name cgroups. Whether there is
+    /// such a container is for [`Engine::inspect`] to say: its `id` is asked for.
+    fn container_of<'a>(&self, cgroup: &'a str) -> Option<ContainerCgroup<'a>> {
+        cgroup_path::container(cgroup)
+    }
+    /// The command that starts a container anew, which runs already; none where that is somebody else's work.
+    fn restart(&self, container: &Container) -> Option<Vec<String>>;
     /// All containers, running or not.
     fn list(&self) -> Answer<'_, Vec<ContainerInfo>>;
     /// One container by name, id or the beginning of its id; `None` where there is none.
@@ -81,6 +100,14 @@ pub trait Engine: Send + Sync {
 /// Why an engine could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// It is not on this host, or does not run.
+    #[error("{engine} is not here: {reason}")]
+    Absent {
+        /// The engine's name.
+        engine: &'static str,
+        /// How that shows, and what to do.
+        reason: String,
+    },
     /// Nobody answers at the engine's address.
     #[error("{engine} does not answer at {address}: {reason}")]
     Unreachable {

@@ -101,7 +101,7 @@ pub enum Target {
 /// A container, as its engine names it. Every string is the container's own: hostile until sanitised.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Container {
-    /// The engine: `docker`.
+    /// The engine: `docker`, `podman`, `containerd`.
     pub engine: String,
     /// The engine's version.
     pub engine_version: Option<String>,
@@ -111,14 +111,26 @@ pub struct Container {
     pub runtime_version: Option<String>,
     /// The container's name.
     pub name: String,
-    /// The container's whole id.
+    /// The container's whole id; of containerd's own namespaces, where ids are names: `NAMESPACE/ID`.
     pub id: String,
     /// The image as the user named it.
     pub image: Option<String>,
     /// The image's digest or id (`sha256:…`).
     pub image_digest: Option<String>,
+    /// The pod that it is part of.
+    #[serde(default)]
+    pub pod: Option<Pod>,
     /// The container's labels.
     pub labels: BTreeMap<String, String>,
+}
+
+/// Containers that live and die together: Kubernetes', or Podman's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Pod {
+    /// Its Kubernetes namespace; Podman's pods have none.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
 }
 
 impl Container {

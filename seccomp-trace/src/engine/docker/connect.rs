@@ -64,7 +64,12 @@ async fn probe(address: &Address) -> Result<(), EngineError> {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => match error.kind() {
             std::io::ErrorKind::PermissionDenied => "permission denied: run as root".to_owned(),
-            std::io::ErrorKind::NotFound => format!("no such socket; {start}"),
+            std::io::ErrorKind::NotFound => {
+                return Err(EngineError::Absent {
+                    engine: ENGINE,
+                    reason: format!("{address}: no such socket; {start}"),
+                });
+            }
             std::io::ErrorKind::ConnectionRefused => format!("connection refused; {start}"),
             _ => error.to_string(),
         },

@@ -8,7 +8,7 @@ use crate::engine::ContainerInfo;
 use crate::recording::Container;
 
 /// This engine's name.
-pub(super) const ENGINE: &str = "docker";
+pub const ENGINE: &str = "docker";
 /// What of the engine matters to each container.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
@@ -32,6 +32,7 @@ impl Facts {
             id: inspected.id?,
             image: config.image.filter(|image| !image.is_empty()),
             image_digest: inspected.image.filter(|image| !image.is_empty()),
+            pod: None,
             labels: config.labels.unwrap_or_default().into_iter().collect(),
         };
         let pid = inspected.state.and_then(|state| state.pid);
