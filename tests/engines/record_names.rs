@@ -23,7 +23,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 fn title(recorder: &Recorder, file: &str) -> Result<String> {
-    Ok(recorder.recording(file)?.title().to_owned())
+    Ok(recorder.recording(file)?.title().into_owned())
 }
 
 /// `-o` is named like the one that comes second, or like nobody, and then a stranger's file is there.

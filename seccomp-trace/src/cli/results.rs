@@ -131,11 +131,9 @@ impl Results {
     }
 
     fn place(&mut self, target: &Target, is_first: bool) -> Plan {
-        let (title, id) = match target {
-            Target::Container(container) => (container.title(), container.id.as_str()),
-            Target::Cgroup { path } => (path.trim_matches('/'), ""),
-            Target::Command { argv } => (argv.first().map_or("command", String::as_str), ""),
-        };
+        let title = target.title();
+        let title = title.trim_matches('/');
+        let id = target.containers().first().map_or("", |container| container.id.as_str());
         let Self { destinations, names, taken, .. } = self;
         // A file beside -o is ours to make, and no user's to lose.
         let name = names.unique(title, id, |name| {
@@ -203,7 +201,7 @@ impl Plan {
         let mut troubles = judge(recording, options);
         // A profile says so itself.
         if self.profile.is_none() && !profile::has_application(recording) {
-            troubles.push(ProfileError::NothingSeen { titles: vec![recording.title().to_owned()] }.into());
+            troubles.push(ProfileError::NothingSeen { titles: vec![recording.title().into_owned()] }.into());
         }
         let title = recording.title();
         let written = self.write_files(recording, options, printer);

@@ -32,6 +32,8 @@ pub struct ContainerInfo {
     pub container: Container,
     /// The init process as the host sees it; none where the container does not run.
     pub pid: Option<i32>,
+    /// A pod's pause container: left out unless it is named by its id.
+    pub is_sandbox: bool,
 }
 
 /// What happens to a container, as its engine tells.

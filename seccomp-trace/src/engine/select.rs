@@ -1,9 +1,9 @@
-//! Which containers are meant: `--container`, `--image`, `--label` and `--all`, united. Pure: judged by
+//! Which containers are meant: `--container`, `--pod`, `--image`, `--label` and `--all`, united. Pure: judged by
 //! what an engine says of a container, and by nothing else.
 
 use std::fmt;
 
-use crate::recording::Container;
+use crate::recording::{Container, Pod};
 
 mod pattern;
 mod suggest;
@@ -23,6 +23,7 @@ pub struct Selector {
     containers: Vec<Pattern>,
     images: Vec<Pattern>,
     labels: Vec<Label>,
+    pods: Vec<Pattern>,
     all: bool,
 }
 
@@ -78,13 +79,24 @@ impl Selector {
             containers: containers.iter().map(container).collect::<Result<_, _>>()?,
             images: images.iter().map(image).collect::<Result<_, _>>()?,
             labels: labels.iter().map(label).collect::<Result<_, _>>()?,
+            pods: Vec::new(),
             all,
         })
     }
 
+    /// And the containers of pods: `NAMESPACE/NAME`, or a name of any namespace (Podman's pods have none), or a glob.
+    ///
+    /// The error names the first that can't be used.
+    pub fn with_pods<S: AsRef<str>>(mut self, pods: &[S]) -> Result<Self, PatternError> {
+        let pod = |text: &S| Pattern::parse("--pod", text.as_ref());
+        self.pods = pods.iter().map(pod).collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
     /// True where no engine has to be asked: nothing was given.
     pub fn is_empty(&self) -> bool {
-        !self.all && self.containers.is_empty() && self.images.is_empty() && self.labels.is_empty()
+        let Self { containers, images, labels, pods, all } = self;
+        !all && containers.is_empty() && images.is_empty() && labels.is_empty() && pods.is_empty()
     }
 
     /// True where containers may match that don't exist yet: `--all`, an image, a label, a glob.
@@ -92,7 +104,7 @@ impl Selector {
         self.all
             || !self.images.is_empty()
             || !self.labels.is_empty()
-            || self.containers.iter().any(Pattern::is_glob)
+            || self.containers.iter().chain(&self.pods).any(Pattern::is_glob)
     }
 
     /// True where every container is asked for.
@@ -111,6 +123,12 @@ impl Selector {
             || self.containers.iter().any(|pattern| is_container(pattern, container))
             || self.images.iter().any(|pattern| is_image(pattern, container))
             || self.labels.iter().any(|label| is_label(label, container))
+            || self.pods.iter().any(|pattern| is_in_pod(pattern, container))
+    }
+
+    /// True where a container is asked for by its own name or id, without a glob.
+    pub fn names(&self, container: &Container) -> bool {
+        self.containers.iter().any(|pattern| !pattern.is_glob() && is_container(pattern, container))
     }
 
     /// What none of these containers is: still to be waited for, or a mistake. `--all` is never missing.
@@ -129,12 +147,22 @@ impl Selector {
             missing(&self.images, among, is_image).map(|pattern| term("--image", pattern.as_str(), true));
         let labels = missing(&self.labels, among, is_label)
             .map(|label| Term { value: label.value.as_deref(), ..term("--label", &label.key, true) });
-        containers.chain(images).chain(labels).collect()
+        let pods = missing(&self.pods, among, is_in_pod)
+            .map(|pattern| term("--pod", pattern.as_str(), pattern.is_glob()));
+        containers.chain(pods).chain(images).chain(labels).collect()
     }
 }
 
 fn is_container(pattern: &Pattern, container: &Container) -> bool {
     pattern.is_match(&container.name) || pattern.is_id_of(&container.id)
+}
+
+fn is_in_pod(pattern: &Pattern, container: &Container) -> bool {
+    let is_pod = |pod: &Pod| match pattern.as_str().contains('/') {
+        true => pattern.is_match(&pod.to_string()),
+        false => pattern.is_match(&pod.name),
+    };
+    container.pod.as_ref().is_some_and(is_pod)
 }
 
 fn is_image(pattern: &Pattern, container: &Container) -> bool {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::warnings::{self, Seen};
 use super::{ENOSYS, EPERM, Options, Profile, Reason, Runtimes, UnknownRuntime, Warning};
 use crate::abi::Abi;
-use crate::recording::{FoundBy, Origin, Recording, Syscall, Target};
+use crate::recording::{FoundBy, Origin, Recording, Syscall};
 use crate::tables::always::ALWAYS;
 use crate::tables::never::is_never_filtered;
 use crate::tables::runtimes::{self, RuntimeSet};
@@ -43,7 +43,7 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
         sets.extend(unseen_starts(recordings));
     }
     if !recordings.iter().any(has_application) {
-        let titles: BTreeSet<_> = recordings.iter().map(|recording| recording.title().to_owned()).collect();
+        let titles: BTreeSet<_> = recordings.iter().map(|recording| recording.title().into_owned()).collect();
         return Err(ProfileError::NothingSeen { titles: titles.into_iter().collect() });
     }
     let mut seen = Seen::default();
@@ -96,12 +96,10 @@ fn syscalls(recording: &Recording) -> impl Iterator<Item = (Abi, &Syscall)> {
 /// The start-up calls that a container's recording can't have: it had no filter to mark them, or began too late.
 /// Without them no container starts, so even `exact` takes those of its own runtime.
 fn unseen_starts(recordings: &[Recording]) -> impl Iterator<Item = &'static RuntimeSet> {
-    recordings.iter().flat_map(|recording| match &recording.target {
-        Target::Container(container) if recording.boundary.found_by != FoundBy::Filter => {
-            let own = container.runtime.as_deref().map(runtimes::find).unwrap_or_default();
-            if own.is_empty() { runtimes::sets().iter().collect() } else { own }
-        }
-        _ => Vec::new(),
+    let unseen = recordings.iter().filter(|recording| recording.boundary.found_by != FoundBy::Filter);
+    unseen.flat_map(|recording| recording.target.containers()).flat_map(|container| {
+        let own = container.runtime.as_deref().map(runtimes::find).unwrap_or_default();
+        if own.is_empty() { runtimes::sets().iter().collect() } else { own }
     })
 }
 

@@ -37,7 +37,7 @@ fn recording(calls: &[(Abi, &str, Origin)]) -> Recording {
 
 fn syscall(number: u32, name: Option<&str>, origin: Origin) -> Syscall {
     let name = name.map(str::to_owned);
-    Syscall { number, name, first_seen: None, comm: None, origins: vec![origin] }
+    Syscall { number, name, first_seen: None, comm: None, origins: vec![origin], containers: None }
 }
 
 fn application(abi: Abi, names: &[&'static str]) -> Recording {

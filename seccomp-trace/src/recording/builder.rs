@@ -68,15 +68,10 @@ impl Builder {
         }
     }
 
-    /// From where on calls count. Where a container has had several (a restart), the least certain one stands.
+    /// From where on calls count, in one more life (a restart), or in the same one, now known better.
     pub fn set_boundary(&mut self, boundary: Boundary) {
-        let old = self.boundary;
-        let worst = old.map_or(boundary, |old| Boundary {
-            found_by: old.found_by.max(boundary.found_by),
-            attached_late: old.attached_late || boundary.attached_late,
-        });
-        self.changed |= old != Some(worst);
-        self.boundary = Some(worst);
+        let old = self.boundary.replace(self.boundary.map_or(boundary, |old| old.of_lives(boundary)));
+        self.changed |= old != self.boundary;
     }
 
     /// Adds to what was lost.
@@ -112,6 +107,7 @@ impl Builder {
                 first_seen,
                 comm,
                 origins: sighting.origins.iter().copied().collect(),
+                containers: None,
             });
         }
         Recording {

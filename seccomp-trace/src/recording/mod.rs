@@ -6,10 +6,12 @@ pub mod builder;
 pub mod file;
 pub mod file_name;
 mod read;
+mod unite;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 pub use read::{ReadError, ReadProblem};
+pub use unite::{Group, GroupBy};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -96,6 +98,46 @@ pub enum Target {
     },
     /// A container of an engine.
     Container(Container),
+    /// Several containers that are recorded as one.
+    Group {
+        /// What they have in common.
+        by: GroupBy,
+        /// The name of it.
+        name: String,
+        /// All of them, the first one first.
+        containers: Vec<Container>,
+    },
+}
+
+impl Target {
+    /// The containers that are recorded.
+    #[must_use]
+    pub fn containers(&self) -> &[Container] {
+        match self {
+            Self::Command { .. } | Self::Cgroup { .. } => &[],
+            Self::Container(container) => std::slice::from_ref(container),
+            Self::Group { containers, .. } => containers,
+        }
+    }
+
+    fn into_containers(self) -> Vec<Container> {
+        match self {
+            Self::Command { .. } | Self::Cgroup { .. } => Vec::new(),
+            Self::Container(container) => vec![container],
+            Self::Group { containers, .. } => containers,
+        }
+    }
+
+    /// What to call it: a container's or a group's name, a cgroup's path, a command.
+    #[must_use]
+    pub fn title(&self) -> Cow<'_, str> {
+        match self {
+            Self::Command { argv } => argv.first().map_or("command", String::as_str).into(),
+            Self::Cgroup { path } => path.into(),
+            Self::Container(container) => container.title(),
+            Self::Group { name, .. } => name.into(),
+        }
+    }
 }
 
 /// A container, as its engine names it. Every string is the container's own: hostile until sanitised.
@@ -134,11 +176,25 @@ pub struct Pod {
 }
 
 impl Container {
-    /// Its name, or its short id where its engine never named it.
+    /// Its name, with its pod's where only that makes it one; its short id where its engine never named it.
     #[must_use]
-    pub fn title(&self) -> &str {
+    pub fn title(&self) -> Cow<'_, str> {
         let id = self.id.as_str();
-        if self.name.is_empty() { id.get(..12).unwrap_or(id) } else { &self.name }
+        match &self.pod {
+            _ if self.name.is_empty() => id.get(..12).unwrap_or(id).into(),
+            Some(pod @ Pod { namespace: Some(_), .. }) => format!("{pod}/{}", self.name).into(),
+            _ => self.name.as_str().into(),
+        }
+    }
+}
+
+impl fmt::Display for Pod {
+    /// `NAMESPACE/NAME`, as kubectl and `--pod` have it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(namespace) = &self.namespace {
+            write!(formatter, "{namespace}/")?;
+        }
+        formatter.write_str(&self.name)
     }
 }
 
@@ -180,6 +236,9 @@ pub struct Syscall {
     /// Who made it: one or more, sorted. Once the application has made a call, nobody looks who else
     /// makes it: a runtime or a joined process that makes it only later is not added.
     pub origins: Vec<Origin>,
+    /// How many of a group's containers have made it; only in the recording of a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containers: Option<u32>,
 }
 
 /// Who made a call.
@@ -227,12 +286,9 @@ impl Recording {
         self.lost.syscalls > 0
     }
 
-    /// What to call it: the container's name, the cgroup's path, the command.
-    pub fn title(&self) -> &str {
-        match &self.target {
-            Target::Command { argv } => argv.first().map_or("command", String::as_str),
-            Target::Cgroup { path } => path,
-            Target::Container(container) => container.title(),
-        }
+    /// As [`Target::title`].
+    #[must_use]
+    pub fn title(&self) -> Cow<'_, str> {
+        self.target.title()
     }
 }

@@ -1,13 +1,14 @@
 //! The end: when there is one, and what is written then.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Result, anyhow};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     Outcome,
-    known::{Life, Verdict},
+    groups::GroupId,
+    known::{Known, Life, Verdict},
     start::{Record, asked_to_end},
 };
 use crate::{
@@ -59,10 +60,10 @@ impl Record<'_> {
     pub async fn write_all(mut self, command: Option<u8>, signals: &mut Signals) -> Result<Outcome> {
         let deadline = Instant::now() + LAST_WORDS;
         self.take_all_news()?;
-        while self.known.values().any(|known| known.subject.is_some() && known.is_asked) {
+        while self.known.values().any(|known| known.subject.is_some() && known.asked > 0) {
             tokio::select! {
                 said = timeout_at(deadline, self.engines.next()) => match said {
-                    Ok(said) => self.take_said(said)?,
+                    Ok((engine, said)) => self.take_said(engine, said)?,
                     Err(_) => break,
                 },
                 () = asked_to_end(signals) => break,
@@ -92,43 +93,52 @@ impl Record<'_> {
 
     /// What there is to write, and where.
     fn recordings(&mut self) -> Vec<(Recording, Plan)> {
-        let mut recordings = Vec::new();
+        let mut parts: BTreeMap<GroupId, Vec<Recording>> = BTreeMap::new();
         for (id, known) in std::mem::take(&mut self.known) {
-            let Some(subject) = known.subject.and_then(|id| self.session.subject(id)) else { continue };
-            let mut recording = subject.builder.build(true);
-            let title = recording.title().to_owned();
-            if !subject.has_run {
-                let reason = format!("{title} never ran while it was watched: nothing to write");
-                // Of all containers of a host, most may be stopped.
-                if self.selector.is_open() {
-                    self.printer.verbose(reason);
-                } else {
-                    self.troubles.push(anyhow!(reason));
-                }
-                known.plan.iter().for_each(Plan::remove_checkpoint);
-                continue;
+            if let Some((group, recording)) = self.part(&id, &known) {
+                parts.entry(group).or_default().push(recording);
             }
-            // One by its name is an error, told when it is written.
-            if self.selector.is_open() && !self.args.trace.strict && !has_application(&recording) {
-                self.printer.warn(format!(
-                    "nothing was seen of {title}: it was idle, or only starting; nothing of it is written"
-                ));
-                known.plan.iter().for_each(Plan::remove_checkpoint);
-                continue;
-            }
-            if recording.boundary.found_by == FoundBy::Estimated {
-                recording.warn("estimated", estimated(&title));
-            }
-            let plan = match (known.verdict, known.plan) {
-                (_, Some(plan)) => plan,
-                (Verdict::Wanted, None) => self.results.plan(&recording.target),
-                // Its engine denied it once: another engine's.
-                (_, None) if known.denials > 0 => continue,
-                (_, None) => self.unnamed(&id, &mut recording),
-            };
-            recordings.push((recording, plan));
         }
-        recordings
+        std::mem::take(&mut self.groups).finish(parts)
+    }
+
+    /// What is to be written of one container or cgroup, and with which others.
+    fn part(&mut self, id: &str, known: &Known) -> Option<(GroupId, Recording)> {
+        let subject_id = known.subject?;
+        let subject = self.session.subject(subject_id)?;
+        let mut recording = subject.builder.build(true);
+        let title = recording.title().into_owned();
+        if !subject.has_run {
+            let reason = format!("{title} never ran while it was watched: nothing to write");
+            // Of all containers of a host, most may be stopped; one made anew stands for the one before.
+            if self.selector.is_open() || known.life.is_over() {
+                self.printer.verbose(reason);
+            } else {
+                self.troubles.push(anyhow!(reason));
+            }
+            return None;
+        }
+        // One by its name is an error, told when it is written.
+        if self.selector.is_open() && !self.args.trace.strict && !has_application(&recording) {
+            self.printer.warn(format!(
+                "nothing was seen of {title}: it was idle, or only starting; nothing of it is written"
+            ));
+            return None;
+        }
+        if recording.boundary.found_by == FoundBy::Estimated {
+            recording.warn("estimated", estimated(&title));
+        }
+        let group = match (known.verdict, known.group) {
+            (_, Some(group)) => group,
+            (Verdict::Wanted, None) => self.groups.add(subject_id, &recording.target, &mut self.results),
+            // Every engine denied it once.
+            (_, None) if known.denials > 0 => return None,
+            (_, None) => {
+                let plan = self.unnamed(id, &mut recording);
+                self.groups.add_alone(subject_id, plan)
+            }
+        };
+        Some((group, recording))
     }
 
     /// A container ran, and its engine never said what it is: it may be one that was asked for.

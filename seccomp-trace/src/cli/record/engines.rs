@@ -1,87 +1,253 @@
-//! The engine, asked without holding up the trace: every question is a task, every answer a message.
+//! The engines, each followed by a task of its own ([`link`]): no question holds up the trace, and one that hangs holds
+//! up no other. What they say comes as messages, in any order.
 
-use std::{future::pending, sync::Arc};
+mod link;
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use std::{
+    future::{pending, poll_fn},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
-use crate::engine::{ContainerInfo, Engine, EngineError, EngineEvent, docker::Docker};
+use anyhow::{Result, anyhow, bail};
+use tokio::{
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        watch,
+    },
+    time::{Instant, timeout_at},
+};
+
+use self::link::{Link, State};
+use crate::{
+    engine::{
+        ContainerInfo, ENGINES, Engine, EngineError, EngineEvent,
+        cgroup_path::{self, ContainerCgroup},
+    },
+    recording::Container,
+};
+
+/// An engine's number in the session.
+pub type EngineId = usize;
+
+/// How long the start waits for one engine where another one has answered.
+const START: Duration = Duration::from_secs(5);
 
 /// What an engine has said.
-#[derive(Debug)]
 pub enum Said {
-    /// An event.
+    /// It is there, and answers.
+    Connected(Arc<dyn Engine>),
+    /// It is watched from now on, and these are its containers.
+    Listed(Vec<ContainerInfo>),
+    /// It can't be used now; it is tried again.
+    Failed(EngineError),
+    /// Something has happened.
     Event(EngineEvent),
     /// What it says of a container that was asked about; none where it knows none.
     Answer(String, Result<Option<Box<ContainerInfo>>, EngineError>),
-    /// All its containers, asked for again after it was away.
-    List(Result<Vec<ContainerInfo>, EngineError>),
 }
 
-/// The engine of a session.
+/// The engines of a session.
 pub struct Engines {
-    engine: Option<Arc<dyn Engine>>,
-    events: UnboundedReceiver<EngineEvent>,
-    answers: UnboundedReceiver<Said>,
-    answer: UnboundedSender<Said>,
+    links: Vec<Link>,
+    said: UnboundedReceiver<(EngineId, Said)>,
+    say: UnboundedSender<(EngineId, Said)>,
+    /// Containers are listed once the kernel program is attached, so that none falls between.
+    attached: watch::Sender<bool>,
+    /// The user has named them: each must be there.
+    are_named: bool,
 }
 
 impl Engines {
+    /// Looks for the engines of these names; for all where none is named. To be called within a tokio runtime.
+    pub fn start(names: &[String]) -> Self {
+        let engines = Self { are_named: !names.is_empty(), ..Self::none() };
+        let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+        let wanted = ENGINES.iter().filter(|(name, _)| is_wanted(name)).enumerate();
+        let links = wanted.map(|(id, (name, connect))| {
+            Link::start(name, *connect, id, engines.say.clone(), engines.attached.subscribe())
+        });
+        Self { links: links.collect(), ..engines }
+    }
+
     /// No engine: nothing is ever said.
     pub fn none() -> Self {
-        let (_, events) = unbounded_channel();
-        let (answer, answers) = unbounded_channel();
-        Self { engine: None, events, answers, answer }
+        let (say, said) = unbounded_channel();
+        Self { links: Vec::new(), said, say, attached: watch::channel(false).0, are_named: false }
     }
 
-    /// Finds the engine. It is asked nothing yet.
-    pub async fn connect() -> Result<Self, EngineError> {
-        Ok(Self { engine: Some(Arc::new(Docker::connect().await?)), ..Self::none() })
+    /// Waits until it is known which engines there are, and describes them for people.
+    ///
+    /// # Errors
+    /// Where there is none, or one that was named can't be used.
+    pub async fn find(&mut self) -> Result<Vec<String>> {
+        let deadline = Instant::now() + START;
+        while self.links.iter().any(|link| matches!(link.state, State::Unknown)) {
+            let is_enough = !self.are_named && self.found().next().is_some();
+            let (_, said) = if is_enough {
+                let Ok(next) = timeout_at(deadline, self.next()).await else { break };
+                next
+            } else {
+                self.next().await
+            };
+            if let Said::Failed(error) = said
+                && self.are_named
+            {
+                return Err(error.into());
+            }
+        }
+        if self.found().next().is_none() {
+            bail!("no container engine can be asked: {}", self.problems().join("; "));
+        }
+        Ok(self.found().map(|engine| engine.found()).collect())
     }
 
-    /// From now on its events are told; then all the containers that there are.
-    pub async fn watch(&mut self) -> Result<Vec<ContainerInfo>, EngineError> {
-        let Some(engine) = &self.engine else { return Ok(Vec::new()) };
-        let (sender, receiver) = unbounded_channel();
-        engine.watch(sender).await?;
-        self.events = receiver;
-        engine.list().await
+    fn found(&self) -> impl Iterator<Item = &Arc<dyn Engine>> {
+        self.links.iter().filter_map(Link::engine)
     }
 
-    /// Is there one?
+    /// Why those that are not here, or can't be used, are not asked.
+    pub fn problems(&self) -> Vec<String> {
+        let problem = |link: &Link| match &link.state {
+            State::Absent(reason) | State::Failed(reason) => Some(reason.clone()),
+            State::Unknown | State::Connected(_) => Some(format!("{} does not answer", link.name)),
+            State::Watched(_) => None,
+        };
+        self.links.iter().filter_map(problem).collect()
+    }
+
+    /// The kernel program is attached: from now on they are watched, and list their containers.
+    pub fn set_attached(&self) {
+        self.attached.send_replace(true);
+    }
+
+    /// The next thing said at the start; none where every engine has listed its containers, or the others have and this
+    /// one takes too long.
+    ///
+    /// # Errors
+    /// Where none is left that may list its containers, or one that was named can't.
+    pub async fn next_at_start(&mut self, deadline: Instant) -> Result<Option<(EngineId, Said)>> {
+        let is = |wanted: fn(&State) -> bool| self.links.iter().any(|link| wanted(&link.state));
+        if !is(|state| matches!(state, State::Connected(_))) {
+            return Ok(None);
+        }
+        let is_enough = !self.are_named && is(|state| matches!(state, State::Watched(_)));
+        let (id, said) = if is_enough {
+            let Ok(next) = timeout_at(deadline, self.next()).await else { return Ok(None) };
+            next
+        } else {
+            self.next().await
+        };
+        match said {
+            Said::Failed(error)
+                if !is_enough && self.links.get(id).is_some_and(|link| link.engine().is_some()) =>
+            {
+                Err(error.into())
+            }
+            said => Ok(Some((id, said))),
+        }
+    }
+
+    /// When the start waits no longer for an engine.
+    pub fn start_deadline() -> Instant {
+        Instant::now() + START
+    }
+
+    /// An engine's name.
+    pub fn name(&self, id: EngineId) -> &'static str {
+        self.links.get(id).map_or("the engine", |link| link.name)
+    }
+
+    /// Is any to be asked?
     pub fn is_some(&self) -> bool {
-        self.engine.is_some()
+        !self.links.is_empty()
     }
 
-    /// Asks about one container.
-    pub fn ask(&self, id: &str) {
-        let Some(engine) = self.engine.clone() else { return };
-        let (answer, id) = (self.answer.clone(), id.to_owned());
-        tokio::spawn(async move {
-            let said = engine.inspect(&id).await.map(|info| info.map(Box::new));
-            let _ = answer.send(Said::Answer(id, said));
-        });
+    /// The container whose cgroup a path is, or lies below, as the engines name cgroups.
+    pub fn container_of<'a>(&self, path: &'a str) -> Option<ContainerCgroup<'a>> {
+        self.found()
+            .find_map(|engine| engine.container_of(path))
+            .or_else(|| cgroup_path::container(path).filter(|_| self.is_some()))
     }
 
-    /// Asks for all containers.
-    pub fn ask_for_all(&self) {
-        let Some(engine) = self.engine.clone() else { return };
-        let answer = self.answer.clone();
+    /// The command that starts a container anew.
+    pub fn restart(&self, id: EngineId, container: &Container) -> Option<Vec<String>> {
+        self.links.get(id)?.engine()?.restart(container)
+    }
+
+    /// Asks about one container: the engine that has named it, else all. Returns how many answers will come.
+    pub fn ask(&self, container: &str, of: Option<EngineId>) -> usize {
+        let is_asked = |id: EngineId| of.is_none_or(|of| of == id);
+        let links = self.links.iter().enumerate().filter(|(id, _)| is_asked(*id));
+        let mut count = 0;
+        for (id, link) in links {
+            let (say, container) = (self.say.clone(), container.to_owned());
+            match &link.state {
+                State::Absent(_) => continue,
+                State::Connected(engine) | State::Watched(engine) => {
+                    let engine = Arc::clone(engine);
+                    tokio::spawn(async move {
+                        let answer = engine.inspect(&container).await.map(|info| info.map(Box::new));
+                        let _ = say.send((id, Said::Answer(container, answer)));
+                    });
+                }
+                // It may be this one's: nobody knows.
+                State::Unknown | State::Failed(_) => {
+                    let reason = "it can't be asked now".to_owned();
+                    let answer = Err(EngineError::Refused { engine: link.name, reason });
+                    let _ = say.send((id, Said::Answer(container, answer)));
+                }
+            }
+            count += 1;
+        }
+        count
+    }
+
+    /// Asks an engine for all its containers.
+    pub fn ask_for_all(&self, id: EngineId) {
+        let Some(engine) = self.links.get(id).and_then(Link::engine).cloned() else { return };
+        let say = self.say.clone();
         tokio::spawn(async move {
-            let _ = answer.send(Said::List(engine.list().await));
+            let said = match engine.list().await {
+                Ok(list) => Said::Listed(list),
+                Err(error) => Said::Failed(error),
+            };
+            let _ = say.send((id, said));
         });
     }
 
     /// The next thing that is said.
-    pub async fn next(&mut self) -> Said {
-        if self.engine.is_none() {
+    pub async fn next(&mut self) -> (EngineId, Said) {
+        if self.links.is_empty() {
             return pending().await;
         }
-        // Events first: what an answer says of a container may be older than an event of it.
-        tokio::select! {
-            biased;
-            Some(event) = self.events.recv() => Said::Event(event),
-            Some(said) = self.answers.recv() => said,
-            else => pending().await,
+        let Self { links, said, .. } = self;
+        let (id, said) = poll_fn(|context| {
+            // Events first: what an answer says of a container may be older than an event of it.
+            for (id, link) in links.iter_mut().enumerate() {
+                if let Poll::Ready(Some(event)) = link.events.poll_recv(context) {
+                    return Poll::Ready((id, Said::Event(event)));
+                }
+            }
+            match said.poll_recv(context) {
+                Poll::Ready(Some(said)) => Poll::Ready(said),
+                // It never ends: we hold a sender.
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+        if let Some(link) = links.get_mut(id) {
+            link.take(&said);
         }
+        (id, said)
+    }
+}
+
+/// Names a failure for people, where there is one to tell: an engine that is not here is no failure.
+pub fn failure(error: &EngineError) -> Option<anyhow::Error> {
+    match error {
+        EngineError::Absent { .. } => None,
+        error => Some(anyhow!("{error}; what runs is recorded on, and it is asked again")),
     }
 }

@@ -32,7 +32,7 @@ impl<'r, 'a> Follow<'r, 'a> {
         loop {
             tokio::select! {
                 () = self.record.session.wait() => self.record.take_all_news()?,
-                said = self.record.engines.next() => self.record.take_said(said)?,
+                (engine, said) = self.record.engines.next() => self.record.take_said(engine, said)?,
                 status = ended(&mut self.child) => return Ok(Some(Some(status?))),
                 signal = signals.next() => {
                     if interrupts.is_second(signal) {
@@ -72,20 +72,14 @@ async fn ended(child: &mut Option<Child>) -> Result<u8> {
 impl Record<'_> {
     /// Keeps what is new. A full disk stops nobody.
     fn checkpoint(&mut self) -> Result<()> {
-        for known in self.known.values() {
-            let (Some(id), Some(plan)) = (known.subject, &known.plan) else { continue };
-            if let Some(recording) = self.session.checkpoint(id)?
-                && let Err(error) = plan.write_checkpoint(&recording)
-            {
+        for (recording, plan) in self.groups.changed(&mut self.session)? {
+            if let Err(error) = plan.write_checkpoint(&recording) {
                 self.printer.warn(format!("no checkpoint was written: {error:#}"));
             }
         }
-        for (id, known) in self.known.iter_mut().filter(|(id, _)| !id.starts_with('/')) {
-            if known.is_to_be_asked() {
-                known.is_asked = true;
-                self.engines.ask(id);
-            }
-        }
+        let unasked = self.known.iter().filter(|(id, known)| !id.starts_with('/') && known.is_to_be_asked());
+        let unasked: Vec<_> = unasked.map(|(id, _)| id.clone()).collect();
+        unasked.iter().for_each(|id| self.ask(id));
         Ok(())
     }
 }

@@ -4,13 +4,14 @@ use anyhow::{Result, anyhow};
 use seccomp_trace_common::flag;
 
 use super::{
+    engines::EngineId,
     known::{Known, Life, Verdict},
     start::Record,
 };
 use crate::{
     cli::session::Enrolment,
     engine::{
-        ContainerInfo, cgroup_path,
+        ContainerInfo,
         sandbox::{Sandbox, sandbox},
     },
     inspect::{cgroup, process},
@@ -19,16 +20,18 @@ use crate::{
 };
 
 impl Record<'_> {
-    /// An engine has described a container. At the beginning what runs was there before us.
-    pub fn described(&mut self, info: &ContainerInfo, at_the_beginning: bool) -> Result<()> {
-        self.named(&info.container, true)?;
+    /// An engine has described a container, in its list of all or by itself.
+    pub fn described(&mut self, engine: EngineId, info: &ContainerInfo, is_listed: bool) -> Result<()> {
+        let known = self.known.entry(info.container.id.clone()).or_insert_with(Known::new);
+        known.is_sandbox = info.is_sandbox;
+        self.named(engine, &info.container, true)?;
         let Some(pid) = info.pid else { return Ok(()) };
         let Ok(path) = cgroup::of_process(pid) else { return Ok(()) };
-        let (id, name) = (&info.container.id, &info.container.name);
-        let own = cgroup_path::container(&path).filter(|own| own.id == id);
+        let (id, name) = (&info.container.id, info.container.title());
+        let own = self.engines.container_of(&path).filter(|own| own.id == id);
         let Some(known) = self.known.get_mut(id) else { return Ok(()) };
         if known.verdict != Verdict::Wanted {
-            if let Some(own) = own.filter(|_| at_the_beginning) {
+            if let Some(own) = own.filter(|_| is_listed) {
                 self.session.ignore_container(&self.hierarchy, own.path)?;
             }
             return Ok(());
@@ -39,27 +42,31 @@ impl Record<'_> {
                 "{name} has no cgroup v2 of its own (its process is in {path}): its calls can't be told from the \
                  host's; start it without --cgroups=disabled, on a host with cgroup v2"
             );
-            return self.refuse(id, name, reason);
+            return self.refuse(id, &name, reason);
         };
         if self.session.subject(subject).is_some_and(|subject| subject.slots.is_empty()) {
             let base = process::filters(pid).unwrap_or(0);
             match self.session.enrol(subject, &self.hierarchy, own.path, flag::RUNNING, base) {
-                Ok(Enrolment::Late) => self.say_late(name),
+                Ok(Enrolment::Late) => {
+                    let restart = self.engines.restart(engine, &info.container);
+                    self.say_late(&name, restart.as_deref());
+                }
                 Ok(Enrolment::FromTheFirst | Enrolment::Gone) => {}
                 Ok(Enrolment::Ignored) => self.printer.warn(format!(
                     "{name} was left out when it started, and is not recorded; restart it while this runs"
                 )),
-                Err(TracerError::Full) if !at_the_beginning => self.no_room(),
+                Err(TracerError::Full) => self.no_room(),
                 Err(error) => return Err(error.into()),
             }
         }
-        self.give_plan(id);
+        self.give_place(id);
         Ok(())
     }
 
     /// An engine has named a container, by an event or in a description of it.
-    pub fn named(&mut self, container: &Container, is_description: bool) -> Result<()> {
+    pub fn named(&mut self, engine: EngineId, container: &Container, is_description: bool) -> Result<()> {
         let known = self.known.entry(container.id.clone()).or_insert_with(Known::new);
+        known.engine = Some(engine);
         if is_description || !known.is_described {
             known.container = Some(container.clone());
             known.is_described |= is_description;
@@ -79,8 +86,12 @@ impl Record<'_> {
     fn judge(&mut self, id: &str) -> Result<()> {
         let Some(known) = self.known.get_mut(id) else { return Ok(()) };
         let Some(container) = known.container.clone() else { return Ok(()) };
-        let is_wanted =
-            self.selector.matches(&container) || self.resolved.containers.contains_key(&container.id);
+        let is_wanted = if known.is_sandbox {
+            self.selector.names(&container)
+        } else {
+            self.selector.matches(&container)
+        };
+        let is_wanted = is_wanted || self.resolved.containers.contains_key(&container.id);
         // One that is recorded already stays so under any name.
         let subject = known.subject.and_then(|id| self.session.subject(id));
         let is_recorded = known.verdict == Verdict::Wanted && subject.is_some_and(|subject| subject.has_run);
@@ -91,7 +102,7 @@ impl Record<'_> {
         }
         if known.verdict != Verdict::Wanted {
             known.verdict = Verdict::Wanted;
-            self.printer.verbose(format!("recording {}", container.name));
+            self.printer.verbose(format!("recording {}", container.title()));
         }
         let target = Target::Container(container.clone());
         let subject = *known.subject.get_or_insert_with(|| self.session.add(target.clone()));
@@ -102,24 +113,17 @@ impl Record<'_> {
         }
         match container.runtime.as_deref().and_then(sandbox) {
             Some(kind @ Sandbox::Refuse(_)) => {
-                return self.refuse(id, &container.name, anyhow!(kind.message(&container.name)));
+                return self.refuse(id, &container.title(), anyhow!(kind.message(&container.title())));
             }
-            Some(kind @ Sandbox::Warn(_)) if self.known.get(id).is_some_and(|known| known.plan.is_none()) => {
-                self.printer.warn(kind.message(&container.name));
+            Some(kind @ Sandbox::Warn(_))
+                if self.known.get(id).is_some_and(|known| known.group.is_none()) =>
+            {
+                self.printer.warn(kind.message(&container.title()));
             }
             _ => {}
         }
-        self.give_plan(id);
+        self.give_place(id);
         Ok(())
-    }
-
-    /// One that runs, and of which is known what it is, has its files.
-    pub fn give_plan(&mut self, id: &str) {
-        let Some(known) = self.known.get_mut(id) else { return };
-        let Some(subject) = known.subject.and_then(|id| self.session.subject(id)) else { return };
-        if known.plan.is_none() && known.is_described && subject.has_run {
-            known.plan = Some(self.results.plan(subject.builder.target()));
-        }
     }
 
     /// Nobody asked for it: it is traced no more.

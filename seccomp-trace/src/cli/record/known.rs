@@ -5,13 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    cli::{results::Plan, session::SubjectId},
-    recording::Container,
-};
+use super::{engines::EngineId, groups::GroupId};
+use crate::{cli::session::SubjectId, recording::Container};
 
 /// A container stopped for so long has ended; one started again before goes on in the same recording.
 const RESTART_WITHIN: Duration = Duration::from_secs(5);
+/// One removed for so long has ended; one made anew under its name before (by Compose) goes on in the same recording.
+const RECREATE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What becomes of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub enum Life {
     /// It has ended, and may start again.
     Stopped(Instant),
     /// It is gone for good.
-    Removed,
+    Removed(Instant),
 }
 
 impl Life {
@@ -43,7 +43,7 @@ impl Life {
         match self {
             Self::NotYet | Self::Running => false,
             Self::Stopped(since) => since.elapsed() > RESTART_WITHIN,
-            Self::Removed => true,
+            Self::Removed(since) => since.elapsed() > RECREATE_WITHIN,
         }
     }
 }
@@ -53,22 +53,28 @@ impl Life {
 pub struct Known {
     /// Its recording; none where nothing of it is recorded.
     pub subject: Option<SubjectId>,
+    /// The engine that has named it.
+    pub engine: Option<EngineId>,
     /// What its engine says of it; none for a cgroup, and before it has said anything.
     pub container: Option<Container>,
     /// Has its engine said all that it knows? Its events say less: no runtime, no digest.
     pub is_described: bool,
     /// What becomes of it. Judged anew with everything that its engine says.
     pub verdict: Verdict,
+    /// It is a pod's pause container: left out, unless it is named itself.
+    pub is_sandbox: bool,
     /// It can't be recorded truly, whoever asked for it.
     pub is_refused: bool,
     /// Is it running?
     pub life: Life,
-    /// Its engine has been asked about it, and has not answered yet.
-    pub is_asked: bool,
-    /// How often its engine has answered that it knows no such container.
+    /// Answers that will come of those asked about it.
+    pub asked: usize,
+    /// One of those asked last may yet know it: it could not answer.
+    pub is_doubtful: bool,
+    /// How often every engine has answered that it knows no such container.
     pub denials: u8,
-    /// Where its results go; given once it runs, and its engine has said what it is.
-    pub plan: Option<Plan>,
+    /// The recording that it is part of; given once it runs, and its engine has said what it is.
+    pub group: Option<GroupId>,
 }
 
 impl Known {
@@ -76,22 +82,25 @@ impl Known {
     pub fn new() -> Self {
         Self {
             subject: None,
+            engine: None,
             container: None,
             is_described: false,
             verdict: Verdict::Pending,
+            is_sandbox: false,
             is_refused: false,
             life: Life::NotYet,
-            is_asked: false,
+            asked: 0,
+            is_doubtful: false,
             denials: 0,
-            plan: None,
+            group: None,
         }
     }
 
-    /// Is there more to hear from its engine? One that denied it twice, a second apart, does not know it: it is
-    /// another engine's, or already gone.
+    /// Is there more to hear? Where all engines denied it twice, a second apart, nobody knows it: it is another
+    /// engine's, or already gone.
     pub fn is_to_be_asked(&self) -> bool {
         let may_matter = self.verdict != Verdict::Unwanted && self.subject.is_some();
-        may_matter && !self.is_described && !self.is_asked && self.denials < DENIALS
+        may_matter && !self.is_described && self.asked == 0 && self.denials < DENIALS
     }
 }
 

@@ -1,14 +1,17 @@
 //! `seccomp-trace record`: traces containers and cgroups while they are tested.
 //!
 //! [`targets`] says what was asked for, [`start`] looks at what is there, [`follow`] is the loop: it takes what the
-//! kernel tells ([`news`]) and what the engine says ([`said`]). [`known`] holds what is known of each container, [`judge`]
-//! decides who is recorded, [`ending`] when a target has ended, and what is written then.
+//! kernel tells ([`news`]) and what the [`engines`] say ([`said`]). [`known`] holds what is known of each container, [`judge`]
+//! decides who is recorded, [`groups`] who is recorded together, [`late`] what to do for one that ran before, [`ending`]
+//! when a target has ended, and what is written then.
 
 mod ending;
 mod engines;
 mod follow;
+mod groups;
 mod judge;
 mod known;
+mod late;
 mod news;
 mod said;
 mod start;
@@ -21,7 +24,11 @@ use anyhow::{Result, bail};
 use super::{
     ExitStatus, output::Output, prepare, printer::Printer, results::Destinations, trace_options::TraceOptions,
 };
-use crate::{engine::select::Selector, launch};
+use crate::{
+    engine::{ENGINES, select::Selector},
+    launch,
+    recording::GroupBy,
+};
 
 /// Trace containers while they are used, and write a profile of each
 ///
@@ -31,6 +38,12 @@ use crate::{engine::select::Selector, launch};
 pub struct Args {
     #[command(flatten)]
     targets: Targets,
+    /// Which engines to ask: all that are here, or this one; repeatable
+    #[arg(long, value_name = "ENGINE", default_value = AUTO, value_parser = engine_names())]
+    engine: Vec<String>,
+    /// What makes several containers one recording, which then says how many of them have made each call
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    group_by: GroupBy,
     /// Wait for a container or cgroup that is not there yet
     #[arg(long)]
     wait: bool,
@@ -56,7 +69,10 @@ struct Targets {
     /// All containers with a label
     #[arg(long, value_name = "KEY[=VALUE]")]
     label: Vec<String>,
-    /// All containers, now and later
+    /// The containers of a pod: a name or a glob, such as default/web-0 or 'shop/*'
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pod: Vec<String>,
+    /// All containers of the engines, now and later
     #[arg(long)]
     all: bool,
     /// A cgroup without an engine: its path below the cgroup v2 mount, or its folder
@@ -107,7 +123,19 @@ impl Places {
     }
 }
 
+/// As `--engine`: every engine that is here.
+const AUTO: &str = "auto";
+
+fn engine_names() -> clap::builder::PossibleValuesParser {
+    [AUTO].into_iter().chain(ENGINES.iter().map(|(name, _)| *name)).into()
+}
+
 impl Args {
+    /// The engines that were named; none: all that are here.
+    fn engines(&self) -> &[String] {
+        if self.engine.iter().any(|name| name == AUTO) { &[] } else { &self.engine }
+    }
+
     /// What the exit code of an error is: with a COMMAND, its own codes begin at 0.
     pub fn trouble(&self) -> u8 {
         if self.command.is_empty() { 2 } else { super::FAILED_BESIDE_COMMAND }
@@ -120,8 +148,8 @@ impl Args {
 /// Where this host can't trace, a target is not there, or something of it is lost or could not be written.
 pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
     args.trace.profile.options()?;
-    let Targets { container, image, label, all, .. } = &args.targets;
-    let selector = Selector::parse(container, image, label, *all)?;
+    let Targets { container, image, label, pod, all, .. } = &args.targets;
+    let selector = Selector::parse(container, image, label, *all)?.with_pods(pod)?;
     let program = args.command.first().map(|name| launch::resolve(name)).transpose()?;
     let destinations = args.places.destinations(program.is_some())?;
     destinations.check()?;

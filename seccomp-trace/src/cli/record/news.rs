@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     cli::session::News,
-    engine::cgroup_path,
     recording::{Container, Target},
     tracer::TracerError,
 };
@@ -55,10 +54,10 @@ impl Record<'_> {
         if let Some(target) = targets.find(|target| is_below(path, target)).cloned() {
             return self.enrolled_target(slot, path, &target);
         }
-        match cgroup_path::container(path) {
-            Some(container) if self.engines.is_some() => self.enrolled_container(slot, container.id),
+        match self.engines.container_of(path).map(|container| container.id.to_owned()) {
+            Some(id) => self.enrolled_container(slot, &id),
             // A folder, a service, a user's session.
-            _ => Ok(self.session.forget_folder(slot)?),
+            None => Ok(self.session.forget_folder(slot)?),
         }
     }
 
@@ -87,11 +86,8 @@ impl Record<'_> {
             self.session.add(Target::Container(container.unwrap_or(unnamed)))
         });
         self.session.assign(slot, subject);
-        if known.is_to_be_asked() {
-            known.is_asked = true;
-            self.engines.ask(id);
-        }
-        self.give_plan(id);
+        self.ask(id);
+        self.give_place(id);
         Ok(())
     }
 }

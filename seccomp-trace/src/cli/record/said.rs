@@ -1,85 +1,114 @@
-//! What the engine says: events and answers, in any order.
+//! What the engines say: events and answers, in any order.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use anyhow::Result;
 
 use super::{
-    engines::Said,
+    engines::{EngineId, Said, failure},
     known::{DENIALS, Life, Verdict},
     start::Record,
 };
 use crate::engine::{EngineError, EngineEvent};
 
 impl Record<'_> {
-    /// One thing that the engine has said.
-    pub fn take_said(&mut self, said: Said) -> Result<()> {
+    /// One thing that an engine has said.
+    pub fn take_said(&mut self, engine: EngineId, said: Said) -> Result<()> {
         match said {
-            Said::Event(event) => self.take_event(event),
-            Said::Answer(id, answer) => {
-                if let Some(known) = self.known.get_mut(&id) {
-                    known.is_asked = false;
-                }
-                match answer {
-                    Ok(Some(info)) => {
-                        self.has_complained = false;
-                        self.described(&info, false)
-                    }
-                    Ok(None) => self.denied(&id),
-                    Err(error) => {
-                        self.complain(&error);
-                        Ok(())
-                    }
+            Said::Connected(found) => {
+                self.complained.remove(&engine);
+                self.printer.note(format!("found {}", Arc::clone(&found).found()));
+            }
+            Said::Listed(containers) => {
+                self.complained.remove(&engine);
+                for info in &containers {
+                    self.described(engine, info, true)?;
                 }
             }
-            Said::List(Ok(containers)) => containers.iter().try_for_each(|info| self.described(info, false)),
-            Said::List(Err(error)) => {
-                self.complain(&error);
-                Ok(())
-            }
+            Said::Failed(error) => self.complain(engine, &error),
+            Said::Event(event) => self.take_event(engine, event)?,
+            Said::Answer(id, answer) => self.take_answer(engine, &id, answer)?,
         }
+        Ok(())
     }
 
-    /// The engine knows no such container. One that an event has named is already gone; of another one an event may
-    /// still be on its way, so it is asked once more.
+    fn take_answer(
+        &mut self,
+        engine: EngineId,
+        id: &str,
+        answer: Result<Option<Box<crate::engine::ContainerInfo>>, EngineError>,
+    ) -> Result<()> {
+        let Some(known) = self.known.get_mut(id) else { return Ok(()) };
+        known.asked = known.asked.saturating_sub(1);
+        let is_last = known.asked == 0;
+        match answer {
+            Ok(Some(info)) => {
+                self.complained.remove(&engine);
+                return self.described(engine, &info, false);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                known.is_doubtful = true;
+                self.complain(engine, &error);
+            }
+        }
+        if is_last { self.denied(id) } else { Ok(()) }
+    }
+
+    /// No engine knows such a container. One that an event has named is already gone; of another one an event may still
+    /// be on its way, so they are asked once more; and so they are where one could not answer.
     fn denied(&mut self, id: &str) -> Result<()> {
         let Some(known) = self.known.get_mut(id) else { return Ok(()) };
+        if std::mem::take(&mut known.is_doubtful) || known.is_described {
+            return Ok(());
+        }
         known.denials += 1;
         if known.container.is_none() && known.denials >= DENIALS { self.leave_out(id) } else { Ok(()) }
     }
 
     /// Once, until it answers again.
-    fn complain(&mut self, error: &EngineError) {
-        if !std::mem::replace(&mut self.has_complained, true) {
-            self.printer.warn(format!("{error}; what runs is recorded on, and it is asked again"));
+    fn complain(&mut self, engine: EngineId, error: &EngineError) {
+        if let Some(failure) = failure(error)
+            && self.complained.insert(engine)
+        {
+            self.printer.warn(failure);
         }
     }
 
-    fn take_event(&mut self, event: EngineEvent) -> Result<()> {
+    /// Asks about a container of which there is more to hear.
+    pub fn ask(&mut self, id: &str) {
+        if let Some(known) = self.known.get_mut(id).filter(|known| known.is_to_be_asked()) {
+            known.asked = self.engines.ask(id, known.engine);
+        }
+    }
+
+    fn take_event(&mut self, engine: EngineId, event: EngineEvent) -> Result<()> {
         match event {
-            EngineEvent::Known(container) => self.named(&container, false)?,
+            EngineEvent::Known(container) => self.named(engine, &container, false)?,
             EngineEvent::Renamed { id, name } => self.renamed(&id, name)?,
             EngineEvent::Started { id } => {
-                if let Some(known) = self.known.get_mut(&id).filter(|known| known.verdict != Verdict::Unwanted) {
+                if let Some(known) =
+                    self.known.get_mut(&id).filter(|known| known.verdict != Verdict::Unwanted)
+                {
                     known.life = Life::Running;
-                    known.is_asked = true;
-                    self.engines.ask(&id);
+                    known.asked += self.engines.ask(&id, Some(engine));
                 }
             }
             EngineEvent::Stopped { id } => self.set_life(&id, Life::Stopped(Instant::now())),
             EngineEvent::Removed { id } => {
-                self.set_life(&id, Life::Removed);
+                self.set_life(&id, Life::Removed(Instant::now()));
                 // It never comes again; a session may last for days.
                 if self.known.get(&id).is_some_and(|known| known.verdict == Verdict::Unwanted) {
                     self.known.remove(&id);
                 }
             }
             EngineEvent::Away { reason } => self.printer.warn(format!(
-                "the engine is away ({reason}); what runs is recorded on, and it is asked again until it answers"
+                "{} is away ({reason}); what runs is recorded on, and it is asked again until it answers",
+                self.engines.name(engine)
             )),
             EngineEvent::Back => {
-                self.printer.note("the engine answers again");
-                self.engines.ask_for_all();
+                self.printer.note(format!("{} answers again", self.engines.name(engine)));
+                self.engines.ask_for_all(engine);
             }
         }
         Ok(())

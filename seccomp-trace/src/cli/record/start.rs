@@ -1,14 +1,15 @@
 //! The beginning of a recording session: attach first, then look at what is there, so that nothing falls between.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use seccomp_trace_common::flag;
 
 use super::{
     Args, Outcome,
-    engines::Engines,
+    engines::{EngineId, Engines},
     follow::Follow,
+    groups::Groups,
     known::{AllKnown, Known, Life, Verdict},
     targets::{self, Resolved, did_you_mean},
 };
@@ -19,10 +20,7 @@ use crate::{
         results::{Destinations, Results},
         session::Session,
     },
-    engine::{
-        ContainerInfo,
-        select::{Selector, suggest_containers},
-    },
+    engine::select::{Selector, suggest_containers},
     inspect::cgroup::Hierarchy,
     launch::{self, Signals},
     recording::{Container, Target},
@@ -39,9 +37,10 @@ pub struct Record<'a> {
     pub engines: Engines,
     pub known: AllKnown,
     pub results: Results,
+    pub groups: Groups,
     pub troubles: Vec<anyhow::Error>,
-    /// The engine's last answer was an error, and that was said.
-    pub has_complained: bool,
+    /// Engines whose last answer was an error, and of which that was said.
+    pub complained: BTreeSet<EngineId>,
 }
 
 /// Records from beginning to end.
@@ -56,14 +55,18 @@ pub async fn record(
     let waits = args.wait || program.is_some() || args.trace.duration.is_some();
     let resolved = targets::resolve(&args.targets, &hierarchy, waits)?;
     let needs_engine = !selector.is_empty() || !resolved.containers.is_empty();
-    let engines = match needs_engine {
-        true => match Engines::connect().await {
-            // A process in another engine's container has a cgroup all the same.
-            Err(_) if selector.is_empty() => Engines::none(),
-            engines => engines?,
-        },
+    let mut engines = match needs_engine {
+        true => Engines::start(args.engines()),
         false => Engines::none(),
     };
+    if needs_engine {
+        match engines.find().await {
+            Ok(found) => printer.note(format!("found {}", found.join(", "))),
+            // A process in another engine's container has a cgroup all the same.
+            Err(_) if selector.is_empty() => engines = Engines::none(),
+            Err(error) => return Err(error),
+        }
+    }
     let mut signals = Signals::take().context("can't take signals")?;
     // A cgroup that is waited for enrols itself, as a container's does.
     let enrol_new = needs_engine || resolved.cgroups.iter().any(|path| hierarchy.id(path).is_err());
@@ -77,28 +80,34 @@ pub async fn record(
         engines,
         known: AllKnown::new(),
         results: Results::new(destinations),
+        groups: Groups::new(args.group_by),
         troubles: Vec::new(),
-        has_complained: false,
+        complained: BTreeSet::new(),
     };
     for path in record.resolved.cgroups.clone() {
         record.add_cgroup(&path)?;
     }
-    let containers = tokio::select! {
-        containers = record.engines.watch() => containers?,
-        () = asked_to_end(&mut signals) => bail!("interrupted before anything was traced"),
-    };
-    // What started meanwhile has enrolled itself: it is not late.
-    record.take_all_news()?;
-    for info in &containers {
-        record.described(info, true)?;
+    record.engines.set_attached();
+    let deadline = Engines::start_deadline();
+    loop {
+        let (engine, said) = tokio::select! {
+            next = record.engines.next_at_start(deadline) => match next? {
+                Some(said) => said,
+                None => break,
+            },
+            () = asked_to_end(&mut signals) => bail!("interrupted before anything was traced"),
+        };
+        // What started meanwhile has enrolled itself: it is not late.
+        record.take_all_news()?;
+        record.take_said(engine, said)?;
     }
     for (id, path) in record.resolved.containers.clone() {
-        if !containers.iter().any(|info| info.container.id == id) {
+        if !record.known.contains_key(&id) {
             record.resolved.cgroups.push(path.clone());
             record.add_cgroup(&path)?;
         }
     }
-    record.check_all_there(&containers, waits)?;
+    record.check_all_there(waits)?;
     record.say_ready();
     let child = match program {
         Some(program) => Some(launch::start_plainly(&program, &args.command)?),
@@ -128,16 +137,16 @@ impl Record<'_> {
             self.session.enrol(subject, &self.hierarchy, path, flag::PINNED | running, 0)?;
         }
         let life = if is_populated { Life::Running } else { Life::NotYet };
-        let plan = Some(self.results.plan(&target));
-        let known = Known { subject: Some(subject), verdict: Verdict::Wanted, life, plan, ..Known::new() };
+        let group = Some(self.groups.add(subject, &target, &mut self.results));
+        let known = Known { subject: Some(subject), verdict: Verdict::Wanted, life, group, ..Known::new() };
         self.known.insert(path.to_owned(), known);
         if is_populated {
-            self.say_late(path);
+            self.say_cgroup_late(path);
         }
         Ok(())
     }
 
-    fn check_all_there(&mut self, containers: &[ContainerInfo], waits: bool) -> Result<()> {
+    fn check_all_there(&mut self, waits: bool) -> Result<()> {
         let is_wanted = |known: &Known| known.verdict == Verdict::Wanted;
         if self.known.values().any(|known| known.is_refused)
             && !self.known.values().any(is_wanted)
@@ -145,23 +154,20 @@ impl Record<'_> {
         {
             return Err(trouble);
         }
-        let there: Vec<&Container> = containers.iter().map(|info| &info.container).collect();
+        let there: Vec<&Container> =
+            self.known.values().filter_map(|known| known.container.as_ref()).collect();
         for term in self.selector.unmatched(&there) {
             if term.open || waits {
                 self.printer.note(format!("nothing matches {term} yet; waiting for it"));
             } else {
                 let near = did_you_mean(&suggest_containers(term.text, there.iter().copied()));
-                bail!("{term}: no such container{near}; `docker ps -a` lists them, --wait waits for it");
+                let problems = self.engines.problems();
+                let unasked =
+                    if problems.is_empty() { String::new() } else { format!(" ({})", problems.join("; ")) };
+                bail!("{term}: no such container{near}; --wait waits for it{unasked}");
             }
         }
         Ok(())
-    }
-
-    pub fn say_late(&self, name: &str) {
-        self.printer.warn(format!(
-            "{name} was running before: what it has called already is not in the recording; restart it while it is \
-             recorded to have all"
-        ));
     }
 
     fn say_ready(&self) {

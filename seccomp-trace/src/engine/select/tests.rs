@@ -73,6 +73,30 @@ fn a_label_by_key_and_value() {
 }
 
 #[test]
+fn a_pod_by_its_namespace_and_name() {
+    let pod = |namespace: Option<&str>, name: &str| Container {
+        pod: Some(Pod { namespace: namespace.map(str::to_owned), name: name.to_owned() }),
+        ..nginx("app")
+    };
+    let (web, podman) = (pod(Some("default"), "web-1"), pod(None, "web-1"));
+    for (wanted, is, is_podmans) in [
+        ("default/web-1", true, false),
+        ("default/web-*", true, false),
+        ("*/web-1", true, false),
+        ("web-1", true, true),
+        ("web-*", true, true),
+        ("other/*", false, false),
+        ("default", false, false),
+        ("app", false, false),
+    ] {
+        let selector = Selector::default().with_pods(&[wanted]).unwrap();
+        assert_eq!((selector.matches(&web), selector.matches(&podman)), (is, is_podmans), "{wanted}");
+        assert!(!selector.matches(&nginx("web-1")) && !selector.is_empty());
+        assert_eq!(selector.is_open(), wanted.contains('*'));
+    }
+}
+
+#[test]
 fn what_is_repeated_is_united() {
     let selector = Selector::parse(&["db"], &["redis"], &["tier"], false).unwrap();
     assert!(selector.matches(&nginx("web")));
