@@ -6,7 +6,9 @@ mod docker_api;
 mod proof;
 mod readme;
 mod record_end;
+mod record_groups;
 mod record_hanging;
+mod record_instants;
 mod record_names;
 mod record_second_docker;
 mod record_select;
@@ -26,6 +28,8 @@ fn main() -> std::process::ExitCode {
         record_select::tests(),
         record_end::tests(),
         record_trouble::tests(),
+        record_groups::tests(),
+        record_instants::tests(),
         record_hanging::tests(),
         record_names::tests(),
         record_second_docker::tests(),

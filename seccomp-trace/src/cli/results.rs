@@ -16,6 +16,7 @@ use super::{
 use crate::{
     profile::{self, ProfileError},
     recording::{Boundary, FoundBy, Recording, Target, file, file_name::FileNames},
+    report::coverage,
 };
 
 /// Where results may go, as typed.
@@ -204,6 +205,9 @@ impl Plan {
             troubles.push(ProfileError::NothingSeen { titles: vec![recording.title().into_owned()] }.into());
         }
         let title = recording.title();
+        if let Some(coverage) = coverage(recording) {
+            printer.note(format!("{title} is {coverage}"));
+        }
         let written = self.write_files(recording, options, printer);
         // What is in the checkpoint is in the files now, or is nothing.
         if let Some(checkpoint) = self.checkpoint().filter(|path| self.has_checkpoint.get() && path.exists())

@@ -85,6 +85,7 @@ pub struct Host {
 /// What was traced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
+#[expect(clippy::large_enum_variant, reason = "almost every one is a container")]
 pub enum Target {
     /// A command started by `seccomp-trace run`.
     Command {
@@ -160,7 +161,7 @@ pub struct Container {
     /// The image's digest or id (`sha256:…`).
     pub image_digest: Option<String>,
     /// The pod that it is part of.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<Pod>,
     /// The container's labels.
     pub labels: BTreeMap<String, String>,
