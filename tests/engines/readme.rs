@@ -71,14 +71,17 @@ fn run(line: &str, folder: &Path) -> Result<String> {
     Ok(printed)
 }
 
-/// Ids and counts are another machine's.
+/// Ids, counts and engines are another machine's.
 fn plain(text: &str) -> String {
     let word = |word: &str| match word {
         id if id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => "ID".to_owned(),
         number if number.parse::<u32>().is_ok() => "N".to_owned(),
         other => other.to_owned(),
     };
-    let line = |line: &str| line.split(' ').map(word).collect::<Vec<_>>().join(" ");
+    let line = |line: &str| match line.strip_prefix("note: found ") {
+        Some(engines) if engines.contains("Docker ") => "note: found Docker".to_owned(),
+        _ => line.split(' ').map(word).collect::<Vec<_>>().join(" "),
+    };
     text.trim().lines().map(line).collect::<Vec<_>>().join("\n")
 }
 

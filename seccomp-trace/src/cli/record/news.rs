@@ -8,10 +8,10 @@ use seccomp_trace_common::flag;
 use super::{
     known::{Known, Life, Verdict},
     start::Record,
-    targets::is_below,
+    targets::ancestors,
 };
 use crate::{
-    cli::session::News,
+    cli::session::{News, SubjectId},
     recording::{Container, Target},
     tracer::TracerError,
 };
@@ -22,18 +22,26 @@ impl Record<'_> {
         while let Some(news) = self.session.next_news()? {
             match news {
                 News::Enrolled { slot, path } => self.enrolled(slot, &path)?,
-                News::Gone(subject) => {
-                    let known = self.known.values_mut().find(|known| known.subject == Some(subject));
-                    let has_slots =
-                        self.session.subject(subject).is_some_and(|subject| !subject.slots.is_empty());
-                    if let Some(known) = known.filter(|known| known.life == Life::Running && !has_slots) {
-                        known.life = Life::Stopped(Instant::now());
-                    }
-                }
+                News::Gone(subject) => self.gone(subject),
                 News::Full => self.no_room(),
             }
         }
         Ok(())
+    }
+
+    /// A slot's cgroups are gone. A container that is started anew may have another one by now.
+    fn gone(&mut self, subject: SubjectId) {
+        let Some(subject) = self.session.subject(subject).filter(|subject| subject.slots.is_empty()) else {
+            return;
+        };
+        let key = match subject.builder.target() {
+            Target::Container(container) => container.id.as_str(),
+            Target::Cgroup { path } => path,
+            Target::Command { .. } | Target::Group { .. } => return,
+        };
+        if let Some(known) = self.known.get_mut(key).filter(|known| known.life == Life::Running) {
+            known.life = Life::Stopped(Instant::now());
+        }
     }
 
     /// A container found no slot.
@@ -50,9 +58,8 @@ impl Record<'_> {
     }
 
     fn enrolled(&mut self, slot: u32, path: &str) -> Result<()> {
-        let mut targets = self.resolved.cgroups.iter();
-        if let Some(target) = targets.find(|target| is_below(path, target)).cloned() {
-            return self.enrolled_target(slot, path, &target);
+        if let Some(target) = ancestors(path).find(|path| self.known.contains_key(*path)) {
+            return self.enrolled_target(slot, path, target);
         }
         match self.engines.container_of(path).map(|container| container.id.to_owned()) {
             Some(id) => self.enrolled_container(slot, &id),

@@ -1,6 +1,6 @@
 //! What was asked for beside containers: cgroups and processes, resolved before anything is traced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -53,16 +53,20 @@ pub fn resolve(targets: &Targets, hierarchy: &Hierarchy, waits: bool) -> Result<
         }
     }
     // What lies below another target is part of it.
-    let all = resolved.cgroups.clone();
-    resolved.cgroups.sort();
-    resolved.cgroups.dedup();
-    resolved.cgroups.retain(|path| !all.iter().any(|other| other != path && is_below(path, other)));
+    let all: BTreeSet<String> = resolved.cgroups.drain(..).collect();
+    let is_part = |path: &str| ancestors(path).skip(1).any(|above| all.contains(above));
+    resolved.cgroups = all.iter().filter(|path| !is_part(path)).cloned().collect();
     Ok(resolved)
 }
 
-/// Is a cgroup another one, or below it?
-pub fn is_below(path: &str, other: &str) -> bool {
-    path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// A cgroup and all above it, without the root.
+pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/')
+        .map(|(end, _)| end)
+        .chain([path.len()])
+        .filter_map(|end| path.get(..end))
+        .filter(|above| !above.is_empty())
+        .rev()
 }
 
 fn near(hierarchy: &Hierarchy, path: &str) -> String {
