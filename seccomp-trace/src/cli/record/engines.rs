@@ -98,7 +98,8 @@ impl Engines {
             }
         }
         if self.found().next().is_none() {
-            bail!("no container engine can be asked: {}", self.problems().join("; "));
+            let reasons: Vec<_> = self.links.iter().filter_map(Link::problem).collect();
+            bail!("no container engine can be asked: {}", reasons.join("; "));
         }
         Ok(self.found().map(|engine| engine.found()).collect())
     }
@@ -107,14 +108,10 @@ impl Engines {
         self.links.iter().filter_map(Link::engine)
     }
 
-    /// Why those that are not here, or can't be used, are not asked.
+    /// Why those that are here and don't answer can't be asked.
     pub fn problems(&self) -> Vec<String> {
-        let problem = |link: &Link| match &link.state {
-            State::Absent(reason) | State::Failed(reason) => Some(reason.clone()),
-            State::Unknown | State::Connected(_) => Some(format!("{} does not answer", link.name)),
-            State::Watched(_) => None,
-        };
-        self.links.iter().filter_map(problem).collect()
+        let is_here = |link: &&Link| !matches!(link.state, State::Absent(_));
+        self.links.iter().filter(is_here).filter_map(Link::problem).collect()
     }
 
     /// The kernel program is attached: from now on they are watched, and list their containers.

@@ -61,6 +61,15 @@ impl Link {
         }
     }
 
+    /// Why its containers are not known; none where they are.
+    pub fn problem(&self) -> Option<String> {
+        match &self.state {
+            State::Absent(reason) | State::Failed(reason) => Some(reason.clone()),
+            State::Unknown | State::Connected(_) => Some(format!("{} does not answer", self.name)),
+            State::Watched(_) => None,
+        }
+    }
+
     /// Keeps in mind what has been said.
     pub fn take(&mut self, said: &Said) {
         match said {
