@@ -64,13 +64,19 @@ async fn probe(address: &Address) -> Result<(), EngineError> {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => match error.kind() {
             std::io::ErrorKind::PermissionDenied => "permission denied: run as root".to_owned(),
+            // A stopped daemon leaves its socket behind.
+            std::io::ErrorKind::ConnectionRefused => {
+                return Err(EngineError::Absent {
+                    engine: ENGINE,
+                    reason: format!("{address}: connection refused; {start}"),
+                });
+            }
             std::io::ErrorKind::NotFound => {
                 return Err(EngineError::Absent {
                     engine: ENGINE,
                     reason: format!("{address}: no such socket; {start}"),
                 });
             }
-            std::io::ErrorKind::ConnectionRefused => format!("connection refused; {start}"),
             _ => error.to_string(),
         },
         Err(_) => format!("it accepts no connection within {} s", CONNECT.as_secs()),
