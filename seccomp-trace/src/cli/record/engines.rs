@@ -136,12 +136,11 @@ impl Engines {
         } else {
             self.next().await
         };
+        // Another one may still list its containers.
+        let is_last =
+            self.found().count() < 2 && self.links.get(id).is_some_and(|link| link.engine().is_some());
         match said {
-            Said::Failed(error)
-                if !is_enough && self.links.get(id).is_some_and(|link| link.engine().is_some()) =>
-            {
-                Err(error.into())
-            }
+            Said::Failed(error) if self.are_named || is_last => Err(error.into()),
             said => Ok(Some((id, said))),
         }
     }
