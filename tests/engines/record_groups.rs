@@ -1,23 +1,26 @@
 //! Several containers in one recording: made anew under one name, or replicas of an image or a service.
 
+use std::process::Command;
+
 use anyhow::{Context as _, Result, ensure};
 use seccomp_trace::recording::{GroupBy, Recording, Target};
 
-use crate::proof::command::until;
+use crate::proof::command::{output, until};
 use crate::proof::container::unused_name;
 use crate::recorder::{Container, PATIENCE, Recorder, docker};
 use crate::support::{self, Need, Trial};
 
 const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox];
+const COMPOSE: &[Need] = &[Need::Kernel, Need::Docker, Need::Compose, Need::Busybox];
 const WAITS: &str = "while :; do sleep 0.05; done";
 
 /// All tests of this file.
 pub fn tests() -> Vec<Trial> {
     vec![
         support::test("record_one_that_is_made_anew_under_its_name", NEEDS, made_anew),
-        support::test("record_one_that_compose_makes_anew", NEEDS, made_anew_by_compose),
+        support::test("record_one_that_compose_makes_anew", COMPOSE, made_anew_by_compose),
         support::test("record_replicas_of_an_image_as_one", NEEDS, replicas),
-        support::test("record_replicas_of_a_service_as_one", NEEDS, service),
+        support::test("record_replicas_of_a_service_as_one", COMPOSE, service),
         support::test("record_a_late_one_whole_by_the_command_that_is_named", NEEDS, late),
     ]
 }
@@ -63,29 +66,23 @@ fn made_anew() -> Result<()> {
     Ok(())
 }
 
-/// Compose renames the old one, makes the new one, stops the old one, and removes it when the new one runs.
+/// Compose renames the old one, makes the new one, and removes the old one.
 fn made_anew_by_compose() -> Result<()> {
-    let container = Container::named("compose");
-    let old = Container { name: format!("0123_{}", container.name) };
-    let mut recorder = Recorder::ready(&one_file(&container.name, &[]))?;
-    container.start(&[], &format!("mkdir /x; {WAITS}"))?;
-    docker(&["rename", &container.name, &old.name])?;
-    let create = ["create", "--network", "none", "--name", &container.name, crate::recorder::image()?];
-    docker(&[&create, ["sh", "-c", &format!("chmod 700 /bin; echo up; {WAITS}")].as_slice()].concat())?;
-    docker(&["stop", "--time", "0", &old.name])?;
-    docker(&["rename", &old.name, &format!("{}_again", old.name)])?;
-    let renamed = Container { name: format!("{}_again", old.name) };
-    docker(&["start", &container.name])?;
-    container.until_said("up")?;
-    renamed.remove()?;
+    let project = Project::named("compose")?;
+    let name = format!("{}_web_1", project.name);
+    let mut recorder = Recorder::ready(&one_file(&name, &[]))?;
+    for script in ["mkdir /x", "chmod 700 /bin"] {
+        project.up(&format!("{script}; echo up; {WAITS}"), 1)?;
+        Container::until_said(&Container { name: name.clone() }, "up")?;
+    }
     // It goes on: the new one is not over.
     std::thread::sleep(std::time::Duration::from_secs(4));
-    container.remove()?;
+    project.down()?;
     recorder.ends_with(0)?;
     let recording = recorder.recording("recording.json")?;
     is_group(&recording, GroupBy::Container, 2)?;
     ensure!(count(&recording, "mkdir") == Some(1) && count(&recording, "chmod") == Some(1));
-    ensure!(recording.title() == container.name && recorder.written()?.len() == 2);
+    ensure!(recording.title() == name && recorder.written()?.len() == 2, "{:?}", recorder.written()?);
     Ok(())
 }
 
@@ -112,24 +109,67 @@ fn replicas() -> Result<()> {
     recorder.ensure_said("mkdir (1)")
 }
 
-/// By Compose's labels; what is part of no service has its own recording.
+/// Compose's replicas; what is part of no service has its own recording.
 fn service() -> Result<()> {
-    let prefix = unused_name("service");
-    let glob = format!("{prefix}-*");
+    let project = Project::named("service")?;
+    let glob = format!("{}*", project.name);
     let arguments = ["--container", &glob, "--group-by", "service", "--recording-dir", "{}"];
     let mut recorder = Recorder::ready(&arguments)?;
-    let project = format!("com.docker.compose.project={prefix}");
-    let labels = ["--label", &project, "--label", "com.docker.compose.service=web"];
-    for (number, options) in [labels.as_slice(), &labels, &[]].into_iter().enumerate() {
-        let container = Container { name: format!("{prefix}-{number}") };
-        container.start(options, "true")?;
-        container.ends_well()?;
+    project.up("true", 3)?;
+    let alone = Container { name: format!("{}-alone", project.name) };
+    alone.start(&[], "true")?;
+    for number in 1..=3 {
+        docker(&["wait", &format!("{}_web_{number}", project.name)])?;
     }
+    alone.ends_well()?;
     recorder.interrupt()?;
+    let expected =
+        [&alone.name, &format!("{}_web", project.name)].map(|name| format!("{name}.recording.json"));
     let written = recorder.written()?;
-    let expected = [format!("{prefix}-2.recording.json"), format!("{prefix}_web.recording.json")];
     ensure!(written.iter().eq(&expected), "{written:?}");
-    is_group(&recorder.recording(&expected[1])?, GroupBy::Service, 2)
+    let recording = recorder.recording(&expected[1])?;
+    is_group(&recording, GroupBy::Service, 3)?;
+    ensure!(count(&recording, "execve") == Some(3) && recording.title() == format!("{}/web", project.name));
+    Ok(())
+}
+
+/// A Compose project of one service, `web`; taken down when it goes out of scope.
+struct Project {
+    name: String,
+    folder: tempfile::TempDir,
+}
+
+impl Project {
+    fn named(what: &str) -> Result<Self> {
+        crate::recorder::image()?;
+        Ok(Self { name: unused_name(what), folder: support::temp_dir()? })
+    }
+
+    /// Makes the containers what they are to be.
+    fn up(&self, script: &str, replicas: u32) -> Result<()> {
+        let service = serde_json::json!({
+            "image": crate::recorder::IMAGE, "network_mode": "none", "command": ["sh", "-c", script],
+        });
+        let project = serde_json::json!({ "version": "3", "services": { "web": service } });
+        std::fs::write(self.folder.path().join("docker-compose.yml"), project.to_string())?;
+        self.compose(&["up", "--detach", "--timeout", "0", "--scale", &format!("web={replicas}")])
+    }
+
+    fn down(&self) -> Result<()> {
+        self.compose(&["down", "--timeout", "0"])
+    }
+
+    fn compose(&self, arguments: &[&str]) -> Result<()> {
+        let mut compose = Command::new("docker-compose");
+        compose.current_dir(self.folder.path()).args(["--project-name", &self.name]).args(arguments);
+        output(&mut compose, PATIENCE).map(drop)
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        self.down().ok();
+    }
 }
 
 /// The message names the command that makes the recording whole; typed, it does.

@@ -16,6 +16,8 @@ pub enum Need {
     Docker,
     /// Podman. It needs no daemon.
     Podman,
+    /// Docker Compose's own program.
+    Compose,
     /// containerd: each test starts its own.
     Containerd,
     /// The runtime runc.
@@ -36,10 +38,11 @@ pub enum Need {
 
 impl Need {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Kernel,
         Self::Docker,
         Self::Podman,
+        Self::Compose,
         Self::Containerd,
         Self::Runc,
         Self::Crun,
@@ -56,6 +59,7 @@ impl Need {
             Self::Kernel => "kernel",
             Self::Docker => "docker",
             Self::Podman => "podman",
+            Self::Compose => "docker-compose",
             Self::Containerd => "containerd",
             Self::Runc => "runc",
             Self::Crun => "crun",

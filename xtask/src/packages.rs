@@ -6,8 +6,9 @@ use std::process::Command;
 
 /// What the tests run, and the package it is in on Debian 12. Told by the program, not by the package: another
 /// vendor's Docker must not be replaced.
-const FOR_TESTS: [(&str, &str); 10] = [
+const FOR_TESTS: [(&str, &str); 11] = [
     ("dockerd", "docker.io"),
+    ("docker-compose", "docker-compose"),
     ("podman", "podman"),
     ("containerd", "containerd"),
     ("runc", "runc"),
