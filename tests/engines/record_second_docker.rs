@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -30,10 +31,11 @@ exec runc \"$@\"
 /// All tests of this file.
 pub fn tests() -> Vec<Trial> {
     let needs = &[Need::Kernel, Need::Docker, Need::Runc, Need::Busybox];
-    vec![support::test("record_refuses_a_sandbox_and_records_a_privileged_container", needs, || {
-        let engine = Engine::start()?;
+    vec![support::test("record_beside_a_second_docker_that_is_restarted", needs, || {
+        let mut engine = Engine::start()?;
         sandboxed(&engine)?;
-        privileged(&engine)
+        privileged(&engine)?;
+        restarted(&mut engine)
     })]
 }
 
@@ -50,17 +52,28 @@ impl Engine {
         // A socket's path has no more than 108 bytes.
         let folder = tempfile::Builder::new().prefix("st-docker.").tempdir_in("/tmp")?;
         let at = |name: &str| format!("{}/{name}", folder.path().display());
-        let (host, wrapper, runc) = (format!("unix://{}", at("docker.sock")), at("wrapper"), find("runc")?);
+        let (host, wrapper) = (format!("unix://{}", at("docker.sock")), at("wrapper"));
         fs::write(&wrapper, WRAPPER)?;
         fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
         // The host's own configuration is not for it.
         fs::write(at("config.json"), "{}")?;
+        let mut engine = Self { dockerd: Self::spawn(folder.path(), &host)?, folder, host };
+        engine.until_it_answers()?;
+        let archive = format!("{}/image.tar", engine.folder.path().display());
+        docker(&["save", "--output", &archive, image()?])?;
+        engine.docker(&["load", "--input", &archive])?;
+        Ok(engine)
+    }
+
+    fn spawn(folder: &Path, host: &str) -> Result<Child> {
+        let at = |name: &str| format!("{}/{name}", folder.display());
+        let (wrapper, runc) = (at("wrapper"), find("runc")?);
         let log = File::create(at("log"))?;
         // In a network of its own: with --bridge=none a daemon removes the bridge of the host's own Docker.
-        let dockerd = Command::new(find("unshare")?)
+        Command::new(find("unshare")?)
             .arg("--net")
             .arg(find("dockerd")?)
-            .args(["--host", &host, "--data-root", &at("data"), "--exec-root", &at("exec")])
+            .args(["--host", host, "--data-root", &at("data"), "--exec-root", &at("exec")])
             .args(["--pidfile", &at("pid"), "--config-file", &at("config.json")])
             .args(["--bridge=none", "--iptables=false", "--storage-driver=vfs"])
             .args([
@@ -73,17 +86,22 @@ impl Engine {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .context("dockerd can't be started")?;
-        let mut engine = Self { dockerd, folder, host };
+            .context("dockerd can't be started")
+    }
+
+    fn until_it_answers(&mut self) -> Result<()> {
         until(PATIENCE, "the second Docker", || {
-            let log = || fs::read_to_string(engine.folder.path().join("log")).unwrap_or_default();
-            ensure!(engine.dockerd.try_wait()?.is_none(), "dockerd has ended: {}", log());
-            Ok(engine.docker(&["version"]).is_ok().then_some(()))
-        })?;
-        let archive = format!("{}/image.tar", engine.folder.path().display());
-        docker(&["save", "--output", &archive, image()?])?;
-        engine.docker(&["load", "--input", &archive])?;
-        Ok(engine)
+            let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            ensure!(self.dockerd.try_wait()?.is_none(), "dockerd has ended: {}", log());
+            Ok(self.docker(&["version"]).is_ok().then_some(()))
+        })
+    }
+
+    fn restart(&mut self) -> Result<()> {
+        kill_process(Pid::from_child(&self.dockerd), Signal::TERM)?;
+        command::wait(&mut self.dockerd, PATIENCE)?;
+        self.dockerd = Self::spawn(self.folder.path(), &self.host)?;
+        self.until_it_answers()
     }
 
     fn docker(&self, arguments: &[&str]) -> Result<String> {
@@ -136,4 +154,42 @@ fn privileged(engine: &Engine) -> Result<()> {
     ensure!(recording.boundary.found_by == FoundBy::Estimated, "{:?}", recording.boundary);
     let of_the_runtime = ["mount", "pivot_root", "keyctl", "capset", "setgroups"];
     ensure_calls(&recording, Origin::Application, &["mkdir", "exit_group"], &of_the_runtime)
+}
+
+/// What runs is recorded on while nobody can be asked, and what starts afterwards has its name.
+fn restarted(engine: &mut Engine) -> Result<()> {
+    let prefix = unused_name("restarted");
+    let glob = format!("{prefix}-*");
+    let variables = [("DOCKER_HOST", engine.host.clone())];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let mut recorder = Recorder::start_with(&["--container", &glob, "--recording-dir", "{}"], &variables)?;
+    recorder.until_said("note: ready")?;
+    let run = |engine: &Engine, name: &str, script: &str| {
+        let name = format!("{prefix}-{name}");
+        engine.docker(&[
+            "run",
+            "--detach",
+            "--network",
+            "none",
+            "--name",
+            &name,
+            image()?,
+            "sh",
+            "-c",
+            script,
+        ])
+    };
+    run(engine, "before", "trap 'mkdir /x; exit' TERM; while :; do sleep 0.05; done")?;
+    engine.restart()?;
+    recorder.until_said("docker is away")?;
+    run(engine, "after", "mkdir /x")?;
+    engine.docker(&["wait", &format!("{prefix}-after")])?;
+    recorder.until_said("docker answers again")?;
+    recorder.interrupt()?;
+    for name in ["before", "after"] {
+        let recording = recorder.recording(&format!("{prefix}-{name}.recording.json"))?;
+        ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+        ensure_calls(&recording, Origin::Application, &["mkdir"], &["mount"])?;
+    }
+    Ok(())
 }
