@@ -7,7 +7,7 @@ use crate::{
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use seccomp_trace::recording::Recording;
-use std::{path::Path, time::Duration};
+use std::{io::Write as _, path::Path, process::Stdio, time::Duration};
 
 /// Delays in ms: the start takes some 20, loading and detaching the kernel program the rest.
 const DELAYS: [u64; 20] = [0, 1, 2, 3, 4, 5, 7, 9, 11, 13, 15, 17, 20, 23, 26, 29, 32, 35, 40, 80];
@@ -35,6 +35,9 @@ pub fn tests() -> Vec<Trial> {
             }
             Ok(())
         }),
+        support::test("ctrl_c_of_a_terminal_ends_a_run_at_any_moment", kernel, || {
+            DELAYS.into_iter().try_for_each(typed)
+        }),
         support::test("a_signal_is_not_lost_while_signals_are_taken", &[Need::Kernel, Need::Strace], held),
     ]
 }
@@ -59,6 +62,34 @@ fn held() -> Result<()> {
     let output = strace.finish(LIMIT)?;
     // Its cgroup has processes, so that there may be something to write.
     ensure!(matches!(output.status.code(), Some(0 | 2)), "{:?}, {}", output.status, stderr(&output));
+    Ok(())
+}
+
+/// Typed before COMMAND is there, or after: it must not wait for its minute.
+fn typed(delay: u64) -> Result<()> {
+    let case = Case::new()?;
+    let program = support::program().get_program().display().to_string();
+    let line = format!("exec {program} run -o {} -- sleep 60", case.file("profile.json"));
+    // `script` gives it a terminal, and types what it reads.
+    let mut command = case.command(["script", "-qefc", &line, "/dev/null"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let is_running = || {
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).ok()?;
+        let traced: i32 = children.trim().parse().ok()?;
+        let name = std::fs::read_link(format!("/proc/{traced}/exe")).ok()?;
+        (name.to_string_lossy() == program).then_some(())
+    };
+    eventually("seccomp-trace runs", is_running)?;
+    std::thread::sleep(Duration::from_millis(delay));
+    let mut keyboard = child.stdin.take().context("no stdin")?;
+    keyboard.write_all(b"\x03")?;
+    let status = eventually("it ends", || child.try_wait().ok().flatten());
+    if status.is_err() {
+        child.kill()?;
+        child.wait()?;
+    }
+    let status = status.with_context(|| format!("after {delay} ms"))?;
+    ensure!(status.code() == Some(130), "after {delay} ms: {status}");
     Ok(())
 }
 

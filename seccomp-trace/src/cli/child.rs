@@ -8,17 +8,27 @@ use std::{
 
 use rustix::process::{Pid, Signal as Number, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use tokio::process::Child;
+use tokio::{process::Child, time::timeout};
 
-use crate::launch::Signal;
+use crate::launch::{Signal, Signals};
 
 /// Two Ctrl-C within this time mean: at once. Programs of their own use of Ctrl-C (a shell) go on after one.
 const TWICE: Duration = Duration::from_secs(2);
+
+/// By then every signal that came before has been told; nobody types two keys so fast.
+const EARLY: Duration = Duration::from_millis(1);
 
 /// What a shell reports: the exit code, or 128 and the signal.
 pub fn exit_code(status: ProcessStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}
+
+/// Passes on what came before the command was there to have it, from the terminal, too.
+pub async fn pass_on_early(child: &Child, signals: &mut Signals) {
+    while let Ok(signal) = timeout(EARLY, signals.next()).await {
+        send(child, signal.number);
+    }
 }
 
 /// Passes a signal on, unless the terminal has already sent it to the command as well.

@@ -74,6 +74,7 @@ pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
         session.enrol(subject, &hierarchy, cgroup.path(), flag::COMMAND, 0)?;
         let procs = cgroup.procs().context("can't open the cgroup of the command")?;
         let child = launch::start(&program, &args.command, procs, args.user.as_ref())?;
+        child::pass_on_early(&child, &mut signals).await;
         let plan = Results::new(destinations).plan(&Target::Command { argv: Vec::new() });
         let mut traced = Traced { args, printer, session, subject, plan, cgroup };
         let Some(status) = traced.follow(child, &mut signals).await? else {

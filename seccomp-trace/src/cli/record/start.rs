@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     cli::{
-        prepare,
+        child, prepare,
         printer::Printer,
         results::{Destinations, Results},
         session::Session,
@@ -110,7 +110,11 @@ pub async fn record(
     record.check_all_there(waits)?;
     record.say_ready();
     let child = match program {
-        Some(program) => Some(launch::start_plainly(&program, &args.command)?),
+        Some(program) => {
+            let child = launch::start_plainly(&program, &args.command)?;
+            child::pass_on_early(&child, &mut signals).await;
+            Some(child)
+        }
         None => None,
     };
     let Some(command) = Follow::new(&mut record, child).until_the_end(&mut signals).await? else {
