@@ -19,7 +19,14 @@ pub const NUMBERS: usize = 512;
 /// Numbers beyond [`NUMBERS`] that one slot may hold; more make its recording incomplete.
 pub const BEYOND_PER_SLOT: u32 = 4096;
 /// Tasks that can have an origin at one time.
-pub const MAX_TASKS: u32 = 16_384;
+pub const MAX_TASKS: u32 = 65_536;
+/// Tasks of one slot that can: others are not to go without because one forks without end.
+pub const TASKS_PER_SLOT: u64 = 1024;
+/// Cells that one slot may take in the cgroup table: what a container makes beyond is found by its ancestors.
+pub const CELLS_PER_SLOT: u64 = 16;
+/// Levels of the hierarchy, from the root's children on, in which a cgroup's ancestors are looked for: no engine makes a
+/// container's cgroup deeper.
+pub const LEVELS: u32 = 32;
 /// Cells that one look-up in the cgroup table reads at most.
 pub const PROBES: usize = 16;
 
@@ -89,8 +96,12 @@ pub struct Slot {
     pub cgroup: u64,
     /// The root directory's dentry of the task that made the cgroup; 0: not known.
     pub root: u64,
-    /// Cgroups enrolled into it that are still there.
-    pub cgroups: u64,
+    /// Cells that it has: the cgroup that it was made for has one to the end, those below as many as are left.
+    pub cells: u64,
+    /// Cgroups below that got no cell.
+    pub without_cell: u64,
+    /// Tasks that have an origin in it now.
+    pub tasks: u64,
     /// 1 once the application has been executed.
     pub application: u64,
     /// Bits of [`flag`].
@@ -246,6 +257,8 @@ pub struct Stats {
     pub no_cell: u64,
     /// Events other than sightings that did not fit the ring buffer: user space looks at every slot then.
     pub news_lost: u64,
+    /// Attempts to tell of a sighting that did not fit, and calls that could not be kept.
+    pub untold: u64,
 }
 
 /// Operations of the control program, its first argument.
@@ -288,10 +301,12 @@ pub struct Offsets {
     pub cgroup_kn: u32,
     /// `cgroup.root`.
     pub cgroup_root: u32,
-    /// `cgroup.self.parent`.
-    pub cgroup_parent: u32,
-    /// `cgroup_subsys_state.cgroup`.
-    pub css_cgroup: u32,
+    /// `cgroup.level`: the root's is 0.
+    pub cgroup_level: u32,
+    /// `cgroup.ancestors`, by level, the root's and its own included: pointers; before 6.1 `ancestor_ids`.
+    pub cgroup_ancestors: u32,
+    /// 1 where the ancestors are ids.
+    pub ancestors_are_ids: u32,
     /// `cgroup_root.hierarchy_id`.
     pub root_hierarchy: u32,
     /// `kernfs_node.id`.
@@ -321,12 +336,12 @@ macro_rules! shared {
 
 shared! {
     Sets = set::COUNT * ABIS * NUMBERS,
-    Slot = 72 + PATH_LEN,
+    Slot = 88 + PATH_LEN,
     Cell = 16,
     Task = 16,
     Beyond = 12,
     Event = 48,
-    Stats = 24,
-    Offsets = 56,
+    Stats = 32,
+    Offsets = 60,
     Config = 8,
 }

@@ -2,19 +2,20 @@
 //! compare-exchange. New cgroups enrol themselves here, in the kernel, before anything can run in them.
 
 use aya_ebpf::{
+    helpers::generated::bpf_get_current_cgroup_id,
     macros::{map, raw_tracepoint},
     maps::Array,
     programs::RawTracePointContext,
 };
 use aya_log_ebpf::debug;
 use seccomp_trace_common::{
-    Cell, PROBES,
+    Cell, LEVELS, PROBES,
     cell::{BUSY, EMPTY, IGNORED, REMOVED},
     flag,
 };
 
 use crate::{
-    kernel::{self, Cgroup},
+    kernel::{self, Cgroup, KernelTask},
     slots::{self, exchange},
 };
 
@@ -29,13 +30,14 @@ fn home(cgroup: u64) -> u32 {
 }
 
 #[inline(always)]
-fn cell_of(cgroup: u64) -> Option<*mut Cell> {
+fn place_of(cgroup: u64) -> Option<(u32, *mut Cell)> {
     let (home, mask) = (home(cgroup), kernel::table_mask());
     for probe in 0..PROBES as u32 {
-        let cell = CGROUPS.get_ptr_mut(home.wrapping_add(probe) & mask)?;
+        let place = home.wrapping_add(probe) & mask;
+        let cell = CGROUPS.get_ptr_mut(place)?;
         // SAFETY: the map's own memory; a cell is written whole before its id is.
         match unsafe { (*cell).cgroup } {
-            id if id == cgroup => return Some(cell),
+            id if id == cgroup => return Some((place, cell)),
             EMPTY => return None,
             _ => {}
         }
@@ -43,69 +45,152 @@ fn cell_of(cgroup: u64) -> Option<*mut Cell> {
     None
 }
 
-/// The slot of a cgroup, or [`IGNORED`]; none where it was never enrolled.
-#[inline(always)]
+/// No cgroup asked about has a cell. As a slot's number it is [`IGNORED`].
+const NOBODY: u64 = u64::MAX;
+
+/// The slot of a cgroup that has a cell, or [`IGNORED`], or [`NOBODY`]. As a global function it is verified once, and not
+/// at each call: that would take a tenth of a second. The same for the others that are one.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn slot_of_id(cgroup: u64) -> u64 {
+    // SAFETY: see `place_of`.
+    place_of(cgroup).map_or(NOBODY, |(_, cell)| u64::from(unsafe { (*cell).slot }))
+}
+
+/// The slot of the nearest ancestor that has a cell, or [`IGNORED`], or [`NOBODY`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn nearest(cgroup: u64) -> u64 {
+    let cgroup = Cgroup(cgroup);
+    let Some(level) = cgroup.level() else { return NOBODY };
+    let deepest = if level > LEVELS { LEVELS } else { level };
+    for above in 0..LEVELS {
+        if above >= deepest {
+            break;
+        }
+        if let Some(id) = cgroup.ancestor(deepest - above) {
+            let slot = slot_of_id(id);
+            if slot != NOBODY {
+                return slot;
+            }
+        }
+    }
+    NOBODY
+}
+
+/// The slot of a cgroup that has a cell, or [`IGNORED`].
 pub fn slot_of(cgroup: u64) -> Option<u32> {
-    // SAFETY: see `cell_of`.
-    cell_of(cgroup).map(|cell| unsafe { (*cell).slot })
+    let slot = slot_of_id(cgroup);
+    (slot != NOBODY).then_some(slot as u32)
 }
 
-/// The slot of a cgroup that is traced.
+/// The slot of the current task's cgroup, where it is traced. On the hot path.
 #[inline(always)]
-pub fn traced(cgroup: u64) -> Option<u32> {
-    slot_of(cgroup).filter(|slot| *slot != IGNORED)
+pub fn traced_now() -> Option<u32> {
+    // SAFETY: the helper takes nothing and can't fail; for the cell see `place_of`.
+    let slot = match unsafe { place_of(bpf_get_current_cgroup_id()).map(|(_, cell)| (*cell).slot) } {
+        Some(slot) => slot,
+        None if slots::is_any_crowded() => nearest(KernelTask::current().cgroup()?.0) as u32,
+        None => return None,
+    };
+    (slot != IGNORED).then_some(slot)
 }
 
-/// The slot of a traced cgroup of the default hierarchy.
-pub fn traced_cgroup(cgroup: Cgroup) -> Option<u32> {
-    traced(cgroup.id()?)
+/// The slot of a cgroup of the default hierarchy, where it is traced.
+pub fn traced(cgroup: Cgroup) -> Option<u32> {
+    let slot = match slot_of_id(cgroup.id()?) {
+        NOBODY if slots::is_any_crowded() => nearest(cgroup.0),
+        slot => slot,
+    };
+    (slot as u32 != IGNORED).then_some(slot as u32)
+}
+
+/// User space inserts: no cell is emptied meanwhile.
+static mut INSERTING: u64 = 0;
+
+pub fn begin_to_insert() {
+    // SAFETY: a counter of our own.
+    unsafe { slots::bump(&raw mut INSERTING, 1) };
+}
+
+pub fn end_inserting() {
+    // SAFETY: a counter of our own.
+    unsafe { slots::bump(&raw mut INSERTING, -1) };
 }
 
 /// Enters a cgroup that is not in the table. False where no cell is free.
 pub fn insert(cgroup: u64, slot: u32) -> bool {
+    insert_id(cgroup, slot) != 0
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn insert_id(cgroup: u64, slot: u32) -> u32 {
     let (home, mask) = (home(cgroup), kernel::table_mask());
     for probe in 0..PROBES as u32 {
-        let Some(cell) = CGROUPS.get_ptr_mut(home.wrapping_add(probe) & mask) else { return false };
-        // SAFETY: as in `cell_of`; the id is claimed first and written last.
-        unsafe {
-            let id = &raw mut (*cell).cgroup;
-            let old = *id;
-            if (old == EMPTY || old == REMOVED) && exchange(id, old, BUSY) {
+        let Some(cell) = CGROUPS.get_ptr_mut(home.wrapping_add(probe) & mask) else { return 0 };
+        if claim(cell) {
+            // SAFETY: as in `place_of`; the id is claimed first and written last.
+            unsafe {
                 (*cell).slot = slot;
-                return exchange(id, BUSY, cgroup);
+                return u32::from(exchange(&raw mut (*cell).cgroup, BUSY, cgroup));
             }
         }
     }
     slots::count_no_cell();
-    false
+    0
+}
+
+/// Makes a free cell ours. One that was removed may become empty in this instant: it must not be passed, since nobody
+/// looks behind it. What changes twice has been taken.
+#[inline(always)]
+fn claim(cell: *mut Cell) -> bool {
+    // SAFETY: as in `place_of`.
+    unsafe {
+        let id = &raw mut (*cell).cgroup;
+        let free = |id: u64| id == EMPTY || id == REMOVED;
+        let old = *id;
+        if !free(old) {
+            return false;
+        }
+        exchange(id, old, BUSY) || exchange(id, EMPTY, BUSY)
+    }
 }
 
 /// Slots whose cgroups below are theirs, also before anything has run in them under our eyes.
 const INHERITED: u32 = flag::COMMAND | flag::PINNED | flag::RUNNING;
 
-/// Makes a cgroup part of the slot that another one has. False where that one has it no longer: user space takes
-/// cgroups out without the kernel's cgroup_mutex.
-pub fn join(cgroup: u64, slot: u32, other: u64) -> bool {
-    // Counted first: a slot that nobody is counted in is freed.
-    if !slots::add_cgroup(slot) {
+/// Makes a new cgroup part of the slot in which it lies. False where the slot has it no longer: user space takes cgroups
+/// out without the kernel's cgroup_mutex.
+fn join(cgroup: Cgroup, id: u64, slot: u32) -> bool {
+    if slots::is_full(slot) {
+        slots::crowd(slot);
+        if nearest(cgroup.0) != u64::from(slot) {
+            // Deeper than anybody looks.
+            slots::lose_call(slot);
+        }
+        return true;
+    }
+    // Counted first: a slot that has no cell is freed.
+    if !slots::add_cell(slot) {
         return false;
     }
-    let is_there = slot_of(other) == Some(slot);
-    if is_there && insert(cgroup, slot) {
+    let is_there = slot_above(cgroup) == u64::from(slot);
+    if is_there && insert(id, slot) {
         return true;
     }
     if is_there {
         // No cell is free: what is called in this cgroup will be missing.
         slots::lose_call(slot);
     }
-    slots::drop_cgroup(slot);
+    slots::drop_cell(slot);
     is_there
 }
 
 /// Gives an enrolled cgroup another slot, and returns the one it had.
 pub fn replace(cgroup: u64, slot: u32) -> Option<u32> {
-    let cell = cell_of(cgroup)?;
-    // SAFETY: as in `cell_of`.
+    let (_, cell) = place_of(cgroup)?;
+    // SAFETY: as in `place_of`.
     unsafe {
         let old = (*cell).slot;
         (*cell).slot = slot;
@@ -113,13 +198,41 @@ pub fn replace(cgroup: u64, slot: u32) -> Option<u32> {
     }
 }
 
-/// Takes a cgroup out, and returns the slot it had.
-pub fn remove(cgroup: u64) -> Option<u32> {
-    let cell = cell_of(cgroup)?;
-    // SAFETY: as in `cell_of`; look-ups go on over a removed cell.
+/// Takes a cgroup out, and returns the slot it had, and its place. Look-ups go on over a removed cell.
+fn take_out(cgroup: u64) -> Option<(u32, u32)> {
+    let (place, cell) = place_of(cgroup)?;
+    // SAFETY: as in `place_of`.
     unsafe {
         let slot = (*cell).slot;
-        exchange(&raw mut (*cell).cgroup, cgroup, REMOVED).then_some(slot)
+        exchange(&raw mut (*cell).cgroup, cgroup, REMOVED).then_some((slot, place))
+    }
+}
+
+/// Takes a cgroup out, and returns the slot it had.
+pub fn remove(cgroup: u64) -> Option<u32> {
+    take_out(cgroup).map(|(slot, _)| slot)
+}
+
+/// Removed cells with nothing behind them are empty ones: else every look-up in vain would go over the cgroups of days.
+/// Nobody inserts beside us: cgroup_mkdir holds the same mutex, user space is announced, and one that begins only now
+/// takes a removed cell and does not pass it. So no cgroup in use lies behind a cell that becomes empty.
+fn sweep(place: u32) {
+    // SAFETY: a counter of our own; read after the cell was marked, by a full barrier.
+    if unsafe { core::ptr::read_volatile(&raw const INSERTING) } != 0 {
+        return;
+    }
+    let mask = kernel::table_mask();
+    let Some(behind) = CGROUPS.get_ptr_mut(place.wrapping_add(1) & mask) else { return };
+    // SAFETY: as in `place_of`.
+    if unsafe { (*behind).cgroup } != EMPTY {
+        return;
+    }
+    for back in 0..PROBES as u32 {
+        let Some(cell) = CGROUPS.get_ptr_mut(place.wrapping_sub(back) & mask) else { return };
+        // SAFETY: as in `place_of`.
+        if !unsafe { exchange(&raw mut (*cell).cgroup, REMOVED, EMPTY) } {
+            return;
+        }
     }
 }
 
@@ -129,29 +242,27 @@ pub fn cgroup_mkdir(ctx: RawTracePointContext) -> i32 {
     let cgroup = Cgroup(ctx.arg(0));
     if cgroup.is_default()
         && let Some(id) = cgroup.id()
-        && let Some(parent_id) = cgroup.parent().and_then(Cgroup::id)
     {
-        enrol(&ctx, id, parent_id, ctx.arg(1));
+        enrol(&ctx, cgroup, id, ctx.arg(1));
     }
     0
 }
 
 /// A container's cgroup can't take a second slot by making cgroups below; a folder of containers is not one.
-fn enrol(ctx: &RawTracePointContext, id: u64, parent_id: u64, path: u64) {
-    match slot_of(parent_id) {
-        Some(IGNORED) => {
-            insert(id, IGNORED);
-            return;
-        }
-        Some(slot) => {
+fn enrol(ctx: &RawTracePointContext, cgroup: Cgroup, id: u64, path: u64) {
+    match slot_above(cgroup) {
+        NOBODY => {}
+        // What a container makes that nobody asked for takes no room.
+        slot if slot == u64::from(IGNORED) => return,
+        slot => {
+            let slot = slot as u32;
             // Where nothing ever ran the parent is a folder, in which an engine makes its containers.
             let is_container = slots::is_used(slot) || slots::has_flag(slot, INHERITED);
             // Where it can't join, the parent was forgotten in this instant.
-            if is_container && join(id, slot, parent_id) {
+            if is_container && join(cgroup, id, slot) {
                 return;
             }
         }
-        None => {}
     }
     if kernel::enrols_new() {
         match slots::take(id, 0, 0, path) {
@@ -160,7 +271,7 @@ fn enrol(ctx: &RawTracePointContext, id: u64, parent_id: u64, path: u64) {
                 debug!(ctx, "kernel program: cgroup {} has slot {}", id, slot);
             }
             Some(slot) => {
-                slots::drop_cgroup(slot);
+                slots::drop_cell(slot);
                 debug!(ctx, "kernel program: no free cell for cgroup {}", id);
             }
             // What is made below must not take the next free slot in its place.
@@ -172,15 +283,26 @@ fn enrol(ctx: &RawTracePointContext, id: u64, parent_id: u64, path: u64) {
     }
 }
 
-/// `(struct cgroup *cgrp, const char *path)`.
+/// The slot in which a new cgroup lies, or [`IGNORED`], or [`NOBODY`]. Its parent may lie deeper than [`nearest`] looks.
+fn slot_above(cgroup: Cgroup) -> u64 {
+    let parent = cgroup.level().and_then(|level| cgroup.ancestor(level.wrapping_sub(1)));
+    match parent.map_or(NOBODY, |parent| slot_of_id(parent)) {
+        NOBODY => nearest(cgroup.0),
+        slot => slot,
+    }
+}
+
+/// `(struct cgroup *cgrp, const char *path)`, likewise.
 #[raw_tracepoint(tracepoint = "cgroup_rmdir")]
 pub fn cgroup_rmdir(ctx: RawTracePointContext) -> i32 {
     let cgroup = Cgroup(ctx.arg(0));
     if cgroup.is_default()
-        && let Some(slot) = cgroup.id().and_then(remove)
-        && slot != IGNORED
+        && let Some((slot, place)) = cgroup.id().and_then(take_out)
     {
-        slots::drop_cgroup(slot);
+        sweep(place);
+        if slot != IGNORED {
+            slots::drop_cell(slot);
+        }
     }
     0
 }

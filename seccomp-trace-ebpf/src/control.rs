@@ -22,13 +22,16 @@ pub fn control(ctx: *mut c_void) -> u32 {
     if matches!(cgroup, EMPTY | REMOVED | BUSY) {
         return FULL;
     }
-    match ctx.arg::<u64>(0) {
+    cgroups::begin_to_insert();
+    let result = match ctx.arg::<u64>(0) {
         ENROL => enrol(cgroup, second as u32, third as u32),
         SHARE => share(cgroup, second as u32),
         IGNORE => ignore(cgroup),
         FORGET => forget(cgroup),
         _ => FULL,
-    }
+    };
+    cgroups::end_inserting();
+    result
 }
 
 fn known(cgroup: u64) -> Option<u32> {
@@ -44,7 +47,7 @@ fn enrol(cgroup: u64, flags: u32, base: u32) -> u32 {
     match slots::take(cgroup, flags, base, 0) {
         Some(slot) if cgroups::insert(cgroup, slot) => slot,
         Some(slot) => {
-            slots::drop_cgroup(slot);
+            slots::drop_cell(slot);
             FULL
         }
         None => FULL,
@@ -55,13 +58,17 @@ fn share(cgroup: u64, slot: u32) -> u32 {
     if let Some(slot) = known(cgroup) {
         return slot;
     }
-    if !slots::add_cgroup(slot) {
+    if slots::is_full(slot) {
+        slots::crowd(slot);
+        return slot;
+    }
+    if !slots::add_cell(slot) {
         // Its container has ended meanwhile, and this cgroup with it.
         return slot;
     }
     if !cgroups::insert(cgroup, slot) {
         slots::lose_call(slot);
-        slots::drop_cgroup(slot);
+        slots::drop_cell(slot);
         return FULL;
     }
     slot
@@ -70,7 +77,7 @@ fn share(cgroup: u64, slot: u32) -> u32 {
 fn ignore(cgroup: u64) -> u32 {
     match cgroups::replace(cgroup, IGNORED) {
         Some(IGNORED) => {}
-        Some(slot) => slots::drop_cgroup(slot),
+        Some(slot) => slots::drop_cell(slot),
         None if cgroups::insert(cgroup, IGNORED) => {}
         None => return FULL,
     }
@@ -81,7 +88,7 @@ fn forget(cgroup: u64) -> u32 {
     if let Some(slot) = cgroups::remove(cgroup)
         && slot != IGNORED
     {
-        slots::drop_cgroup(slot);
+        slots::drop_cell(slot);
     }
     0
 }

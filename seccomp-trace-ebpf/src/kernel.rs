@@ -20,8 +20,9 @@ static OFFSETS: Offsets = Offsets {
     css_set_cgroup: 0,
     cgroup_kn: 0,
     cgroup_root: 0,
-    cgroup_parent: 0,
-    css_cgroup: 0,
+    cgroup_level: 0,
+    cgroup_ancestors: 0,
+    ancestors_are_ids: 0,
     root_hierarchy: 0,
     kn_id: 0,
 };
@@ -119,8 +120,14 @@ impl Cgroup {
         read(read(self.0, offset!(cgroup_kn))?, offset!(kn_id))
     }
 
-    pub fn parent(self) -> Option<Self> {
-        let css: u64 = read(self.0, offset!(cgroup_parent))?;
-        if css == 0 { None } else { read(css, offset!(css_cgroup)).map(Self) }
+    /// How deep it lies; the root is at 0.
+    pub fn level(self) -> Option<u32> {
+        read(self.0, offset!(cgroup_level))
+    }
+
+    /// The id of what it lies in at a level that is not deeper than its own.
+    pub fn ancestor(self, level: u32) -> Option<u64> {
+        let ancestor: u64 = read(self.0 + u64::from(level) * 8, offset!(cgroup_ancestors))?;
+        if offset!(ancestors_are_ids) != 0 { Some(ancestor) } else { Self(ancestor).id() }
     }
 }

@@ -15,17 +15,13 @@ mod sightings;
 mod slots;
 mod tasks;
 
-use aya_ebpf::{
-    helpers::generated::bpf_get_current_cgroup_id, macros::raw_tracepoint, programs::RawTracePointContext,
-};
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use seccomp_trace_common::{ABI_COMPAT, ABI_NATIVE, ABI_X32, NUMBERS, TOLD, X32_BIT, set};
 
 /// Every call that no filter denied: ptrace and seccomp come before this tracepoint.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
-    // SAFETY: the helper takes nothing and can't fail.
-    let cgroup = unsafe { bpf_get_current_cgroup_id() };
-    let Some(slot) = cgroups::traced(cgroup) else { return 0 };
+    let Some(slot) = cgroups::traced_now() else { return 0 };
     // The second argument, not `orig_ax`, which can hold stray high bits.
     let number = ctx.arg::<u64>(1) as u32;
     let (abi, number) = if kernel::is_compat() {

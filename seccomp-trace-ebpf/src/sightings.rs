@@ -35,6 +35,8 @@ unsafe fn mark(byte: *mut u8, slot: u32, set: usize, abi: usize, number: u32) {
         *byte |= SEEN;
         if slots::tell(event::SIGHTING, slot, set as u16, abi as u16, number) {
             *byte |= TOLD;
+        } else {
+            slots::count_untold();
         }
     }
 }

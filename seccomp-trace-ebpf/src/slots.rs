@@ -10,7 +10,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, Queue, RingBuf},
 };
-use seccomp_trace_common::{Event, Sets, Slot, Stats, event, flag, state};
+use seccomp_trace_common::{CELLS_PER_SLOT, Event, Sets, Slot, Stats, TASKS_PER_SLOT, event, flag, state};
 
 use crate::kernel::KernelTask;
 
@@ -27,6 +27,9 @@ static FREE: Queue<u32> = Queue::with_max_entries(1, 0);
 static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
 #[map]
 static STATS: Array<Stats> = Array::with_max_entries(1, 0);
+
+/// Slots that have cgroups without a cell.
+static mut CROWDED: u64 = 0;
 
 #[inline(always)]
 pub fn sets(slot: u32) -> Option<*mut Sets> {
@@ -78,6 +81,12 @@ pub fn count_no_cell() {
     tell(event::NO_SLOT, 0, 0, 0, 0);
 }
 
+/// Something is in a slot of which no news tells.
+pub fn count_untold() {
+    // SAFETY: only an address is taken.
+    count(|stats| unsafe { &raw mut (*stats).untold });
+}
+
 /// A free slot for a cgroup. `path` is a string in the kernel's memory, or 0.
 #[inline(always)]
 pub fn take(cgroup: u64, flags: u32, base: u32, path: u64) -> Option<u32> {
@@ -95,7 +104,9 @@ pub fn take(cgroup: u64, flags: u32, base: u32, path: u64) -> Option<u32> {
         (*new).cgroup = cgroup;
         (*new).root = creator.root().unwrap_or(0);
         (*new).flags = flags;
-        (*new).cgroups = 1;
+        (*new).cells = 1;
+        (*new).without_cell = 0;
+        (*new).tasks = 0;
         (*new).application = u64::from(is_running);
         // The creator's, until the application's own are known. Of what runs already nothing is known.
         (*new).arrived_with = if is_running { 0 } else { creator.filters().unwrap_or(0) };
@@ -134,18 +145,18 @@ pub fn lose_call(number: u32) {
     if let Some(slot) = slot(number) {
         // SAFETY: the map's own memory.
         unsafe { add(&raw mut (*slot).lost, 1) };
+        count_untold();
     }
 }
 
-/// One more cgroup belongs to a slot. False where its last one is gone: it may be somebody else's by now.
-pub fn add_cgroup(number: u32) -> bool {
-    let Some(slot) = slot(number) else { return false };
+/// One more of something that a slot may have `most` of; false where it has them, or has none left: it may be somebody
+/// else's by now.
+unsafe fn reserve(counter: *mut u64, least: u64, most: u64) -> bool {
     for _ in 0..8 {
-        // SAFETY: the map's own memory.
+        // SAFETY: the caller's pointer is into a map's value.
         unsafe {
-            let counter = &raw mut (*slot).cgroups;
             let old = *counter;
-            if old == 0 {
+            if old < least || old >= most {
                 return false;
             }
             if exchange(counter, old, old + 1) {
@@ -156,14 +167,65 @@ pub fn add_cgroup(number: u32) -> bool {
     false
 }
 
-/// One less; with the last one the slot is dead.
-pub fn drop_cgroup(number: u32) {
+/// One more cell for a slot. False where its last one is gone: it may be somebody else's by now.
+pub fn add_cell(number: u32) -> bool {
+    // SAFETY: the map's own memory.
+    slot(number).is_some_and(|slot| unsafe { reserve(&raw mut (*slot).cells, 1, u64::MAX) })
+}
+
+/// Has a slot all the cells that it may have?
+pub fn is_full(number: u32) -> bool {
+    // SAFETY: the map's own memory.
+    slot(number).is_some_and(|slot| unsafe { (*slot).cells } >= CELLS_PER_SLOT)
+}
+
+/// One less; with the last one the slot is dead. What has no cell lies below what has one, and is gone before it.
+pub fn drop_cell(number: u32) {
     let Some(slot) = slot(number) else { return };
     // SAFETY: the map's own memory.
     unsafe {
-        if bump(&raw mut (*slot).cgroups, -1) == 1 {
+        if bump(&raw mut (*slot).cells, -1) == 1 {
             (*slot).state = state::DEAD;
+            if (*slot).without_cell != 0 {
+                bump(&raw mut CROWDED, -1);
+            }
             tell_slot(event::DEAD, number);
+        }
+    }
+}
+
+/// A cgroup of a slot has no cell: from now on those that have none are looked for by their ancestors.
+pub fn crowd(number: u32) {
+    let Some(slot) = slot(number) else { return };
+    // SAFETY: the map's own memory, and our own.
+    unsafe {
+        if bump(&raw mut (*slot).without_cell, 1) == 0 {
+            bump(&raw mut CROWDED, 1);
+        }
+    }
+}
+
+/// Has any slot cgroups without a cell?
+#[inline(always)]
+pub fn is_any_crowded() -> bool {
+    // SAFETY: a counter of our own.
+    unsafe { core::ptr::read_volatile(&raw const CROWDED) != 0 }
+}
+
+/// One more task has an origin in a slot. False where it has as many as it may.
+pub fn add_task(number: u32) -> bool {
+    // SAFETY: the map's own memory.
+    slot(number).is_some_and(|slot| unsafe { reserve(&raw mut (*slot).tasks, 0, TASKS_PER_SLOT) })
+}
+
+/// One less. The slot may have been emptied since.
+pub fn drop_task(number: u32) {
+    if let Some(slot) = slot(number) {
+        // SAFETY: the map's own memory.
+        unsafe {
+            if (*slot).tasks != 0 {
+                bump(&raw mut (*slot).tasks, -1);
+            }
         }
     }
 }

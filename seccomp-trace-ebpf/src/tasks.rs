@@ -19,9 +19,10 @@ use crate::{
     slots,
 };
 
-/// By thread id.
+/// By thread id. Not preallocated: there are few but where somebody forks without end.
 #[map]
-static TASKS: HashMap<u32, Task> = HashMap::with_max_entries(MAX_TASKS, 0);
+static TASKS: HashMap<u32, Task> =
+    HashMap::with_max_entries(MAX_TASKS, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
 
 /// A thread's entry: its own, or that of the process with which it was moved.
 fn entry(tid: u32, tgid: u32) -> Option<Task> {
@@ -57,11 +58,24 @@ fn unannounced(task: KernelTask, number: u32) -> Option<Task> {
 }
 
 fn keep(tid: u32, task: Task) {
-    if TASKS.insert(tid, task, 0).is_err()
-        && let Some(slot) = slots::slot(task.slot)
-    {
+    forget(tid);
+    if slots::add_task(task.slot) {
+        if TASKS.insert(tid, task, 0).is_ok() {
+            return;
+        }
+        slots::drop_task(task.slot);
+    }
+    if let Some(slot) = slots::slot(task.slot) {
         // SAFETY: the map's own memory.
         unsafe { slots::add(&raw mut (*slot).lost_origins, 1) };
+    }
+}
+
+fn forget(tid: u32) {
+    // SAFETY: as in `entry`.
+    if let Some(task) = unsafe { TASKS.get(tid).copied() } {
+        let _ = TASKS.remove(tid);
+        slots::drop_task(task.slot);
     }
 }
 
@@ -93,8 +107,8 @@ pub fn cgroup_attach_task(ctx: RawTracePointContext) -> i32 {
 
 fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool) -> Option<()> {
     let tid = task.tid()?;
-    let Some(number) = cgroups::traced_cgroup(cgroup) else {
-        let _ = TASKS.remove(tid);
+    let Some(number) = cgroups::traced(cgroup) else {
+        forget(tid);
         return None;
     };
     let flags = if with_group { F_GROUP } else { 0 };
@@ -119,7 +133,7 @@ fn arrive(task: KernelTask, tid: u32, number: u32, flags: u32) -> Option<()> {
 fn is_own(task: KernelTask, number: u32) -> Option<bool> {
     let current = KernelTask::current();
     let has_entry = entry(task.tid()?, task.tgid()?).is_some_and(|entry| entry.slot == number);
-    if has_entry || (current != task && cgroups::traced_cgroup(current.cgroup()?) == Some(number)) {
+    if has_entry || (current != task && cgroups::traced(current.cgroup()?) == Some(number)) {
         return Some(true);
     }
     // It has moved itself, or somebody outside has moved it: what it carries tells.
@@ -146,9 +160,9 @@ pub fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
 }
 
 fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
-    let number = cgroups::traced_cgroup(child.cgroup()?)?;
+    let number = cgroups::traced(child.cgroup()?)?;
     let is_inside =
-        parent.css_set()? == child.css_set()? || cgroups::traced_cgroup(parent.cgroup()?) == Some(number);
+        parent.css_set()? == child.css_set()? || cgroups::traced(parent.cgroup()?) == Some(number);
     if !is_inside {
         // Born in a cgroup that is not its parent's (CLONE_INTO_CGROUP): no move is told of it.
         return arrive(child, child.tid()?, number, 0);
@@ -167,11 +181,11 @@ pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
 
 fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
     let tid = task.tid()?;
-    let number = cgroups::traced_cgroup(task.cgroup()?)?;
+    let number = cgroups::traced(task.cgroup()?)?;
     let mut entry = entry_in(number, task, old_tid)?;
     // The other threads are gone, and an exec of one that did not lead the process has taken the leader's id.
-    let _ = TASKS.remove(old_tid);
-    let _ = TASKS.remove(tid);
+    forget(old_tid);
+    forget(tid);
     let slot = slots::slot(entry.slot)?;
     let filters = task.filters()?;
     // SAFETY: the map's own memory.
@@ -210,7 +224,7 @@ pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
 fn exited(task: KernelTask) -> Option<()> {
     let tid = task.tid()?;
     let entry = entry(tid, tid)?;
-    let _ = TASKS.remove(tid);
+    forget(tid);
     if entry.origin == ARRIVING {
         // SAFETY: the map's own memory.
         unsafe { (*slots::slot(entry.slot)?).unexecuted = 1 };

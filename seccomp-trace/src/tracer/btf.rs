@@ -1,6 +1,6 @@
 //! Where fields stand in the running kernel's structures, from its BTF (`/sys/kernel/btf/vmlinux`).
 //!
-//! A small reader of our own: the kernel program needs 14 offsets, aya keeps members to itself, and a general
+//! A small reader of our own: the kernel program needs 15 offsets, aya keeps members to itself, and a general
 //! BTF library takes 90 ms to index what is read here in a few.
 //! The format: <https://docs.kernel.org/bpf/btf.html>.
 
@@ -45,6 +45,11 @@ pub fn offsets() -> Result<Offsets, BtfError> {
     let data =
         std::fs::read(path).map_err(|source| BtfError::Unreadable { path: path.to_owned(), source })?;
     let btf = Btf::parse(&data)?;
+    // Before 6.1 they were ids (kernel commit 7f203bc89eb6).
+    let (cgroup_ancestors, are_ids) = match btf.offset("cgroup", "ancestors") {
+        Ok(offset) => (offset, false),
+        Err(error) => (btf.offset("cgroup", "ancestor_ids").map_err(|_| error)?, true),
+    };
     Ok(Offsets {
         task_status: btf.offset("task_struct", "thread_info.status")?,
         task_pid: btf.offset("task_struct", "pid")?,
@@ -56,8 +61,9 @@ pub fn offsets() -> Result<Offsets, BtfError> {
         css_set_cgroup: btf.offset("css_set", "dfl_cgrp")?,
         cgroup_kn: btf.offset("cgroup", "kn")?,
         cgroup_root: btf.offset("cgroup", "root")?,
-        cgroup_parent: btf.offset("cgroup", "self.parent")?,
-        css_cgroup: btf.offset("cgroup_subsys_state", "cgroup")?,
+        cgroup_level: btf.offset("cgroup", "level")?,
+        cgroup_ancestors,
+        ancestors_are_ids: u32::from(are_ids),
         root_hierarchy: btf.offset("cgroup_root", "hierarchy_id")?,
         kn_id: btf.offset("kernfs_node", "id")?,
     })

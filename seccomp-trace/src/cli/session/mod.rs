@@ -4,10 +4,10 @@
 mod clock;
 mod subject;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
-use seccomp_trace_common::{Event, Slot, event, flag, state};
+use seccomp_trace_common::{Event, Slot, Stats, event, flag, state};
 use subject::Look;
 pub use subject::Subject;
 use tokio::io::unix::AsyncFd;
@@ -61,6 +61,9 @@ pub struct Session {
     owners: BTreeMap<u32, SubjectId>,
     next: SubjectId,
     news_lost: u64,
+    /// Slots of which there was news since they were looked at.
+    stirred: BTreeSet<u32>,
+    untold: u64,
     /// What was lost on the way, made up for.
     lost: VecDeque<Event>,
     is_full: bool,
@@ -83,6 +86,8 @@ impl Session {
             owners: BTreeMap::new(),
             next: 0,
             news_lost: 0,
+            stirred: BTreeSet::new(),
+            untold: 0,
             lost: VecDeque::new(),
             is_full: false,
         })
@@ -140,17 +145,15 @@ impl Session {
         }
     }
 
-    /// Leaves out a container that nobody asked for, with all that it will make.
+    /// Leaves out a container that nobody asked for, with all that it has made and will make.
     ///
     /// # Errors
     /// What the kernel refuses.
     pub fn ignore_container(&mut self, hierarchy: &Hierarchy, path: &str) -> Result<(), TracerError> {
-        for below in hierarchy.tree(path) {
-            if let Ok(cgroup) = hierarchy.id(&below) {
-                self.tracer.get_ref().ignore(cgroup)?;
-            }
+        match hierarchy.id(path) {
+            Ok(cgroup) => self.tracer.get_ref().ignore(cgroup),
+            Err(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// Leaves out one more cgroup of a container that nobody asked for.
@@ -181,7 +184,7 @@ impl Session {
         }
         tracer.forget(cgroup)?;
         // What was made below it meanwhile is in its slot.
-        if tracer.slot(slot)?.slot.cgroups > 0 {
+        if tracer.slot(slot)?.slot.cells > 0 {
             tracer.cgroups_of(slot)?.into_iter().try_for_each(|cgroup| tracer.forget(cgroup))?;
         }
         Ok(())
@@ -196,10 +199,8 @@ impl Session {
         for slot in subject.slots {
             self.ignore_slot(slot)?;
             let tracer = self.tracer.get_ref();
-            if tracer.slot(slot)?.slot.cgroups > 0 {
-                for cgroup in tracer.cgroups_of(slot)? {
-                    tracer.ignore(cgroup)?;
-                }
+            if tracer.slot(slot)?.slot.cells > 0 {
+                tracer.cgroups_of(slot)?.into_iter().try_for_each(|cgroup| tracer.forget(cgroup))?;
             }
             // Its last cgroup left just now: the kernel tells that it is dead, and it is freed then.
             self.owners.remove(&slot);
@@ -227,11 +228,15 @@ impl Session {
                 }
             }
             self.tracer.get_mut().flush_log();
-            let lost = self.tracer.get_ref().stats()?.news_lost;
-            if lost == self.news_lost {
+            let Stats { news_lost, untold, .. } = self.tracer.get_ref().stats()?;
+            if untold != self.untold {
+                self.untold = untold;
+                self.stirred.extend(self.owners.keys());
+            }
+            if news_lost == self.news_lost {
                 return Ok(None);
             }
-            self.news_lost = lost;
+            self.news_lost = news_lost;
             self.look_at_every_slot()?;
         }
     }
@@ -253,6 +258,7 @@ impl Session {
         if view.slot.generation != event.generation {
             return Ok(None);
         }
+        self.stirred.insert(event.slot);
         match event.kind {
             event::SIGHTING => {
                 let time = self.clock.wall(event.time);
@@ -282,6 +288,7 @@ impl Session {
     fn bury(&mut self, slot: u32) -> Result<Option<News>, TracerError> {
         self.read(slot)?;
         self.tracer.get_mut().free(slot)?;
+        self.stirred.remove(&slot);
         let Some(id) = self.owners.remove(&slot) else { return Ok(None) };
         Ok(self.subjects.get_mut(&id).map(|subject| {
             subject.slots.remove(&slot);
@@ -329,11 +336,17 @@ impl Session {
     /// # Errors
     /// What the kernel refuses.
     pub fn checkpoint(&mut self, id: SubjectId) -> Result<Option<Recording>, TracerError> {
-        let slots = self.subjects.get(&id).map(|subject| subject.slots.clone()).unwrap_or_default();
+        let Some(subject) = self.subjects.get_mut(&id) else { return Ok(None) };
+        let is_changed = subject.take_changed();
+        let slots: Vec<u32> = subject.slots.iter().copied().collect();
+        let is_stirred = slots.iter().fold(false, |any, slot| self.stirred.remove(slot) || any);
+        if !is_changed && !is_stirred {
+            return Ok(None);
+        }
         let looks: Vec<_> = slots.into_iter().map(|slot| self.look(slot)).collect::<Result<_, _>>()?;
         let Some(subject) = self.subjects.get_mut(&id) else { return Ok(None) };
         looks.iter().for_each(|look| subject.absorb(look));
-        if !subject.take_changed() {
+        if !(subject.take_changed() || is_changed) {
             return Ok(None);
         }
         let mut subject = subject.clone();
