@@ -271,6 +271,8 @@ pub mod control {
     pub const IGNORE: u64 = 2;
     /// `(cgroup)`: as if never enrolled: what is made below gets slots of its own.
     pub const FORGET: u64 = 3;
+    /// `(cgroup, flags)`: one more flag for the slot that it has.
+    pub const MARK: u64 = 4;
     /// Returned where there is no free slot or cell.
     pub const FULL: u32 = u32::MAX;
     /// Returned where the cgroup is already ignored.

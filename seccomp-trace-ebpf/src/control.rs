@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use aya_ebpf::programs::RawTracePointContext;
 use seccomp_trace_common::{
     cell::{BUSY, EMPTY, IGNORED, REMOVED},
-    control::{ENROL, FORGET, FULL, IGNORE, IS_IGNORED, SHARE},
+    control::{ENROL, FORGET, FULL, IGNORE, IS_IGNORED, MARK, SHARE},
     flag,
 };
 
@@ -28,6 +28,7 @@ pub fn control(ctx: *mut c_void) -> u32 {
         SHARE => share(cgroup, second as u32),
         IGNORE => ignore(cgroup),
         FORGET => forget(cgroup),
+        MARK => mark(cgroup, second as u32),
         _ => FULL,
     };
     cgroups::end_inserting();
@@ -82,6 +83,13 @@ fn ignore(cgroup: u64) -> u32 {
         None => return FULL,
     }
     IS_IGNORED
+}
+
+fn mark(cgroup: u64, flags: u32) -> u32 {
+    if let Some(slot) = cgroups::slot_of(cgroup).filter(|slot| *slot != IGNORED) {
+        slots::set_flag(slot, flags);
+    }
+    0
 }
 
 fn forget(cgroup: u64) -> u32 {

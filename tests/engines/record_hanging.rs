@@ -1,11 +1,11 @@
-//! An engine that says nothing any more, and keeps its connections open.
+//! An engine that is slow, or that says nothing any more and keeps its connections open.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 use std::thread;
@@ -18,9 +18,11 @@ use seccomp_trace::recording::Origin;
 use tempfile::TempDir;
 
 use crate::proof::command::until;
-use crate::recorder::{Container, PATIENCE, Recorder, docker, ensure_calls};
+use crate::recorder::{Container, PATIENCE, Recorder, docker, ensure_calls, image};
 use crate::support::{self, Need, Trial};
 
+/// Long enough for a command of Docker's.
+const SLOW: Duration = Duration::from_secs(2);
 const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox];
 
 /// All tests of this file.
@@ -28,6 +30,8 @@ pub fn tests() -> Vec<Trial> {
     vec![
         support::test("record_all_of_an_engine_that_hangs", NEEDS, all),
         support::test("record_by_name_of_an_engine_that_hangs", NEEDS, by_name),
+        support::test("record_one_that_is_renamed_while_its_engine_lists", NEEDS, renamed),
+        support::test("record_a_late_one_with_a_new_cgroup_inside", NEEDS, new_cgroup_inside),
         support::test("record_is_interrupted_while_its_engine_hangs_at_the_start", NEEDS, at_the_start),
     ]
 }
@@ -38,6 +42,8 @@ struct Shared {
     /// From this request on it hangs.
     hangs_at: Option<&'static str>,
     hangs: AtomicBool,
+    /// An answer with this text is passed on only after some time.
+    slow: Mutex<String>,
     is_over: AtomicBool,
 }
 
@@ -53,7 +59,8 @@ impl Proxy {
         let folder = tempfile::Builder::new().prefix("st-proxy.").tempdir_in("/tmp")?;
         let listener = UnixListener::bind(folder.path().join("docker.sock"))?;
         let (hangs, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
-        let shared = Arc::new(Shared { target, hangs_at, hangs, is_over });
+        let slow = Mutex::default();
+        let shared = Arc::new(Shared { target, hangs_at, hangs, slow, is_over });
         let proxy = Self { shared: Arc::clone(&shared), folder };
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
@@ -81,6 +88,13 @@ impl Proxy {
 
     fn hang(&self) {
         self.shared.hangs.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on an answer with this text takes its time.
+    fn slow_down(&self, text: &str) {
+        if let Ok(mut slow) = self.shared.slow.lock() {
+            text.clone_into(&mut slow);
+        }
     }
 
     fn until_it_hangs(&self) -> Result<()> {
@@ -112,6 +126,10 @@ impl Shared {
             let text = String::from_utf8_lossy(&bytes[..count]);
             if is_request && self.hangs_at.is_some_and(|request| text.contains(request)) {
                 self.hangs.store(true, Ordering::SeqCst);
+            }
+            let slow = self.slow.lock().map(|slow| slow.clone()).unwrap_or_default();
+            if !is_request && !slow.is_empty() && text.contains(&slow) {
+                thread::sleep(SLOW);
             }
             // What comes while it hangs is swallowed.
             if !self.hangs.load(Ordering::SeqCst) && to.write_all(&bytes[..count]).is_err() {
@@ -194,4 +212,53 @@ fn at_the_start() -> Result<()> {
         ensure!(recorder.written()?.is_empty(), "{:?}", recorder.written()?);
     }
     Ok(())
+}
+
+/// The list that comes after the new name still has the old one.
+fn renamed() -> Result<()> {
+    let (old, container) = (Container::named("list-old"), Container::named("list-new"));
+    let create = ["create", "--network", "none", "--name", &old.name, image()?];
+    let id = docker(&[&create[..], &["sh", "-c", "mkdir /x"]].concat())?;
+    let proxy = Proxy::start(None)?;
+    // The answer is older than the event: it waits on its way back.
+    proxy.slow_down(&format!("\"Id\":\"{}\"", id.trim()));
+    let arguments = ["--wait", "--container", &container.name, "--recording", "{}/recording.json"];
+    let mut recorder = Recorder::start_with(&arguments, &[("DOCKER_HOST", &proxy.host())])?;
+    recorder.until_said("note: found")?;
+    thread::sleep(SLOW / 4);
+    docker(&["rename", &old.name, &container.name])?;
+    recorder.until_said("note: ready")?;
+    docker(&["start", &container.name])?;
+    container.ends_well()?;
+    container.remove()?;
+    recorder.ends_with(0)?;
+    ensure_calls(&recorder.recording("recording.json")?, Origin::Application, &["mkdir"], &["mount"])
+}
+
+/// The first thing that is seen of it is a cgroup below its own; it ran before all the same.
+fn new_cgroup_inside() -> Result<()> {
+    let container = Container::named("late-inside");
+    container.start(&[], "until [ -e /go ]; do sleep 0.05; done; chmod 700 /bin")?;
+    let id = docker(&["inspect", "--format", "{{.Id}}", &container.name])?;
+    let proxy = Proxy::start(None)?;
+    proxy.slow_down(&format!("\"Id\":\"{}\"", id.trim()));
+    let arguments = ["--container", &container.name, "--recording", "{}/recording.json"];
+    let mut recorder = Recorder::start_with(&arguments, &[("DOCKER_HOST", &proxy.host())])?;
+    recorder.until_said("note: found")?;
+    thread::sleep(SLOW / 4);
+    let pid = docker(&["inspect", "--format", "{{.State.Pid}}", &container.name])?;
+    let own = seccomp_trace::inspect::cgroup::of_process(pid.trim().parse()?)?;
+    let hierarchy = seccomp_trace::inspect::cgroup::Hierarchy::find()?;
+    let below = hierarchy.directory(&own).join("below");
+    std::fs::create_dir(&below)?;
+    recorder.until_said("note: ready")?;
+    recorder.ensure_said(&format!("{} was running before (attached late)", container.name))?;
+    docker(&["exec", &container.name, "touch", "/go"])?;
+    container.ends_well()?;
+    std::fs::remove_dir(&below).ok();
+    container.remove()?;
+    recorder.ends_with(0)?;
+    let recording = recorder.recording("recording.json")?;
+    ensure!(recording.boundary.attached_late, "{:?}", recording.boundary);
+    ensure_calls(&recording, Origin::Application, &["chmod"], &["mount"])
 }

@@ -19,7 +19,7 @@ use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
 use futures::StreamExt as _;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use self::address::{Address, Settings};
 pub use self::describe::ENGINE as NAME;
@@ -77,14 +77,20 @@ impl Docker {
         let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
         let summaries = bounded(CALL, self.client.list_containers(Some(options)));
         let summaries = summaries.await.map_err(|error| fault(&self.address, &error))?;
-        let infos = futures::stream::iter(summaries).map(|summary| self.listed(summary)).buffered(AT_ONCE);
+        let deadline = Instant::now() + CALL;
+        let infos =
+            futures::stream::iter(summaries).map(|summary| self.listed(summary, deadline)).buffered(AT_ONCE);
         Ok(infos.filter_map(std::future::ready).collect().await)
     }
 
     /// One of the list; `None` where it has gone meanwhile. One that Docker can't tell more of is known
     /// by the list's entry: it must not hide the others.
-    async fn listed(&self, summary: ContainerSummary) -> Option<ContainerInfo> {
-        match self.inspect_one(summary.id.as_deref()?, INSPECT).await {
+    async fn listed(&self, summary: ContainerSummary, deadline: Instant) -> Option<ContainerInfo> {
+        let limit = deadline.saturating_duration_since(Instant::now()).min(INSPECT);
+        if limit.is_zero() {
+            return self.facts.summary(summary);
+        }
+        match self.inspect_one(summary.id.as_deref()?, limit).await {
             Ok(info) => info,
             Err(error) => {
                 log::warn!("container {:?}: {error}", summary.id);

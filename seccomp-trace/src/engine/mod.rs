@@ -34,6 +34,8 @@ pub struct ContainerInfo {
     pub pid: Option<i32>,
     /// A pod's pause container: left out unless it is named by its id.
     pub is_sandbox: bool,
+    /// Its engine could not say all that it knows: it is to be asked again.
+    pub is_partial: bool,
 }
 
 /// What happens to a container, as its engine tells.

@@ -61,7 +61,7 @@ impl GroupBy {
     pub fn group(self, container: &Container) -> Group {
         let name = match self {
             Self::Container => None,
-            Self::Image => container.image.clone(),
+            Self::Image => container.image.as_deref().map(|image| plain(image).to_owned()),
             Self::Service => SERVICES.iter().find_map(|(service, project)| {
                 let service = container.labels.get(*service)?;
                 let project = project.and_then(|project| container.labels.get(project));
@@ -79,6 +79,13 @@ impl GroupBy {
             },
         }
     }
+}
+
+/// An image as Docker calls it for short: other engines write out what is meant where nothing is said.
+fn plain(image: &str) -> &str {
+    let image = image.strip_prefix("docker.io/").unwrap_or(image);
+    let image = image.strip_prefix("library/").unwrap_or(image);
+    image.strip_suffix(":latest").unwrap_or(image)
 }
 
 impl Boundary {
@@ -110,7 +117,8 @@ impl Group {
         if self.by == GroupBy::Container && recordings.len() < 2 {
             return recordings.pop();
         }
-        recordings.sort_by_key(|recording| recording.start);
+        // All of one session have begun at one time.
+        recordings.sort_by_key(|recording| (recording.start, first_seen(recording)));
         let first = recordings.first()?;
         let mut united = Recording {
             target: Target::Group { by: self.by, name: self.name.clone(), containers: Vec::new() },
@@ -120,13 +128,21 @@ impl Group {
             ..first.clone()
         };
         let mut seen: BTreeMap<(Abi, u32), Syscall> = BTreeMap::new();
+        let mut lives: BTreeMap<Option<String>, Boundary> = BTreeMap::new();
         for recording in recordings {
             united.end = united.end.max(recording.end);
             united.finished &= recording.finished;
-            united.boundary = match self.by {
-                GroupBy::Container => united.boundary.of_lives(recording.boundary),
-                _ => united.boundary.of_replicas(recording.boundary),
+            // One life makes up for another one of the same program alone.
+            let life = match self.by {
+                GroupBy::Container => {
+                    recording.target.containers().last().and_then(|its| its.image_digest.clone())
+                }
+                _ => Some(lives.len().to_string()),
             };
+            lives
+                .entry(life)
+                .and_modify(|boundary: &mut Boundary| *boundary = boundary.of_lives(recording.boundary))
+                .or_insert(recording.boundary);
             united.lost.events += recording.lost.events;
             united.lost.syscalls += recording.lost.syscalls;
             united.lost.origins += recording.lost.origins;
@@ -147,11 +163,19 @@ impl Group {
                 containers.extend(recording.target.into_containers());
             }
         }
+        if let Some(boundary) = lives.into_values().reduce(Boundary::of_replicas) {
+            united.boundary = boundary;
+        }
         for ((abi, _), syscall) in seen {
             united.syscalls.entry(abi).or_default().push(syscall);
         }
         Some(united)
     }
+}
+
+/// When the first call of a recording was seen.
+fn first_seen(recording: &Recording) -> Option<jiff::Timestamp> {
+    recording.syscalls.values().flatten().filter_map(|syscall| syscall.first_seen).min()
 }
 
 impl Syscall {

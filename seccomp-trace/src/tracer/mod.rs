@@ -93,6 +93,14 @@ impl Tracer {
         }
     }
 
+    /// Gives the slot of a cgroup one more flag.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn mark(&self, cgroup: u64, flags: u32) -> Result<(), TracerError> {
+        self.control([control::MARK, cgroup, u64::from(flags), 0]).map(drop)
+    }
+
     /// Leaves out a cgroup that is a folder: what is made below it is looked at for itself.
     ///
     /// # Errors

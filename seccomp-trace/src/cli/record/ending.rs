@@ -118,6 +118,10 @@ impl Record<'_> {
             }
             return None;
         }
+        // Every engine denied it.
+        if known.verdict == Verdict::Pending && known.denials > 0 {
+            return None;
+        }
         // One by its name is an error, told when it is written.
         if self.selector.is_open() && !self.args.trace.strict && !has_application(&recording) {
             self.printer.warn(format!(
@@ -131,8 +135,6 @@ impl Record<'_> {
         let group = match (known.verdict, known.group) {
             (_, Some(group)) => group,
             (Verdict::Wanted, None) => self.groups.add(subject_id, &recording.target, &mut self.results),
-            // Every engine denied it once.
-            (_, None) if known.denials > 0 => return None,
             (_, None) => {
                 let plan = self.unnamed(id, &mut recording);
                 self.groups.add_alone(subject_id, plan)

@@ -125,23 +125,23 @@ impl Engines {
     /// # Errors
     /// Where none is left that may list its containers, or one that was named can't.
     pub async fn next_at_start(&mut self, deadline: Instant) -> Result<Option<(EngineId, Said)>> {
-        let is = |wanted: fn(&State) -> bool| self.links.iter().any(|link| wanted(&link.state));
-        if !is(|state| matches!(state, State::Connected(_))) {
+        let has_listed = |links: &[Link]| links.iter().any(|link| matches!(link.state, State::Watched(_)));
+        if !self.links.iter().any(|link| matches!(link.state, State::Connected(_))) {
             return Ok(None);
         }
-        let is_enough = !self.are_named && is(|state| matches!(state, State::Watched(_)));
-        let (id, said) = if is_enough {
+        let is_enough = !self.are_named && has_listed(&self.links);
+        let next = if is_enough {
             let Ok(next) = timeout_at(deadline, self.next()).await else { return Ok(None) };
             next
         } else {
             self.next().await
         };
         // Another one may still list its containers.
-        let is_last =
-            self.found().count() < 2 && self.links.get(id).is_some_and(|link| link.engine().is_some());
-        match said {
-            Said::Failed(error) if self.are_named || is_last => Err(error.into()),
-            said => Ok(Some((id, said))),
+        let is_last = !has_listed(&self.links)
+            && self.links.iter().filter(|link| link.engine().is_some()).all(|link| link.has_failed);
+        match next {
+            (_, Said::Failed(error)) if self.are_named || is_last => Err(error.into()),
+            next => Ok(Some(next)),
         }
     }
 
@@ -158,6 +158,11 @@ impl Engines {
     /// Is any to be asked?
     pub fn is_some(&self) -> bool {
         !self.links.is_empty()
+    }
+
+    /// As [`Self::container_of`], as one engine names cgroups.
+    pub fn container_of_one<'a>(&self, id: EngineId, path: &'a str) -> Option<ContainerCgroup<'a>> {
+        self.links.get(id)?.engine()?.container_of(path)
     }
 
     /// The container whose cgroup a path is, or lies below, as the engines name cgroups.
@@ -190,7 +195,7 @@ impl Engines {
                 }
                 // It may be this one's: nobody knows.
                 State::Unknown | State::Failed(_) => {
-                    let reason = "it can't be asked now".to_owned();
+                    let reason = link.problem().unwrap_or_default();
                     let answer = Err(EngineError::Refused { engine: link.name, reason });
                     let _ = say.send((id, Said::Answer(container, answer)));
                 }
@@ -200,17 +205,16 @@ impl Engines {
         count
     }
 
-    /// Asks an engine for all its containers.
-    pub fn ask_for_all(&self, id: EngineId) {
-        let Some(engine) = self.links.get(id).and_then(Link::engine).cloned() else { return };
-        let say = self.say.clone();
-        tokio::spawn(async move {
-            let said = match engine.list().await {
-                Ok(list) => Said::Listed(list),
-                Err(error) => Said::Failed(error),
-            };
-            let _ = say.send((id, said));
-        });
+    /// Asks an engine for all its containers, until it has listed them.
+    pub fn list_again(&mut self, id: EngineId) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.list_again(id, self.say.clone());
+        }
+    }
+
+    /// Does an engine know all that there is now? One that was away does so once it has listed its containers again.
+    pub fn is_up_to_date(&self, id: EngineId) -> bool {
+        self.links.get(id).is_some_and(Link::is_up_to_date)
     }
 
     /// The next thing that is said.

@@ -24,11 +24,12 @@ impl Record<'_> {
     pub fn described(&mut self, engine: EngineId, info: &ContainerInfo, is_listed: bool) -> Result<()> {
         let known = self.known.entry(info.container.id.clone()).or_insert_with(Known::new);
         known.is_sandbox = info.is_sandbox;
-        self.named(engine, &info.container, true)?;
+        known.is_unconfirmed = false;
+        self.named(engine, &info.container, !info.is_partial)?;
         let Some(pid) = info.pid else { return Ok(()) };
         let Ok(path) = cgroup::of_process(pid) else { return Ok(()) };
         let (id, name) = (&info.container.id, info.container.title());
-        let own = self.engines.container_of(&path).filter(|own| own.id == id);
+        let own = self.engines.container_of_one(engine, &path).filter(|own| own.id == id);
         let Some(known) = self.known.get_mut(id) else { return Ok(()) };
         if known.verdict != Verdict::Wanted {
             if let Some(own) = own.filter(|_| is_listed) {
@@ -44,20 +45,24 @@ impl Record<'_> {
             );
             return self.refuse(id, &name, reason);
         };
-        if self.session.subject(subject).is_some_and(|subject| subject.slots.is_empty()) {
-            let base = process::filters(pid).unwrap_or(0);
-            match self.session.enrol(subject, &self.hierarchy, own.path, flag::RUNNING, base) {
-                Ok(Enrolment::Late) => {
+        let base = process::filters(pid).unwrap_or(0);
+        match self.session.enrol(subject, &self.hierarchy, own.path, flag::RUNNING, base) {
+            Ok(Enrolment::Late) => {
+                let is_new = self
+                    .known
+                    .get_mut(id)
+                    .is_some_and(|known| !std::mem::replace(&mut known.is_said_late, true));
+                if is_new {
                     let restart = self.engines.restart(engine, &info.container);
                     self.say_late(&name, restart.as_deref());
                 }
-                Ok(Enrolment::FromTheFirst | Enrolment::Gone) => {}
-                Ok(Enrolment::Ignored) => self.printer.warn(format!(
-                    "{name} was left out when it started, and is not recorded; restart it while this runs"
-                )),
-                Err(TracerError::Full) => self.no_room(),
-                Err(error) => return Err(error.into()),
             }
+            Ok(Enrolment::FromTheFirst | Enrolment::Gone) => {}
+            Ok(Enrolment::Ignored) => self.printer.warn(format!(
+                "{name} was left out when it started, and is not recorded; restart it while this runs"
+            )),
+            Err(TracerError::Full) => self.no_room(),
+            Err(error) => return Err(error.into()),
         }
         self.give_place(id);
         Ok(())
@@ -68,18 +73,30 @@ impl Record<'_> {
         let known = self.known.entry(container.id.clone()).or_insert_with(Known::new);
         known.engine = Some(engine);
         if is_description || !known.is_described {
-            known.container = Some(container.clone());
+            let name = known.renamed.clone().unwrap_or_else(|| container.name.clone());
+            known.container = Some(Container { name, ..container.clone() });
             known.is_described |= is_description;
         }
         self.judge(&container.id)
     }
 
-    /// A container has a new name.
-    pub fn renamed(&mut self, id: &str, name: String) -> Result<()> {
-        if let Some(container) = self.known.get_mut(id).and_then(|known| known.container.as_mut()) {
+    /// A container has a new name, of which nothing else may be known yet.
+    pub fn renamed(&mut self, engine: EngineId, id: &str, name: String) -> Result<()> {
+        let known = self.known.entry(id.to_owned()).or_insert_with(Known::new);
+        known.engine = Some(engine);
+        known.renamed = Some(name.clone());
+        if let Some(container) = &mut known.container {
             container.name = name;
         }
-        self.judge(id)
+        let was_unwanted = known.verdict == Verdict::Unwanted;
+        self.judge(id)?;
+        if let Some(known) =
+            self.known.get_mut(id).filter(|known| was_unwanted && known.verdict == Verdict::Wanted)
+        {
+            // Perhaps it runs already, and was left out under its old name.
+            known.asked += self.engines.ask(id, Some(engine));
+        }
+        Ok(())
     }
 
     /// Decides on a container by what is known of it now.
@@ -102,6 +119,12 @@ impl Record<'_> {
         }
         if known.verdict != Verdict::Wanted {
             known.verdict = Verdict::Wanted;
+            if std::mem::take(&mut known.is_discarded) {
+                self.troubles.push(anyhow!(
+                    "{} ran before its engine could name it, and what it called is lost: record it again",
+                    container.title()
+                ));
+            }
             self.printer.verbose(format!("recording {}", container.title()));
         }
         let target = Target::Container(container.clone());

@@ -57,6 +57,14 @@ pub struct Known {
     pub engine: Option<EngineId>,
     /// What its engine says of it; none for a cgroup, and before it has said anything.
     pub container: Option<Container>,
+    /// Its newest name, where an event has told one: a description under way may still have the old one.
+    pub renamed: Option<String>,
+    /// Its engine was away, and has not named it since.
+    pub is_unconfirmed: bool,
+    /// Calls of it were thrown away, because nobody knew it.
+    pub is_discarded: bool,
+    /// That it ran before is said.
+    pub is_said_late: bool,
     /// Has its engine said all that it knows? Its events say less: no runtime, no digest.
     pub is_described: bool,
     /// What becomes of it. Judged anew with everything that its engine says.
@@ -84,6 +92,10 @@ impl Known {
             subject: None,
             engine: None,
             container: None,
+            renamed: None,
+            is_unconfirmed: false,
+            is_discarded: false,
+            is_said_late: false,
             is_described: false,
             verdict: Verdict::Pending,
             is_sandbox: false,
@@ -94,6 +106,11 @@ impl Known {
             denials: 0,
             group: None,
         }
+    }
+
+    /// Is nothing lost with it when its container is gone?
+    pub fn is_nobodys(&self) -> bool {
+        self.verdict == Verdict::Unwanted || (self.container.is_none() && self.subject.is_none())
     }
 
     /// Is there more to hear? Where all engines denied it twice, a second apart, nobody knows it: it is another

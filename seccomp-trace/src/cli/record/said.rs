@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{
     engines::{EngineId, Said, failure},
-    known::{DENIALS, Life, Verdict},
+    known::{DENIALS, Known, Life, Verdict},
     start::Record,
 };
 use crate::engine::{EngineError, EngineEvent};
@@ -23,6 +23,12 @@ impl Record<'_> {
                 self.complained.remove(&engine);
                 for info in &containers {
                     self.described(engine, info, true)?;
+                }
+                // Removed while it was away: no event tells.
+                for known in self.known.values_mut().filter(|known| known.engine == Some(engine)) {
+                    if std::mem::take(&mut known.is_unconfirmed) {
+                        known.life = Life::Removed(Instant::now());
+                    }
                 }
             }
             Said::Failed(error) => self.complain(engine, &error),
@@ -46,7 +52,8 @@ impl Record<'_> {
                 self.complained.remove(&engine);
                 return self.described(engine, &info, false);
             }
-            Ok(None) => {}
+            // One that was away may hear of it only now.
+            Ok(None) => known.is_doubtful |= !self.engines.is_up_to_date(engine),
             Err(error) => {
                 known.is_doubtful = true;
                 self.complain(engine, &error);
@@ -63,7 +70,11 @@ impl Record<'_> {
             return Ok(());
         }
         known.denials += 1;
-        if known.container.is_none() && known.denials >= DENIALS { self.leave_out(id) } else { Ok(()) }
+        if known.container.is_some() || known.denials < DENIALS {
+            return Ok(());
+        }
+        known.is_discarded = known.subject.is_some();
+        self.leave_out(id)
     }
 
     /// Once, until it answers again.
@@ -85,12 +96,13 @@ impl Record<'_> {
     fn take_event(&mut self, engine: EngineId, event: EngineEvent) -> Result<()> {
         match event {
             EngineEvent::Known(container) => self.named(engine, &container, false)?,
-            EngineEvent::Renamed { id, name } => self.renamed(&id, name)?,
+            EngineEvent::Renamed { id, name } => self.renamed(engine, &id, name)?,
             EngineEvent::Started { id } => {
                 if let Some(known) =
                     self.known.get_mut(&id).filter(|known| known.verdict != Verdict::Unwanted)
                 {
                     known.life = Life::Running;
+                    known.is_unconfirmed = false;
                     known.asked += self.engines.ask(&id, Some(engine));
                 }
             }
@@ -98,7 +110,7 @@ impl Record<'_> {
             EngineEvent::Removed { id } => {
                 self.set_life(&id, Life::Removed(Instant::now()));
                 // It never comes again; a session may last for days.
-                if self.known.get(&id).is_some_and(|known| known.verdict == Verdict::Unwanted) {
+                if self.known.get(&id).is_some_and(Known::is_nobodys) {
                     self.known.remove(&id);
                 }
             }
@@ -108,7 +120,12 @@ impl Record<'_> {
             )),
             EngineEvent::Back => {
                 self.printer.note(format!("{} answers again", self.engines.name(engine)));
-                self.engines.ask_for_all(engine);
+                for known in self.known.values_mut().filter(|known| known.engine == Some(engine)) {
+                    known.is_unconfirmed = true;
+                    // The list is newer than what was told before.
+                    known.renamed = None;
+                }
+                self.engines.list_again(engine);
             }
         }
         Ok(())
@@ -117,6 +134,7 @@ impl Record<'_> {
     fn set_life(&mut self, id: &str, life: Life) {
         if let Some(known) = self.known.get_mut(id) {
             known.life = life;
+            known.is_unconfirmed = false;
         }
     }
 }

@@ -103,6 +103,8 @@ pub async fn record(
     }
     for (id, path) in record.resolved.containers.clone() {
         if !record.known.contains_key(&id) {
+            // No engine's, or one's that is late: by its cgroup alone.
+            record.resolved.containers.remove(&id);
             record.resolved.cgroups.push(path.clone());
             record.add_cgroup(&path)?;
         }

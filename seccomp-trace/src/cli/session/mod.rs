@@ -123,13 +123,16 @@ impl Session {
             return Ok(Enrolment::Ignored);
         };
         self.assign(slot, id);
+        // One that enrolled itself was there before anything could run in it.
+        let tracer = self.tracer.get_ref();
+        let is_late = tracer.slot(slot)?.slot.flags & flag::RUNNING != 0;
         for below in hierarchy.tree(path).iter().skip(1) {
-            if let Ok(cgroup) = hierarchy.id(below) {
-                self.tracer.get_ref().share(cgroup, slot)?;
+            let Ok(cgroup) = hierarchy.id(below) else { continue };
+            if tracer.share(cgroup, slot)? != Enrolled::Slot(slot) && is_late {
+                // Made since we watch, in a container that ran before.
+                tracer.mark(cgroup, flag::RUNNING)?;
             }
         }
-        // One that enrolled itself was there before anything could run in it.
-        let is_late = self.tracer.get_ref().slot(slot)?.slot.flags & flag::RUNNING != 0;
         Ok(if is_late { Enrolment::Late } else { Enrolment::FromTheFirst })
     }
 

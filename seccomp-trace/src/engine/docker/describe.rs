@@ -37,7 +37,7 @@ impl Facts {
         };
         let pid = inspected.state.and_then(|state| state.pid);
         let pid = pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
-        Some(ContainerInfo { container, pid, is_sandbox: false })
+        Some(ContainerInfo { container, pid, ..ContainerInfo::default() })
     }
 
     /// From the list of containers: what is known of one that can't be inspected.
@@ -55,7 +55,7 @@ impl Facts {
             labels: summary.labels.unwrap_or_default().into_iter().collect(),
             ..Container::default()
         };
-        Some(ContainerInfo { container, ..ContainerInfo::default() })
+        Some(ContainerInfo { container, is_partial: true, ..ContainerInfo::default() })
     }
 
     /// From a `create` event: the attributes are its name, its image, and its labels.

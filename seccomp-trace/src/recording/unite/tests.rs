@@ -94,6 +94,11 @@ fn a_whole_life_makes_up_for_a_late_one_of_the_same_name_alone() {
     let whole = Boundary { found_by: FoundBy::Filter, attached_late: false };
     assert_eq!(GroupBy::Container.group(&container("web")).unite(both()).unwrap().boundary, whole);
     assert_eq!(image().unite(both()).unwrap().boundary, late);
+    let mut of_another_image = both();
+    if let Target::Container(container) = &mut of_another_image[1].target {
+        container.image_digest = Some("sha256:other".into());
+    }
+    assert_eq!(GroupBy::Container.group(&container("web")).unite(of_another_image).unwrap().boundary, late);
     let estimated = Boundary { found_by: FoundBy::Estimated, attached_late: false };
     assert_eq!(whole.of_lives(estimated), estimated);
 }
@@ -117,6 +122,12 @@ fn what_a_container_is_recorded_with() {
     assert_eq!(name(GroupBy::Service, &web), (GroupBy::Service, "shop/frontend".to_owned()));
     assert_eq!(name(GroupBy::Pod, &web), (GroupBy::Pod, "shop/front".to_owned()));
     assert_eq!(name(GroupBy::Container, &web), (GroupBy::Container, "shop/front/web".to_owned()));
+    for same in ["docker.io/library/nginx:1.27", "library/nginx:1.27"] {
+        web.image = Some(same.into());
+        assert_eq!(name(GroupBy::Image, &web).1, "nginx:1.27");
+    }
+    web.image = Some("docker.io/library/nginx:latest".into());
+    assert_eq!(name(GroupBy::Image, &web).1, "nginx");
     // The same name is another container in another engine; the same image is not another one.
     let podmans = Container { engine: "podman".into(), ..web.clone() };
     assert_ne!(GroupBy::Container.group(&web), GroupBy::Container.group(&podmans));

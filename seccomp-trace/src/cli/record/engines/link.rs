@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc::UnboundedReceiver, mpsc::UnboundedSender, mpsc::unbounded_channel, watch},
+    task::AbortHandle,
     time::sleep,
 };
 
@@ -37,6 +38,10 @@ pub struct Link {
     pub state: State,
     /// What happens to its containers.
     pub events: UnboundedReceiver<EngineEvent>,
+    /// It has answered, and could not list its containers.
+    pub has_failed: bool,
+    /// Lists its containers anew.
+    listing: Option<AbortHandle>,
 }
 
 impl Link {
@@ -50,7 +55,7 @@ impl Link {
     ) -> Self {
         let (sender, events) = unbounded_channel();
         tokio::spawn(follow(connect, id, say, sender, attached));
-        Self { name, state: State::Unknown, events }
+        Self { name, state: State::Unknown, events, has_failed: false, listing: None }
     }
 
     /// The engine, where it has answered.
@@ -59,6 +64,20 @@ impl Link {
             State::Connected(engine) | State::Watched(engine) => Some(engine),
             State::Unknown | State::Absent(_) | State::Failed(_) => None,
         }
+    }
+
+    /// Lists its containers again, until that is done.
+    pub fn list_again(&mut self, id: EngineId, say: UnboundedSender<(EngineId, Said)>) {
+        let Some(engine) = self.engine().cloned() else { return };
+        let task = tokio::spawn(async move { list(&*engine, id, &say, SHORTEST_PAUSE).await });
+        if let Some(old) = self.listing.replace(task.abort_handle()) {
+            old.abort();
+        }
+    }
+
+    /// Does it know all that there is now?
+    pub fn is_up_to_date(&self) -> bool {
+        matches!(self.state, State::Watched(_) | State::Absent(_))
     }
 
     /// Why its containers are not known; none where they are.
@@ -80,13 +99,20 @@ impl Link {
                 }
             }
             // One that has answered before is asked on.
-            Said::Failed(error) if self.engine().is_none() => {
+            Said::Failed(_) if self.engine().is_some() => self.has_failed = true,
+            Said::Failed(error) => {
                 self.state = match error {
                     EngineError::Absent { .. } => State::Absent(error.to_string()),
                     _ => State::Failed(error.to_string()),
                 };
             }
-            Said::Failed(_) | Said::Event(_) | Said::Answer(..) => {}
+            // What it says of a container before it has listed all again may not be the last word.
+            Said::Event(EngineEvent::Away { .. }) => {
+                if let State::Watched(engine) = &self.state {
+                    self.state = State::Connected(Arc::clone(engine));
+                }
+            }
+            Said::Event(_) | Said::Answer(..) => {}
         }
     }
 }
@@ -126,17 +152,26 @@ async fn follow(
             return;
         }
     }
+    list(&*engine, id, &say, pause).await;
+}
+
+/// Until its containers are listed, or nobody listens any more.
+async fn list(
+    engine: &dyn Engine,
+    id: EngineId,
+    say: &UnboundedSender<(EngineId, Said)>,
+    mut pause: Duration,
+) {
     loop {
-        match engine.list().await {
-            Ok(list) => {
-                let _ = say.send((id, Said::Listed(list)));
-                return;
-            }
-            Err(error) => {
-                if !again(error).await {
-                    return;
-                }
-            }
+        let said = match engine.list().await {
+            Ok(list) => Said::Listed(list),
+            Err(error) => Said::Failed(error),
+        };
+        let is_done = matches!(said, Said::Listed(_));
+        if say.send((id, said)).is_err() || is_done {
+            return;
         }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
