@@ -6,7 +6,7 @@ mod connect;
 mod context;
 mod describe;
 mod events;
-mod runtime;
+pub(super) mod runtime;
 
 use std::collections::HashMap;
 use std::future::Future;

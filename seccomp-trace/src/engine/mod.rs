@@ -4,6 +4,7 @@
 //! Nothing here touches the kernel program or prints.
 
 pub mod cgroup_path;
+pub mod containerd;
 pub mod docker;
 pub mod sandbox;
 pub mod select;
@@ -23,7 +24,8 @@ use crate::recording::Container;
 pub type Connect = fn() -> Answer<'static, Arc<dyn Engine>>;
 
 /// Every engine, by the name that `--engine` takes.
-pub const ENGINES: &[(&str, Connect)] = &[(docker::NAME, || Box::pin(docker::connect()))];
+pub const ENGINES: &[(&str, Connect)] =
+    &[(docker::NAME, || Box::pin(docker::connect())), (containerd::NAME, || Box::pin(containerd::connect()))];
 
 /// What an engine says of a container now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -15,11 +15,11 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const LONGEST: usize = 64;
 
 /// A runtime: its name (`runc`, `crun`), and its version where it could be asked.
-pub(super) type Runtime = (String, Option<String>);
+pub(in crate::engine) type Runtime = (String, Option<String>);
 
 /// Finds out what the runtime `name` is. `paths` are those of `docker info`, by name; `versions` are
 /// those of `docker version`, where only the default runtime's is.
-pub(super) async fn identify(
+pub(in crate::engine) async fn identify(
     name: &str,
     paths: &HashMap<String, String>,
     versions: &HashMap<String, String>,
