@@ -2,6 +2,9 @@
 //!
 //! One module a subject, each with `pub fn tests() -> Vec<Trial>`, listed here:
 
+mod containerd;
+mod containerd_api;
+mod containerd_record;
 mod docker_api;
 mod proof;
 mod readme;
@@ -22,6 +25,8 @@ mod support;
 fn main() -> std::process::ExitCode {
     support::main([
         docker_api::tests(),
+        containerd_api::tests(),
+        containerd_record::tests(),
         proof::tests(),
         readme::tests(),
         record_start::tests(),

@@ -123,7 +123,11 @@ impl Asked {
             return Some(known.clone());
         }
         let paths = HashMap::from([(runtime.name.clone(), program.clone())]);
-        let found = runtime::identify(&runtime.name, &paths, &HashMap::new()).await;
+        let mut found = runtime::identify(&runtime.name, &paths, &HashMap::new()).await;
+        if found.1.is_none() {
+            // Not by its shim, which is the same for each that understands runc's options.
+            found.0 = program.rsplit('/').next().unwrap_or(&program).to_owned();
+        }
         known.insert(program, found.clone());
         Some(found)
     }
