@@ -35,6 +35,8 @@ pub fn tests() -> Vec<Trial> {
         test("record_containerd_all_without_sandboxes", NEEDS, all),
         test("record_containerd_what_ctr_started_by_its_name", NEEDS, by_name),
         test("record_containerd_many_short_lived_containers", NEEDS, short_lived),
+        test("record_containerd_in_a_new_namespace", NEEDS, new_namespace),
+        test("record_containerd_an_unconfined_pod", NEEDS, unconfined),
         test("record_containerd_what_ran_before", NEEDS, ran_before),
         test("record_containerd_what_joins_apart", NEEDS, joined),
         test("record_containerd_while_it_restarts", NEEDS, restarts),
@@ -56,7 +58,7 @@ fn is_exact(recorder: &Recorder, name: &str, title: &str, before: &[&str]) -> Re
 
 /// Waits until a container of ctr has begun its service. `ctr run` is back before its first call.
 fn is_up(host: &Host, name: &str) -> Result<()> {
-    let file = host.path(&format!("state/io.containerd.runtime.v2.task/default/{name}/rootfs/up"));
+    let file = host.path(&format!("io.containerd.runtime.v2.task/default/{name}/rootfs/up"));
     until(PATIENCE, &file, || Ok(Path::new(&file).exists().then_some(())))
 }
 
@@ -203,6 +205,48 @@ fn short_lived() -> Result<()> {
         ensure!(recording.boundary.found_by == FoundBy::Filter, "{number}: {:?}", recording.boundary);
         ensure_calls(&recording, Origin::Application, &[own, "exit_group"], &[others, "mount"])?;
         ensure_calls(&recording, Origin::Runtime, &["execve"], &[own])?;
+    }
+    Ok(())
+}
+
+/// Made while we watch; and while we sleep, when all the news of it come at once.
+fn new_namespace() -> Result<()> {
+    let host = Host::start()?;
+    for sleeps in [false, true] {
+        let name = unused_name("new");
+        let namespace = format!("new-{sleeps}");
+        let mut recorder = host.recorder(&[&["--wait", "--container", &name], &FILES[..]].concat())?;
+        if sleeps {
+            recorder.signal(Signal::STOP)?;
+        }
+        host.import(&namespace)?;
+        host.run_in(&namespace, &["--rm", "--seccomp"], &name, SCRIPT)?;
+        recorder.signal(Signal::CONT)?;
+        recorder.ends_with(0)?;
+        is_exact(&recorder, "recording.json", &name, &OF_THE_RUNTIME)?;
+        let recording = recorder.recording("recording.json")?;
+        let Target::Container(container) = &recording.target else { anyhow::bail!("no container") };
+        ensure!(container.id == format!("{namespace}/{name}"), "{container:?}");
+    }
+    Ok(())
+}
+
+/// As a kubelet starts a container without `seccompProfile`.
+fn unconfined() -> Result<()> {
+    let host = Host::start()?;
+    let mut recorder = host.recorder(&[&["--pod", "default/web-1"], &FOLDERS[..]].concat())?;
+    let pod = Pod::start(&host, "default", "web-1")?;
+    let id = pod.run("app", SCRIPT, Seccomp::Unconfined, &[])?;
+    pod.ends_well(&id)?;
+    recorder.interrupt()?;
+    let recording = recorder.recording("app.recording.json")?;
+    ensure!(recording.boundary.found_by == FoundBy::Estimated, "{:?}", recording.boundary);
+    ensure_calls(&recording, Origin::Application, &["mkdir", "chmod", "exit_group"], &OF_THE_RUNTIME)?;
+    let profile = recorder.path("app.json").display().to_string();
+    for round in 0..5 {
+        let pod = Pod::start(&host, "default", &format!("again-{round}"))?;
+        let id = pod.run("app", SCRIPT, Seccomp::Localhost(&profile), &[])?;
+        pod.ends_well(&id)?;
     }
     Ok(())
 }

@@ -12,9 +12,11 @@ mod events;
 
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 
 use self::ask::Asked;
+use self::cgroups::Namespaces;
 use self::client::Client;
 use self::events::Watch;
 use super::cgroup_path::ContainerCgroup;
@@ -52,7 +54,8 @@ impl Containerd {
         // Its releases call themselves v1.7.2.
         let version = answer.version.strip_prefix('v').unwrap_or(&answer.version);
         let version = Some(version.to_owned()).filter(|version| !version.is_empty());
-        let asked = Asked { client, version, namespaces: Default::default(), runtimes: Default::default() };
+        let namespaces = Namespaces::of(client.address());
+        let asked = Asked { client, version, namespaces, runtimes: Mutex::default() };
         asked.namespaces().await?;
         Ok(Self { asked: Arc::new(asked) })
     }

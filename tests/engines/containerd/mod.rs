@@ -18,9 +18,6 @@ use crate::proof::command::{self, until};
 use crate::recorder::{PATIENCE, Recorder};
 use crate::support;
 
-/// The namespaces in which the tests start containers, Docker's among them.
-const NAMESPACES: [&str; 4] = ["default", "k8s.io", "moby", "team"];
-
 /// Takes the limits out of the bundle: for that of devices crun needs CAP_SYS_RESOURCE, for the others the controllers
 /// of cgroup v2, which v1 may have.
 const WRAPPER: &str = r#"#!/bin/sh
@@ -62,12 +59,18 @@ impl Host {
         let containerd = spawn(folder.path(), alone)?;
         let mut host = Self { containerd, folder, alone };
         host.until_it_answers()?;
-        let archive = host.folder.path().join("image.tar").display().to_string();
-        image::make(host.folder.path(), &archive)?;
-        for namespace in NAMESPACES {
-            host.ctr(&["--namespace", namespace, "images", "import", "--snapshotter", "native", &archive])?;
+        image::make(host.folder.path(), &host.path("image.tar"))?;
+        for namespace in ["default", "k8s.io", "moby", "team"] {
+            host.import(namespace)?;
         }
         Ok(host)
+    }
+
+    /// The image, in a namespace.
+    pub fn import(&self, namespace: &str) -> Result<()> {
+        let archive = self.path("image.tar");
+        let import = ["--namespace", namespace, "images", "import", "--snapshotter", "native", &archive];
+        self.ctr(&import).map(drop)
     }
 
     /// Where it answers.
@@ -89,8 +92,13 @@ impl Host {
 
     /// Runs a shell in a container to its end, in the namespace `default`, and gives what it printed.
     pub fn run(&self, options: &[&str], id: &str, script: &str) -> Result<String> {
+        self.run_in("default", options, id, script)
+    }
+
+    /// As [`Host::run`], in a namespace.
+    pub fn run_in(&self, namespace: &str, options: &[&str], id: &str, script: &str) -> Result<String> {
         let fifos = self.path("fifos");
-        let run = ["run", "--fifo-dir", &fifos];
+        let run = ["--namespace", namespace, "run", "--fifo-dir", &fifos];
         self.ctr(&[&run[..], options, &[IMAGE, id, "sh", "-c", script]].concat())
     }
 
@@ -139,7 +147,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.signal(Signal::CONT).ok();
-        for namespace in NAMESPACES {
+        for namespace in self.ctr(&["namespaces", "list", "--quiet"]).unwrap_or_default().lines() {
             let ctr = |arguments: &[&str]| self.ctr(&[&["--namespace", namespace], arguments].concat());
             for task in ctr(&["tasks", "list", "--quiet"]).unwrap_or_default().lines() {
                 ctr(&["tasks", "delete", "--force", task]).ok();
@@ -196,7 +204,7 @@ fn configuration(folder: &Path, runtime: &str) -> String {
     format!(
         r#"version = 2
 root = "{folder}/root"
-state = "{folder}/state"
+state = "{folder}"
 [grpc]
 address = "{folder}/containerd.sock"
 [ttrpc]

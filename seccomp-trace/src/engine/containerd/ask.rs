@@ -74,14 +74,34 @@ impl Asked {
         }
         all.retain(|info| {
             let id = &info.container.id;
-            let id = id.rsplit_once('/').map_or(id.as_str(), |(_, id)| id);
-            id == name || (name.len() >= SHORTEST_ID && id.starts_with(name))
+            // Other ids are names, which nobody shortens.
+            is_id(id) && name.len() >= SHORTEST_ID && id.starts_with(name)
         });
         Ok(all.pop().filter(|_| all.is_empty()))
     }
 
     /// One by its id in its namespace.
-    pub async fn inspect_in(&self, namespace: &str, id: &str) -> Result<Option<ContainerInfo>, EngineError> {
+    async fn inspect_in(&self, namespace: &str, id: &str) -> Result<Option<ContainerInfo>, EngineError> {
+        let Some(record) = self.record(namespace, id).await? else { return Ok(None) };
+        let ask = ById { id: id.to_owned() };
+        let task = match self.client.find::<_, api::GotTask>(namespace, api::TASK, ask).await {
+            Ok(got) => got.and_then(|got| got.process),
+            Err(error) => {
+                // A shim that hangs must not hide the container's name.
+                log::warn!("the task of container {id}: {error}");
+                None
+            }
+        };
+        Ok(Some(self.described(namespace, record, task.as_ref()).await))
+    }
+
+    /// The same, but for its process.
+    pub async fn made(&self, namespace: &str, id: &str) -> Result<Option<ContainerInfo>, EngineError> {
+        let Some(record) = self.record(namespace, id).await? else { return Ok(None) };
+        Ok(Some(self.described(namespace, record, None).await))
+    }
+
+    async fn record(&self, namespace: &str, id: &str) -> Result<Option<api::Container>, EngineError> {
         // containerd names nothing else so (identifiers/validate.go), and what it does not take is no error here.
         let is_name = |text: &str| {
             let is_ours = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -90,12 +110,9 @@ impl Asked {
         if namespace == DOCKERS || !is_name(namespace) || !is_name(id) {
             return Ok(None);
         }
-        let by_id = || ById { id: id.to_owned() };
-        let got: Option<api::Got> = self.client.find(namespace, api::CONTAINER, by_id()).await?;
-        let Some(record) = got.and_then(|got| got.container) else { return Ok(None) };
-        let task: Option<api::GotTask> = self.client.find(namespace, api::TASK, by_id()).await?;
-        let task = task.and_then(|got| got.process);
-        Ok(Some(self.described(namespace, record, task.as_ref()).await))
+        let ask = ById { id: id.to_owned() };
+        let got: Option<api::Got> = self.client.find(namespace, api::CONTAINER, ask).await?;
+        Ok(got.and_then(|got| got.container))
     }
 
     /// What is missing is missing: it must not hide the container.

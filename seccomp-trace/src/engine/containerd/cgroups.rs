@@ -2,6 +2,7 @@
 //! (`oci.WithDefaultSpec`), where the id is any name; so the namespaces have to be known.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use crate::engine::cgroup_path::{self, ContainerCgroup, is_id};
@@ -9,14 +10,29 @@ use crate::engine::cgroup_path::{self, ContainerCgroup, is_id};
 /// Docker's containers. Docker names them; here they are nobody's.
 pub(super) const DOCKERS: &str = "moby";
 
+/// Where containerd keeps a folder for each namespace in which a container has run (`runtime/v2/manager.go`), below its
+/// state's.
+const TASKS: &str = "io.containerd.runtime.v2.task";
+
 /// The namespaces that containerd has, or had while it was watched.
 #[derive(Debug, Default)]
-pub(super) struct Namespaces(RwLock<BTreeSet<String>>);
+pub(super) struct Namespaces {
+    told: RwLock<BTreeSet<String>>,
+    /// Where its state may be: nothing says where it is, but it is beside the socket.
+    states: Vec<PathBuf>,
+}
 
 impl Namespaces {
+    /// Of the containerd at this socket; none is known yet.
+    pub fn of(socket: &Path) -> Self {
+        let beside = socket.parent().into_iter();
+        let states = beside.flat_map(|folder| [folder.join(TASKS), folder.join("containerd").join(TASKS)]);
+        Self { told: RwLock::default(), states: states.collect() }
+    }
+
     /// Here are some. None is ever forgotten: what ran in it may have to be named still.
     pub fn add(&self, names: impl IntoIterator<Item = String>) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.told.write().unwrap_or_else(PoisonError::into_inner);
         known.extend(names.into_iter().filter(|name| name != DOCKERS && !name.is_empty()));
     }
 
@@ -25,12 +41,18 @@ impl Namespaces {
         self.named(path).or_else(|| cgroup_path::container(path))
     }
 
+    fn has(&self, namespace: &str) -> bool {
+        // The kernel's news of a cgroup may come before containerd's of its namespace.
+        namespace != DOCKERS
+            && (self.told.read().unwrap_or_else(PoisonError::into_inner).contains(namespace)
+                || self.states.iter().any(|state| state.join(namespace).is_dir()))
+    }
+
     fn named<'a>(&self, path: &'a str) -> Option<ContainerCgroup<'a>> {
         let path = path.strip_suffix(" (deleted)").unwrap_or(path).trim_end_matches('/');
         let (namespace, rest) = path.strip_prefix('/')?.split_once('/')?;
         let id = rest.split('/').next().filter(|id| !id.is_empty() && !is_id(id))?;
-        // A folder in Kubernetes' namespace, if ever: its containers have ids of 64 digits.
-        if !self.0.read().unwrap_or_else(PoisonError::into_inner).contains(namespace) {
+        if !self.has(namespace) {
             return None;
         }
         let end = 1 + namespace.len() + 1 + id.len();
@@ -80,6 +102,19 @@ mod tests {
         is(mixed, "ID", mixed, false);
         assert_eq!(container_id("k8s.io", ID), ID);
         assert_eq!(container_id("default", "web"), "default/web");
+    }
+
+    #[test]
+    fn a_namespace_that_nobody_has_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let namespaces = Namespaces::of(&folder.path().join("containerd.sock"));
+        let is_known = |path: &str| namespaces.container_of(path).is_some();
+        assert!(!is_known("/team/web") && !is_known("/other/web"));
+        std::fs::create_dir_all(folder.path().join(TASKS).join("team")).unwrap();
+        std::fs::create_dir_all(folder.path().join("containerd").join(TASKS).join("other")).unwrap();
+        std::fs::create_dir_all(folder.path().join(TASKS).join(DOCKERS)).unwrap();
+        assert!(is_known("/team/web") && is_known("/other/web"));
+        assert!(!is_known("/moby/web") && !is_known("/third/web"));
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Watch {
 
     /// The event has no labels, in which a pod's container has its name.
     async fn known(&self, namespace: &str, event: ContainerEvent) -> Option<EngineEvent> {
-        match self.asked.inspect_in(namespace, &event.id).await {
+        match self.asked.made(namespace, &event.id).await {
             // The description says whether one is left out for that: an event can't.
             Ok(Some(info)) if info.is_sandbox => return None,
             Ok(Some(info)) => return Some(EngineEvent::Known(Box::new(info.container))),
@@ -156,7 +156,7 @@ impl Watch {
 
     /// nerdctl's names are labels.
     async fn renamed(&self, namespace: &str, event: ContainerEvent) -> Option<EngineEvent> {
-        let info = self.asked.inspect_in(namespace, &event.id).await.ok()??;
+        let info = self.asked.made(namespace, &event.id).await.ok()??;
         let container = info.container;
         let is_named = container.labels.contains_key(super::describe::NERDCTL);
         is_named.then_some(EngineEvent::Renamed { id: container.id, name: container.name })
