@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::process::Signal;
+use procfs::process::Process;
+use rustix::process::{Pid, Signal, kill_process};
 use seccomp_trace::engine::containerd::Containerd;
 use seccomp_trace::engine::{ContainerInfo, Engine as _, EngineError, EngineEvent};
 use seccomp_trace::inspect::cgroup;
@@ -32,6 +33,7 @@ pub fn tests() -> Vec<Trial> {
         test("containerd_misses_no_event_at_the_start", NEEDS, nothing_is_missed),
         test("containerd_is_away_and_back_when_it_restarts", NEEDS, restarts),
         test("containerd_that_hangs_is_waited_for_in_bounds", NEEDS, hangs),
+        test("containerd_shim_that_hangs_hides_no_name", NEEDS, shim_hangs),
     ]
 }
 
@@ -273,14 +275,18 @@ fn hangs() -> Result<()> {
         let started = Instant::now();
         let address = host.address();
         let (sender, _events) = unbounded_channel();
-        let (inspected, listed, watched, connected) = tokio::join!(
-            engine.inspect("default/x"),
-            engine.list(),
-            engine.watch(sender),
-            Containerd::connect_at(Some(&address)),
-        );
+        let all = async {
+            tokio::join!(
+                engine.inspect("default/x"),
+                engine.list(),
+                engine.watch(sender),
+                Containerd::connect_at(Some(&address)),
+            )
+        };
+        let all = timeout(2 * SOON, all).await;
         let after = started.elapsed();
         host.signal(Signal::CONT)?;
+        let (inspected, listed, watched, connected) = all?;
         let connected = connected.err().map(|error| error.to_string());
         let errors =
             [inspected.err(), listed.err(), watched.err()].map(|error| error.map(|it| it.to_string()));
@@ -289,6 +295,29 @@ fn hangs() -> Result<()> {
         }
         ensure!(after < Duration::from_secs(12), "{after:?}");
         ensure!(engine.inspect("default/x").await?.is_none());
+        Ok(())
+    })
+}
+
+/// containerd asks the shim for the process; what else there is to say it knows itself.
+fn shim_hangs() -> Result<()> {
+    let host = Host::start()?;
+    let (hanging, other) = (unused_name("hanging"), unused_name("other"));
+    for name in [&hanging, &other] {
+        host.run(&["--detach"], name, SLEEP)?;
+    }
+    with(&host, async |engine| {
+        let info = inspect(&engine, &format!("default/{hanging}")).await?;
+        let init = Process::new(info.pid.context("no process")?)?;
+        let shim = Pid::from_raw(init.stat()?.ppid).context("no shim")?;
+        kill_process(shim, Signal::STOP)?;
+        let answers = tokio::join!(engine.inspect(&info.container.id), engine.list());
+        kill_process(shim, Signal::CONT)?;
+        let (inspected, listed) = (answers.0?.context("not found")?, answers.1?);
+        ensure!(inspected.container == info.container, "{inspected:?}");
+        let names: Vec<_> = listed.iter().map(|info| (&info.container.name, info.pid.is_some())).collect();
+        ensure!(names.contains(&(&other, true)), "{names:?}");
+        ensure!(listed.iter().any(|listed| listed.container == info.container), "{names:?}");
         Ok(())
     })
 }

@@ -37,6 +37,7 @@ pub fn tests() -> Vec<Trial> {
         test("record_containerd_many_short_lived_containers", NEEDS, short_lived),
         test("record_containerd_in_a_new_namespace", NEEDS, new_namespace),
         test("record_containerd_an_unconfined_pod", NEEDS, unconfined),
+        test("record_containerd_pods_that_nobody_can_name", NEEDS, gone),
         test("record_containerd_what_ran_before", NEEDS, ran_before),
         test("record_containerd_what_joins_apart", NEEDS, joined),
         test("record_containerd_while_it_restarts", NEEDS, restarts),
@@ -249,6 +250,25 @@ fn unconfined() -> Result<()> {
         pod.ends_well(&id)?;
     }
     Ok(())
+}
+
+/// Made and removed while we sleep: its events have no name, and nobody else has it any more.
+fn gone() -> Result<()> {
+    let host = Host::start()?;
+    let mut recorder = host.recorder(&[&["--pod", "default/web-1"], &FOLDERS[..]].concat())?;
+    recorder.signal(Signal::STOP)?;
+    let pod = Pod::start(&host, "default", "web-1")?;
+    let id = pod.run("app", SCRIPT, Seccomp::Default, &[])?;
+    pod.ends_well(&id)?;
+    drop(pod);
+    recorder.signal(Signal::CONT)?;
+    recorder.until_said("was removed before it could be asked for")?;
+    recorder.signal(Signal::INT)?;
+    recorder.ends_with(2)?;
+    recorder.ensure_said(&format!("the container {id} ran, and the engine never said what it is"))?;
+    let recording = recorder.recording(&format!("{}.recording.json", &id[..12]))?;
+    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+    ensure_calls(&recording, Origin::Application, &["mkdir", "chmod"], &OF_THE_RUNTIME)
 }
 
 /// What it called before is missing, and that is said; what it calls now is there.

@@ -55,7 +55,8 @@ impl Containerd {
         let version = answer.version.strip_prefix('v').unwrap_or(&answer.version);
         let version = Some(version.to_owned()).filter(|version| !version.is_empty());
         let namespaces = Namespaces::of(client.address());
-        let asked = Asked { client, version, namespaces, runtimes: Mutex::default() };
+        let (runtimes, gone) = (Mutex::default(), Mutex::default());
+        let asked = Asked { client, version, namespaces, runtimes, gone };
         asked.namespaces().await?;
         Ok(Self { asked: Arc::new(asked) })
     }

@@ -1,10 +1,11 @@
 //! What there is: containers by all their names, in all namespaces but Docker's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use futures::StreamExt as _;
 use tokio::sync::Mutex;
 
+use super::NAME;
 use super::api::{self, ById, Empty};
 use super::cgroups::{DOCKERS, Namespaces};
 use super::client::Client;
@@ -25,6 +26,8 @@ pub(super) struct Asked {
     pub namespaces: Namespaces,
     /// What the runtimes are, by their programs' names.
     pub runtimes: Mutex<HashMap<String, Runtime>>,
+    /// Containers with whole ids that were made, and gone before they could be asked for: nobody can name them.
+    pub gone: Mutex<BTreeSet<String>>,
 }
 
 impl Asked {
@@ -65,6 +68,10 @@ impl Asked {
                 if let Some(info) = self.inspect_in(&namespace, name).await? {
                     return Ok(Some(info));
                 }
+            }
+            if self.gone.lock().await.contains(name) {
+                let reason = format!("{name} was removed before it could be asked for");
+                return Err(EngineError::Refused { engine: NAME, reason });
             }
             return Ok(None);
         }

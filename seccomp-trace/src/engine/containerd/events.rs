@@ -139,8 +139,9 @@ impl Watch {
             Ok(None) => {}
             Err(error) => log::warn!("container {}: {error}", event.id),
         }
-        // Its name is elsewhere.
+        // Its name is elsewhere. That it is not known would be no true answer.
         if is_id(&event.id) {
+            self.asked.gone.lock().await.insert(event.id);
             return None;
         }
         let container = Container {
