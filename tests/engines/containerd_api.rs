@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::containerd::cri::{Pod, Seccomp};
 use crate::containerd::{Host, IMAGE};
+use crate::proof::command;
 use crate::proof::container::unused_name;
 use crate::support::{Need, Trial, test};
 
