@@ -79,6 +79,13 @@ fn by_ctr() -> Result<()> {
         ensure!(other.pid.is_none() && other.container.id == format!("team/{id}"), "{other:?}");
         let all = engine.list().await?;
         ensure!(all.len() == 2 && all.contains(&info) && all.contains(&other), "{all:?}");
+        // Its task is there until somebody deletes it.
+        host.ctr(&["tasks", "kill", "--signal", "KILL", &id])?;
+        let is_stopped = || Ok(host.ctr(&["tasks", "list"])?.contains("STOPPED").then_some(()));
+        command::until(SOON, "its end", is_stopped)?;
+        let stopped = inspect(&engine, &whole).await?;
+        ensure!(stopped.pid.is_none() && stopped.container == info.container, "{stopped:?}");
+        ensure!(engine.list().await?.contains(&stopped));
         for nobody in
             ["nobody", "default/nobody", "nowhere/nobody", "", "/", "a/b/c", "default/", "%2e/\u{7}"]
         {

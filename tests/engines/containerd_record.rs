@@ -1,142 +1,37 @@
 //! `record` of containerd's containers: from which call on, under which names, and what is left out.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use rustix::process::Signal;
 use seccomp_trace::recording::{FoundBy, Origin, Target};
 
 use crate::containerd::cri::{Pod, Seccomp};
+use crate::containerd::expect::{FILES, FOLDERS, OF_THE_RUNTIME, SCRIPT, SERVICE, is_exact, is_up};
 use crate::containerd::{Host, tracing_profile};
 use crate::proof::command::until;
 use crate::proof::container::unused_name;
-use crate::recorder::{PATIENCE, Recorder, ensure_calls};
+use crate::recorder::{PATIENCE, ensure_calls};
 use crate::support::{Need, Trial, test};
 
-/// What only a runtime calls, before it loads the filter.
-const OF_THE_RUNTIME: [&str; 6] = ["mount", "umount2", "pivot_root", "keyctl", "sethostname", "capset"];
 const NEEDS: &[Need] = &[Need::Kernel, Need::Containerd, Need::Runc, Need::Busybox];
 const CRUN: &[Need] = &[Need::Kernel, Need::Containerd, Need::Crun, Need::Busybox];
-const SCRIPT: &str = "mkdir /x && chmod 700 /x && rmdir /x && echo done";
-const SERVICE: &str = "trap 'chmod 700 /bin; exit' TERM; touch /up; echo up; while :; do sleep 0.05; done";
-/// Where the results of several go.
-const FOLDERS: [&str; 4] = ["--output-dir", "{}", "--recording-dir", "{}"];
-const FILES: [&str; 4] = ["-o", "{}/profile.json", "--recording", "{}/recording.json"];
 
 /// The tests.
 pub fn tests() -> Vec<Trial> {
     vec![
-        test("record_containerd_pods", NEEDS, pods),
-        test("record_containerd_by_the_kubelets_labels", NEEDS, labels),
-        test("record_containerd_all_without_sandboxes", NEEDS, all),
         test("record_containerd_what_ctr_started_by_its_name", NEEDS, by_name),
         test("record_containerd_many_short_lived_containers", NEEDS, short_lived),
         test("record_containerd_in_a_new_namespace", NEEDS, new_namespace),
-        test("record_containerd_an_unconfined_pod", NEEDS, unconfined),
-        test("record_containerd_pods_that_nobody_can_name", NEEDS, gone),
         test("record_containerd_what_ran_before", NEEDS, ran_before),
         test("record_containerd_what_joins_apart", NEEDS, joined),
         test("record_containerd_while_it_restarts", NEEDS, restarts),
         test("record_containerd_that_hangs", NEEDS, hangs),
         test("record_containerd_under_crun", CRUN, crun),
     ]
-}
-
-/// Recorded from the filter on, whole, and with nothing to warn of.
-fn is_exact(recorder: &Recorder, name: &str, title: &str, before: &[&str]) -> Result<()> {
-    let recording = recorder.recording(name)?;
-    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
-    ensure!(!recording.boundary.attached_late && recording.finished, "{:?}", recording.boundary);
-    ensure!(recording.warnings.is_empty() && recording.title() == title, "{:?}", recording.warnings);
-    ensure_calls(&recording, Origin::Runtime, &["execve"], &["mount", "pivot_root", "mkdir"])?;
-    ensure_calls(&recording, Origin::Application, &["mkdir", "chmod", "rmdir", "exit_group"], before)?;
-    ensure_calls(&recording, Origin::Joined, &[], &["execve", "mkdir"])
-}
-
-/// Waits until a container of ctr has begun its service. `ctr run` is back before its first call.
-fn is_up(host: &Host, name: &str) -> Result<()> {
-    let file = host.path(&format!("io.containerd.runtime.v2.task/default/{name}/rootfs/up"));
-    until(PATIENCE, &file, || Ok(Path::new(&file).exists().then_some(())))
-}
-
-/// The pod and nothing beside it; and the profile starts the container again, as one that is local to the host.
-fn pods() -> Result<()> {
-    let host = Host::start()?;
-    let tracing = tracing_profile(&host)?.display().to_string();
-    for seccomp in [Seccomp::Default, Seccomp::Localhost(&tracing)] {
-        let recorder = host.recorder(&[&["--pod", "default/web-*"], &FOLDERS[..]].concat())?;
-        let run = |namespace: &str, pod: &str, name: &str| {
-            let pod = Pod::start(&host, namespace, pod)?;
-            let id = pod.run(name, SCRIPT, seccomp, &[])?;
-            pod.ends_well(&id)
-        };
-        run("default", "web-1", "app")?;
-        run("default", "other-1", "other")?;
-        run("team", "web-2", "foreign")?;
-        let mut recorder = recorder;
-        recorder.interrupt()?;
-        let written: BTreeSet<_> = recorder.written()?.into_iter().collect();
-        ensure!(written == ["app.json", "app.recording.json"].map(str::to_owned).into(), "{written:?}");
-        is_exact(&recorder, "app.recording.json", "app", &OF_THE_RUNTIME)?;
-        let recording = recorder.recording("app.recording.json")?;
-        let Target::Container(container) = &recording.target else { anyhow::bail!("no container") };
-        let pod = container.pod.as_ref().map(|pod| (pod.namespace.as_deref(), pod.name.as_str()));
-        ensure!(container.engine == "containerd" && pod == Some((Some("default"), "web-1")), "{container:?}");
-        let profile = recorder.path("app.json").display().to_string();
-        for round in 0..5 {
-            let pod = Pod::start(&host, "default", &format!("again-{round}"))?;
-            let id = pod.run("app", SCRIPT, Seccomp::Localhost(&profile), &[])?;
-            pod.ends_well(&id)?;
-            pod.until_said("app", "done")?;
-        }
-    }
-    Ok(())
-}
-
-fn labels() -> Result<()> {
-    let host = Host::start()?;
-    let by_name = ["--label", "io.kubernetes.container.name=one", "--label", "tier=front"];
-    let mut recorder = host.recorder(&[&by_name, &FOLDERS[..]].concat())?;
-    let pod = Pod::start(&host, "default", "web-1")?;
-    for (name, labels) in [("one", &[][..]), ("two", &[("tier", "front")]), ("three", &[("tier", "back")])] {
-        let id = pod.run(name, SCRIPT, Seccomp::Default, labels)?;
-        pod.ends_well(&id)?;
-    }
-    recorder.interrupt()?;
-    let expected = ["one.json", "one.recording.json", "two.json", "two.recording.json"];
-    ensure!(recorder.written()? == expected.map(str::to_owned).into(), "{:?}", recorder.written()?);
-    is_exact(&recorder, "two.recording.json", "two", &OF_THE_RUNTIME)
-}
-
-/// A sandbox starts while we watch, another one was there before; neither is anybody's application.
-fn all() -> Result<()> {
-    let host = Host::start()?;
-    let early = Pod::start(&host, "default", "early")?;
-    let late = early.run("late", SERVICE, Seccomp::Default, &[])?;
-    early.until_said("late", "up")?;
-    let mut recorder = host.recorder(&[&["--all"], &FOLDERS[..]].concat())?;
-    let pod = Pod::start(&host, "default", "web-1")?;
-    let id = pod.run("app", SCRIPT, Seccomp::Default, &[])?;
-    pod.ends_well(&id)?;
-    let name = unused_name("all");
-    host.run(&["--rm", "--seccomp"], &name, SCRIPT)?;
-    early.stop(&late, PATIENCE)?;
-    drop(pod);
-    recorder.interrupt()?;
-    is_exact(&recorder, "app.recording.json", "app", &OF_THE_RUNTIME)?;
-    is_exact(&recorder, &format!("{name}.recording.json"), &name, &OF_THE_RUNTIME)?;
-    let written = recorder.written()?;
-    ensure!(written.contains("late.recording.json"), "{written:?}");
-    for sandbox in [&early.sandbox, "POD", "pause"] {
-        let short = sandbox.get(..12).unwrap_or(sandbox);
-        ensure!(!written.iter().any(|file| file.contains(short)), "{written:?}");
-        ensure!(!recorder.said().contains(short), "{}", recorder.said());
-    }
-    Ok(())
 }
 
 /// Under containerd's profile, under ours, and under none; each ends by itself when its container is removed.
@@ -155,7 +50,7 @@ fn by_name() -> Result<()> {
         recorder.ends_with(0)?;
         let recording = recorder.recording("recording.json")?;
         ensure!(recording.boundary.found_by == found_by, "{options:?}: {:?}", recording.boundary);
-        let Target::Container(container) = &recording.target else { anyhow::bail!("no container") };
+        let Target::Container(container) = &recording.target else { bail!("no container") };
         ensure!(container.id == format!("default/{name}") && container.name == name, "{container:?}");
         ensure_calls(&recording, Origin::Application, &["mkdir", "chmod", "rmdir"], &OF_THE_RUNTIME)?;
         let profile = recorder.path("profile.json").display().to_string();
@@ -226,49 +121,10 @@ fn new_namespace() -> Result<()> {
         recorder.ends_with(0)?;
         is_exact(&recorder, "recording.json", &name, &OF_THE_RUNTIME)?;
         let recording = recorder.recording("recording.json")?;
-        let Target::Container(container) = &recording.target else { anyhow::bail!("no container") };
+        let Target::Container(container) = &recording.target else { bail!("no container") };
         ensure!(container.id == format!("{namespace}/{name}"), "{container:?}");
     }
     Ok(())
-}
-
-/// As a kubelet starts a container without `seccompProfile`.
-fn unconfined() -> Result<()> {
-    let host = Host::start()?;
-    let mut recorder = host.recorder(&[&["--pod", "default/web-1"], &FOLDERS[..]].concat())?;
-    let pod = Pod::start(&host, "default", "web-1")?;
-    let id = pod.run("app", SCRIPT, Seccomp::Unconfined, &[])?;
-    pod.ends_well(&id)?;
-    recorder.interrupt()?;
-    let recording = recorder.recording("app.recording.json")?;
-    ensure!(recording.boundary.found_by == FoundBy::Estimated, "{:?}", recording.boundary);
-    ensure_calls(&recording, Origin::Application, &["mkdir", "chmod", "exit_group"], &OF_THE_RUNTIME)?;
-    let profile = recorder.path("app.json").display().to_string();
-    for round in 0..5 {
-        let pod = Pod::start(&host, "default", &format!("again-{round}"))?;
-        let id = pod.run("app", SCRIPT, Seccomp::Localhost(&profile), &[])?;
-        pod.ends_well(&id)?;
-    }
-    Ok(())
-}
-
-/// Made and removed while we sleep: its events have no name, and nobody else has it any more.
-fn gone() -> Result<()> {
-    let host = Host::start()?;
-    let mut recorder = host.recorder(&[&["--pod", "default/web-1"], &FOLDERS[..]].concat())?;
-    recorder.signal(Signal::STOP)?;
-    let pod = Pod::start(&host, "default", "web-1")?;
-    let id = pod.run("app", SCRIPT, Seccomp::Default, &[])?;
-    pod.ends_well(&id)?;
-    drop(pod);
-    recorder.signal(Signal::CONT)?;
-    recorder.until_said("was removed before it could be asked for")?;
-    recorder.signal(Signal::INT)?;
-    recorder.ends_with(2)?;
-    recorder.ensure_said(&format!("the container {id} ran, and the engine never said what it is"))?;
-    let recording = recorder.recording(&format!("{}.recording.json", &id[..12]))?;
-    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
-    ensure_calls(&recording, Origin::Application, &["mkdir", "chmod"], &OF_THE_RUNTIME)
 }
 
 /// What it called before is missing, and that is said; what it calls now is there.
@@ -387,7 +243,7 @@ fn crun() -> Result<()> {
         let file = format!("{name}.recording.json");
         is_exact(&recorder, &file, name, &["mount", "pivot_root", "sethostname"])?;
         let recording = recorder.recording(&file)?;
-        let Target::Container(container) = &recording.target else { anyhow::bail!("no container") };
+        let Target::Container(container) = &recording.target else { bail!("no container") };
         ensure!(container.runtime.as_deref() == Some("crun"), "{container:?}");
     }
     let profile = recorder.path("app.json").display().to_string();

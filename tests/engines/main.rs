@@ -4,6 +4,7 @@
 
 mod containerd;
 mod containerd_api;
+mod containerd_pods;
 mod containerd_record;
 mod docker_api;
 mod proof;
@@ -26,6 +27,7 @@ fn main() -> std::process::ExitCode {
     support::main([
         docker_api::tests(),
         containerd_api::tests(),
+        containerd_pods::tests(),
         containerd_record::tests(),
         proof::tests(),
         readme::tests(),

@@ -2,6 +2,7 @@
 //! Everything is gone when the value is.
 
 pub mod cri;
+pub mod expect;
 mod image;
 
 use std::fs::{self, File};

@@ -1,0 +1,39 @@
+//! What the containers of the tests do, and what is to be seen of it.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use seccomp_trace::recording::{FoundBy, Origin};
+
+use super::Host;
+use crate::proof::command::until;
+use crate::recorder::{PATIENCE, Recorder, ensure_calls};
+
+/// What only a runtime calls, before it loads the filter.
+pub const OF_THE_RUNTIME: [&str; 6] = ["mount", "umount2", "pivot_root", "keyctl", "sethostname", "capset"];
+/// Calls that are easily told, and an end.
+pub const SCRIPT: &str = "mkdir /x && chmod 700 /x && rmdir /x && echo done";
+/// Calls `utimensat` at its beginning, and `chmod` at its end.
+pub const SERVICE: &str =
+    "trap 'chmod 700 /bin; exit' TERM; touch /up; echo up; while :; do sleep 0.05; done";
+/// Where the results of several go.
+pub const FOLDERS: [&str; 4] = ["--output-dir", "{}", "--recording-dir", "{}"];
+/// Where those of one go.
+pub const FILES: [&str; 4] = ["-o", "{}/profile.json", "--recording", "{}/recording.json"];
+
+/// Recorded from the filter on, whole, and with nothing to warn of.
+pub fn is_exact(recorder: &Recorder, name: &str, title: &str, before: &[&str]) -> Result<()> {
+    let recording = recorder.recording(name)?;
+    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+    ensure!(!recording.boundary.attached_late && recording.finished, "{:?}", recording.boundary);
+    ensure!(recording.warnings.is_empty() && recording.title() == title, "{:?}", recording.warnings);
+    ensure_calls(&recording, Origin::Runtime, &["execve"], &["mount", "pivot_root", "mkdir"])?;
+    ensure_calls(&recording, Origin::Application, &["mkdir", "chmod", "rmdir", "exit_group"], before)?;
+    ensure_calls(&recording, Origin::Joined, &[], &["execve", "mkdir"])
+}
+
+/// Waits until a container of ctr has begun its service. `ctr run` is back before its first call.
+pub fn is_up(host: &Host, name: &str) -> Result<()> {
+    let file = host.path(&format!("io.containerd.runtime.v2.task/default/{name}/rootfs/up"));
+    until(PATIENCE, &file, || Ok(Path::new(&file).exists().then_some(())))
+}
