@@ -14,7 +14,7 @@ use crate::containerd::expect::{FILES, FOLDERS, OF_THE_RUNTIME, SCRIPT, SERVICE,
 use crate::containerd::{Host, tracing_profile};
 use crate::proof::command::until;
 use crate::proof::container::unused_name;
-use crate::recorder::{PATIENCE, ensure_calls};
+use crate::recorder::{PATIENCE, Recorder, ensure_calls};
 use crate::support::{Need, Trial, test};
 
 const NEEDS: &[Need] = &[Need::Kernel, Need::Containerd, Need::Runc, Need::Busybox];
@@ -31,6 +31,7 @@ pub fn tests() -> Vec<Trial> {
         test("record_containerd_while_it_restarts", NEEDS, restarts),
         test("record_containerd_that_hangs", NEEDS, hangs),
         test("record_containerd_under_crun", CRUN, crun),
+        test("record_containerd_that_is_not_there", &[Need::Kernel], not_there),
     ]
 }
 
@@ -251,6 +252,20 @@ fn crun() -> Result<()> {
         let pod = Pod::start(&host, "default", &format!("again-{round}"))?;
         let id = pod.run("app", SCRIPT, Seccomp::Localhost(&profile), &[])?;
         pod.ends_well(&id)?;
+    }
+    Ok(())
+}
+
+/// Nothing is started, and nothing written.
+fn not_there() -> Result<()> {
+    let socket = "/nonexistent/containerd.sock";
+    let arguments = ["--engine", "containerd", "--container", "web", "-o", "{}/profile.json"];
+    for (further, code) in [(&["--wait"][..], 2), (&["--", "touch", "{}/started.json"], 125)] {
+        let arguments = [&arguments[..], further].concat();
+        let mut recorder = Recorder::start_with(&arguments, &[("CONTAINERD_ADDRESS", socket)])?;
+        recorder.ends_with(code)?;
+        recorder.ensure_said(socket)?;
+        ensure!(recorder.written()?.is_empty(), "{:?}", recorder.written());
     }
     Ok(())
 }
