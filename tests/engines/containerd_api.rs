@@ -59,8 +59,9 @@ fn id_by_cgroup(engine: &Containerd, info: &ContainerInfo) -> Result<String> {
 fn by_ctr() -> Result<()> {
     let host = Host::start()?;
     let id = unused_name("described");
-    host.run(&["--detach", "--label", "tier=front"], &id, SLEEP)?;
-    host.ctr(&["--namespace", "team", "containers", "create", IMAGE, &id])?;
+    host.run_in("default", &["--detach", "--label", "tier=front"], &id, SLEEP)?;
+    let other_id = format!("{}/{id}", host.namespace);
+    host.ctr(&["containers", "create", IMAGE, &id])?;
     with(&host, async |engine| {
         ensure!(engine.found() == format!("containerd {} at {}", version(&host)?, host.address()));
         let whole = format!("default/{id}");
@@ -75,13 +76,14 @@ fn by_ctr() -> Result<()> {
         ensure!(host.ctr(&["images", "list"])?.contains(digest) && digest.starts_with("sha256:"), "{info:?}");
         ensure!(container.labels.get("tier").is_some_and(|tier| tier == "front") && !info.is_sandbox);
         // The same name in another namespace is another container, which does not run.
-        let other = inspect(&engine, &format!("team/{id}")).await?;
-        ensure!(other.pid.is_none() && other.container.id == format!("team/{id}"), "{other:?}");
+        let other = inspect(&engine, &other_id).await?;
+        ensure!(other.pid.is_none() && other.container.id == other_id, "{other:?}");
         let all = engine.list().await?;
         ensure!(all.len() == 2 && all.contains(&info) && all.contains(&other), "{all:?}");
         // Its task is there until somebody deletes it.
-        host.ctr(&["tasks", "kill", "--signal", "KILL", &id])?;
-        let is_stopped = || Ok(host.ctr(&["tasks", "list"])?.contains("STOPPED").then_some(()));
+        host.ctr(&["--namespace", "default", "tasks", "kill", "--signal", "KILL", &id])?;
+        let is_stopped =
+            || Ok(host.ctr(&["--namespace", "default", "tasks", "list"])?.contains("STOPPED").then_some(()));
         command::until(SOON, "its end", is_stopped)?;
         let stopped = inspect(&engine, &whole).await?;
         ensure!(stopped.pid.is_none() && stopped.container == info.container, "{stopped:?}");
@@ -145,7 +147,7 @@ fn dockers() -> Result<()> {
         ensure!(engine.container_of(&format!("/moby/{id}")).is_none());
         host.ctr(&["containers", "create", IMAGE, &id])?;
         let first = timeout(SOON, events.recv()).await?.context("the watch has ended")?;
-        ensure!(about(&first) == Some(&format!("default/{id}")), "{first:?}");
+        ensure!(about(&first) == Some(&format!("{}/{id}", host.namespace)), "{first:?}");
         Ok(())
     })
 }
@@ -183,7 +185,7 @@ async fn until(
 fn life() -> Result<()> {
     let host = Host::start()?;
     let id = unused_name("life");
-    let whole = format!("default/{id}");
+    let whole = format!("{}/{id}", host.namespace);
     with(&host, async |engine| {
         let (sender, mut events) = unbounded_channel();
         engine.watch(sender).await?;
@@ -239,7 +241,7 @@ fn nothing_is_missed() -> Result<()> {
             engine.watch(sender).await?;
             let id = unused_name(&format!("missed-{round}"));
             host.ctr(&["containers", "create", IMAGE, &id])?;
-            let whole = format!("default/{id}");
+            let whole = format!("{}/{id}", host.namespace);
             until(&mut events, |event| about(event) == Some(&whole)).await?;
         }
         Ok(())
@@ -270,8 +272,8 @@ fn restarts() -> Result<()> {
         host.ctr(&["containers", "create", IMAGE, &after])?;
         host.ctr(&["tasks", "kill", "--signal", "KILL", &before])?;
         let all = until(&mut events, |event| matches!(event, EngineEvent::Stopped { .. })).await?;
-        ensure!(about(&all[0]) == Some(&format!("default/{after}")), "{all:?}");
-        ensure!(all.last().and_then(about) == Some(&format!("default/{before}")), "{all:?}");
+        ensure!(about(&all[0]) == Some(&format!("{}/{after}", host.namespace)), "{all:?}");
+        ensure!(all.last().and_then(about) == Some(&format!("{}/{before}", host.namespace)), "{all:?}");
         Ok(())
     })
 }
@@ -315,7 +317,7 @@ fn shim_hangs() -> Result<()> {
         host.run(&["--detach"], name, SLEEP)?;
     }
     with(&host, async |engine| {
-        let info = inspect(&engine, &format!("default/{hanging}")).await?;
+        let info = inspect(&engine, &format!("{}/{hanging}", host.namespace)).await?;
         let init = Process::new(info.pid.context("no process")?)?;
         let shim = Pid::from_raw(init.stat()?.ppid).context("no shim")?;
         kill_process(shim, Signal::STOP)?;

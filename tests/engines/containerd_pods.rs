@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use seccomp_trace::recording::{FoundBy, Origin, Target};
 
 use crate::containerd::cri::{Pod, Seccomp};
-use crate::containerd::expect::{FOLDERS, OF_THE_RUNTIME, SCRIPT, SERVICE, is_exact};
+use crate::containerd::expect::{APP, FOLDERS, OF_THE_RUNTIME, SCRIPT, SERVICE, is_exact};
 use crate::containerd::{Host, tracing_profile};
 use crate::proof::container::unused_name;
 use crate::recorder::{PATIENCE, ensure_calls};
@@ -40,13 +40,13 @@ fn pods() -> Result<()> {
         run("team", "web-2", "foreign")?;
         recorder.interrupt()?;
         let written = recorder.written()?;
-        ensure!(written == ["app.json", "app.recording.json"].map(str::to_owned).into(), "{written:?}");
-        is_exact(&recorder, "app.recording.json", "app", &OF_THE_RUNTIME)?;
-        let recording = recorder.recording("app.recording.json")?;
+        ensure!(written == [format!("{APP}.json"), format!("{APP}.recording.json")].into(), "{written:?}");
+        is_exact(&recorder, &format!("{APP}.recording.json"), "default/web-1/app", &OF_THE_RUNTIME)?;
+        let recording = recorder.recording(&format!("{APP}.recording.json"))?;
         let Target::Container(container) = &recording.target else { bail!("no container") };
         let pod = container.pod.as_ref().map(|pod| (pod.namespace.as_deref(), pod.name.as_str()));
         ensure!(container.engine == "containerd" && pod == Some((Some("default"), "web-1")), "{container:?}");
-        let profile = recorder.path("app.json").display().to_string();
+        let profile = recorder.path(&format!("{APP}.json")).display().to_string();
         for round in 0..5 {
             let pod = Pod::start(&host, "default", &format!("again-{round}"))?;
             let id = pod.run("app", SCRIPT, Seccomp::Localhost(&profile), &[])?;
@@ -68,8 +68,12 @@ fn labels() -> Result<()> {
     }
     recorder.interrupt()?;
     let expected = ["one.json", "one.recording.json", "two.json", "two.recording.json"];
-    ensure!(recorder.written()? == expected.map(str::to_owned).into(), "{:?}", recorder.written()?);
-    is_exact(&recorder, "two.recording.json", "two", &OF_THE_RUNTIME)
+    ensure!(
+        recorder.written()? == expected.map(|file| format!("default_web-1_{file}")).into(),
+        "{:?}",
+        recorder.written()?
+    );
+    is_exact(&recorder, "default_web-1_two.recording.json", "default/web-1/two", &OF_THE_RUNTIME)
 }
 
 /// A sandbox starts while we watch, another one was there before; neither is anybody's application.
@@ -87,10 +91,10 @@ fn all() -> Result<()> {
     early.stop(&late, PATIENCE)?;
     drop(pod);
     recorder.interrupt()?;
-    is_exact(&recorder, "app.recording.json", "app", &OF_THE_RUNTIME)?;
+    is_exact(&recorder, &format!("{APP}.recording.json"), "default/web-1/app", &OF_THE_RUNTIME)?;
     is_exact(&recorder, &format!("{name}.recording.json"), &name, &OF_THE_RUNTIME)?;
     let written = recorder.written()?;
-    ensure!(written.contains("late.recording.json"), "{written:?}");
+    ensure!(written.contains("default_early_late.recording.json"), "{written:?}");
     for sandbox in [&early.sandbox, "POD", "pause"] {
         let short = sandbox.get(..12).unwrap_or(sandbox);
         ensure!(!written.iter().any(|file| file.contains(short)), "{written:?}");
@@ -102,15 +106,15 @@ fn all() -> Result<()> {
 /// As a kubelet starts a container without `seccompProfile`.
 fn unconfined() -> Result<()> {
     let host = Host::start()?;
-    let mut recorder = host.recorder(&[&["--pod", "default/web-1"], &FOLDERS[..]].concat())?;
+    let mut recorder = host.recorder(&[&["--wait", "--pod", "default/web-1"], &FOLDERS[..]].concat())?;
     let pod = Pod::start(&host, "default", "web-1")?;
     let id = pod.run("app", SCRIPT, Seccomp::Unconfined, &[])?;
     pod.ends_well(&id)?;
     recorder.interrupt()?;
-    let recording = recorder.recording("app.recording.json")?;
+    let recording = recorder.recording(&format!("{APP}.recording.json"))?;
     ensure!(recording.boundary.found_by == FoundBy::Estimated, "{:?}", recording.boundary);
     ensure_calls(&recording, Origin::Application, &["mkdir", "chmod", "exit_group"], &OF_THE_RUNTIME)?;
-    let profile = recorder.path("app.json").display().to_string();
+    let profile = recorder.path(&format!("{APP}.json")).display().to_string();
     for round in 0..5 {
         let pod = Pod::start(&host, "default", &format!("again-{round}"))?;
         let id = pod.run("app", SCRIPT, Seccomp::Localhost(&profile), &[])?;
@@ -122,7 +126,7 @@ fn unconfined() -> Result<()> {
 /// Made and removed while we sleep: its events have no name, and nobody else has it any more.
 fn gone() -> Result<()> {
     let host = Host::start()?;
-    let mut recorder = host.recorder(&[&["--pod", "default/web-1"], &FOLDERS[..]].concat())?;
+    let mut recorder = host.recorder(&[&["--wait", "--pod", "default/web-1"], &FOLDERS[..]].concat())?;
     recorder.signal(Signal::STOP)?;
     let pod = Pod::start(&host, "default", "web-1")?;
     let id = pod.run("app", SCRIPT, Seccomp::Default, &[])?;

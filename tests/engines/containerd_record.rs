@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use seccomp_trace::recording::{FoundBy, Origin, Target};
 
 use crate::containerd::cri::{Pod, Seccomp};
-use crate::containerd::expect::{FILES, FOLDERS, OF_THE_RUNTIME, SCRIPT, SERVICE, is_exact, is_up};
+use crate::containerd::expect::{APP, FILES, FOLDERS, OF_THE_RUNTIME, SCRIPT, SERVICE, is_exact, is_up};
 use crate::containerd::{Host, tracing_profile};
 use crate::proof::command::until;
 use crate::proof::container::unused_name;
@@ -47,7 +47,8 @@ fn by_name() -> Result<()> {
     for (options, found_by) in profiles {
         let name = unused_name("by-name");
         let mut recorder = host.recorder(&[&["--wait", "--container", &name], &FILES[..]].concat())?;
-        ensure!(host.run(&[&["--rm"], options].concat(), &name, SCRIPT)? == "done\n");
+        let options = [&["--rm"], options].concat();
+        ensure!(host.run_in("default", &options, &name, SCRIPT)? == "done\n");
         recorder.ends_with(0)?;
         let recording = recorder.recording("recording.json")?;
         ensure!(recording.boundary.found_by == found_by, "{options:?}: {:?}", recording.boundary);
@@ -111,7 +112,7 @@ fn new_namespace() -> Result<()> {
     let host = Host::start()?;
     for sleeps in [false, true] {
         let name = unused_name("new");
-        let namespace = format!("new-{sleeps}");
+        let namespace = unused_name("new-ns");
         let mut recorder = host.recorder(&[&["--wait", "--container", &name], &FILES[..]].concat())?;
         if sleeps {
             recorder.signal(Signal::STOP)?;
@@ -139,14 +140,14 @@ fn ran_before() -> Result<()> {
     is_up(&host, &name)?;
     let both = ["--container", &id, "--container", &name];
     let mut recorder = host.recorder(&[&both[..], &FOLDERS].concat())?;
-    recorder.ensure_said("app was running before")?;
+    recorder.ensure_said("default/web-1/app was running before")?;
     recorder.ensure_said(&format!("{name} was running before"))?;
     pod.stop(&id, PATIENCE)?;
     drop(pod);
     host.ctr(&["tasks", "kill", "--signal", "TERM", &name])?;
     // Both have ended, and are known by their own names.
     recorder.ends_with(0)?;
-    for name in ["app", &name] {
+    for name in [APP, &name] {
         let recording = recorder.recording(&format!("{name}.recording.json"))?;
         ensure!(recording.boundary.attached_late && recording.boundary.found_by == FoundBy::Unknown);
         ensure_calls(&recording, Origin::Application, &["chmod", "exit_group"], &["utimensat"])?;
@@ -173,7 +174,7 @@ fn joined() -> Result<()> {
     host.ctr(&["tasks", "kill", "--signal", "TERM", &name])?;
     until(PATIENCE, "its end", || Ok(host.ctr(&["tasks", "delete", &name]).ok()))?;
     recorder.interrupt()?;
-    for name in ["app", &name] {
+    for name in [APP, &name] {
         let recording = recorder.recording(&format!("{name}.recording.json"))?;
         ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
         ensure_calls(&recording, Origin::Joined, &["mkdir"], &[])?;
@@ -240,14 +241,14 @@ fn crun() -> Result<()> {
     pod.ends_well(&id)?;
     host.run(&["--rm", "--seccomp", "--runc-binary", &crun], &name, SCRIPT)?;
     recorder.interrupt()?;
-    for name in ["app", &name] {
+    for (name, title) in [(APP, "default/web-1/app"), (&name, &name)] {
         let file = format!("{name}.recording.json");
-        is_exact(&recorder, &file, name, &["mount", "pivot_root", "sethostname"])?;
+        is_exact(&recorder, &file, title, &["mount", "pivot_root", "sethostname"])?;
         let recording = recorder.recording(&file)?;
         let Target::Container(container) = &recording.target else { bail!("no container") };
         ensure!(container.runtime.as_deref() == Some("crun"), "{container:?}");
     }
-    let profile = recorder.path("app.json").display().to_string();
+    let profile = recorder.path(&format!("{APP}.json")).display().to_string();
     for round in 0..5 {
         let pod = Pod::start(&host, "default", &format!("again-{round}"))?;
         let id = pod.run("app", SCRIPT, Seccomp::Localhost(&profile), &[])?;

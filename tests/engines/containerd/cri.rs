@@ -201,9 +201,7 @@ impl Drop for Pod {
         }
         // A kubelet made the pod's cgroup, and removes it.
         let parent = self.config.linux.iter().map(|linux| linux.cgroup_parent.as_str()).collect::<String>();
-        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            fs::remove_dir(format!("{}{parent}", hierarchy.path().display())).ok();
-        }
+        super::remove_cgroup(&parent);
     }
 }
 

@@ -21,6 +21,9 @@ pub const FOLDERS: [&str; 4] = ["--output-dir", "{}", "--recording-dir", "{}"];
 /// Where those of one go.
 pub const FILES: [&str; 4] = ["-o", "{}/profile.json", "--recording", "{}/recording.json"];
 
+/// The file of the container `app` of the pod `default/web-1`.
+pub const APP: &str = "default_web-1_app";
+
 /// Recorded from the filter on, whole, and with nothing to warn of.
 pub fn is_exact(recorder: &Recorder, name: &str, title: &str, before: &[&str]) -> Result<()> {
     let recording = recorder.recording(name)?;
@@ -34,6 +37,6 @@ pub fn is_exact(recorder: &Recorder, name: &str, title: &str, before: &[&str]) -
 
 /// Waits until a container of ctr has begun its service. `ctr run` is back before its first call.
 pub fn is_up(host: &Host, name: &str) -> Result<()> {
-    let file = host.path(&format!("io.containerd.runtime.v2.task/default/{name}/rootfs/up"));
+    let file = host.path(&format!("io.containerd.runtime.v2.task/{}/{name}/rootfs/up", host.namespace));
     until(PATIENCE, &file, || Ok(Path::new(&file).exists().then_some(())))
 }

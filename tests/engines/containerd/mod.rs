@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 pub use self::image::IMAGE;
 use crate::proof::command::{self, until};
+use crate::proof::container::unused_name;
 use crate::recorder::{PATIENCE, Recorder};
 use crate::support;
 
@@ -36,6 +37,8 @@ exec CRUN "$@"
 /// A running containerd.
 pub struct Host {
     containerd: Child,
+    /// A namespace of its own: a container's cgroup is `/NAMESPACE/ID`, and several tests run at a time.
+    pub namespace: String,
     folder: TempDir,
     alone: bool,
 }
@@ -58,10 +61,10 @@ impl Host {
     fn in_folder(folder: TempDir, runtime: &str, alone: bool) -> Result<Self> {
         fs::write(folder.path().join("config.toml"), configuration(folder.path(), runtime))?;
         let containerd = spawn(folder.path(), alone)?;
-        let mut host = Self { containerd, folder, alone };
+        let mut host = Self { containerd, namespace: unused_name("ns"), folder, alone };
         host.until_it_answers()?;
         image::make(host.folder.path(), &host.path("image.tar"))?;
-        for namespace in ["default", "k8s.io", "moby", "team"] {
+        for namespace in ["default", "k8s.io", "moby", &host.namespace] {
             host.import(namespace)?;
         }
         Ok(host)
@@ -84,16 +87,16 @@ impl Host {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// containerd's own command line.
+    /// containerd's own command line; in the test's own namespace, unless it says another one.
     pub fn ctr(&self, arguments: &[&str]) -> Result<String> {
         let mut ctr = Command::new(find("ctr")?);
-        ctr.args(["--address", &self.address()]).args(arguments);
+        ctr.args(["--address", &self.address(), "--namespace", &self.namespace]).args(arguments);
         command::output(ctr.env("CONTAINERD_SNAPSHOTTER", "native"), PATIENCE)
     }
 
-    /// Runs a shell in a container to its end, in the namespace `default`, and gives what it printed.
+    /// Runs a shell in a container to its end, in the tests' own namespace, and gives what it printed.
     pub fn run(&self, options: &[&str], id: &str, script: &str) -> Result<String> {
-        self.run_in("default", options, id, script)
+        self.run_in(&self.namespace, options, id, script)
     }
 
     /// As [`Host::run`], in a namespace.
@@ -156,8 +159,16 @@ impl Drop for Host {
             for container in ctr(&["containers", "list", "--quiet"]).unwrap_or_default().lines() {
                 ctr(&["containers", "delete", container]).ok();
             }
+            remove_cgroup(&format!("/{namespace}"));
         }
         self.stop().ok();
+    }
+}
+
+/// Removes a folder of cgroups in all hierarchies, where nothing is left in it: runtimes leave it.
+fn remove_cgroup(path: &str) {
+    for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+        fs::remove_dir(format!("{}{path}", hierarchy.path().display())).ok();
     }
 }
 
