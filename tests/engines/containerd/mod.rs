@@ -151,7 +151,8 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.signal(Signal::CONT).ok();
-        for namespace in self.ctr(&["namespaces", "list", "--quiet"]).unwrap_or_default().lines() {
+        let namespaces = self.ctr(&["namespaces", "list", "--quiet"]).unwrap_or_default();
+        for namespace in namespaces.lines() {
             let ctr = |arguments: &[&str]| self.ctr(&[&["--namespace", namespace], arguments].concat());
             for task in ctr(&["tasks", "list", "--quiet"]).unwrap_or_default().lines() {
                 ctr(&["tasks", "delete", "--force", task]).ok();
@@ -159,9 +160,11 @@ impl Drop for Host {
             for container in ctr(&["containers", "list", "--quiet"]).unwrap_or_default().lines() {
                 ctr(&["containers", "delete", container]).ok();
             }
-            remove_cgroup(&format!("/{namespace}"));
         }
         self.stop().ok();
+        for namespace in namespaces.lines() {
+            remove_cgroup(&format!("/{namespace}"));
+        }
     }
 }
 
