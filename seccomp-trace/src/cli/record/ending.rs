@@ -20,6 +20,8 @@ use crate::{
 
 /// How long the engine may take at the end to name what it has not named yet.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How often they are asked then.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 impl Record<'_> {
     /// Has everything ended that was asked for by its own name? Never where more can come.
@@ -59,13 +61,22 @@ impl Record<'_> {
     /// Takes the last news, reads the sets, detaches, and writes every recording and profile.
     pub async fn write_all(mut self, command: Option<u8>, signals: &mut Signals) -> Result<Outcome> {
         let deadline = Instant::now() + LAST_WORDS;
-        self.take_all_news()?;
-        while self.known.values().any(|known| known.subject.is_some() && known.asked > 0) {
+        loop {
+            // Who has come meanwhile is asked about, too: it may be nobody that was asked for.
+            self.take_all_news()?;
+            let open: Vec<_> =
+                self.known.iter().filter(|(_, known)| known.is_open()).map(|(id, _)| id.clone()).collect();
+            if open.is_empty() || Instant::now() >= deadline {
+                break;
+            }
+            open.iter().for_each(|id| self.ask(id));
             tokio::select! {
-                said = timeout_at(deadline, self.engines.next()) => match said {
-                    Ok((engine, said)) => self.take_said(engine, said)?,
-                    Err(_) => break,
-                },
+                // Some can't answer yet, and are asked again.
+                said = timeout_at(deadline.min(Instant::now() + ASK_AGAIN), self.engines.next()) => {
+                    if let Ok((engine, said)) = said {
+                        self.take_said(engine, said)?;
+                    }
+                }
                 () = asked_to_end(signals) => break,
             }
         }

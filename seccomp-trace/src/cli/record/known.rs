@@ -113,6 +113,12 @@ impl Known {
         self.verdict == Verdict::Unwanted || (self.container.is_none() && self.subject.is_none())
     }
 
+    /// Is it recorded, and nobody has said yet what it is, or that nobody knows it?
+    pub fn is_open(&self) -> bool {
+        let is_unheard = self.verdict == Verdict::Pending && self.denials == 0;
+        self.subject.is_some() && (self.asked > 0 || is_unheard)
+    }
+
     /// Is there more to hear? Where all engines denied it twice, a second apart, nobody knows it: it is another
     /// engine's, or already gone.
     pub fn is_to_be_asked(&self) -> bool {

@@ -69,7 +69,8 @@ pub(super) fn describe(
         labels: record.labels.into_iter().collect(),
     };
     let pid = task.filter(|task| task.status != STOPPED).and_then(|task| i32::try_from(task.pid).ok());
-    ContainerInfo { container, pid: pid.filter(|pid| *pid > 0), is_sandbox }
+    let pid = pid.filter(|pid| *pid > 0);
+    ContainerInfo { container, pid, is_sandbox, is_partial: false }
 }
 
 /// The program behind a runtime: what the options name, else runc for containerd's own shim of it.
