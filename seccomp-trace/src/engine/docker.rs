@@ -2,10 +2,10 @@
 //! ([`address`]), its events, its words in ours, its runtimes.
 
 pub mod address;
-mod connect;
+pub(super) mod connect;
 mod context;
-mod describe;
-mod events;
+pub(super) mod describe;
+pub(super) mod events;
 pub(super) mod runtime;
 
 use std::collections::HashMap;
@@ -29,15 +29,15 @@ use super::{Answer, ContainerInfo, Engine, EngineError, EngineEvent};
 use crate::recording::Container;
 
 /// How long Docker may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(3);
+pub(super) const CONNECT: Duration = Duration::from_secs(3);
 /// How long it may take to answer.
-const CALL: Duration = Duration::from_secs(10);
+pub(super) const CALL: Duration = Duration::from_secs(10);
 /// How long one container of a list may take: Docker answers for one that hangs only when it is done.
-const INSPECT: Duration = Duration::from_secs(3);
+pub(super) const INSPECT: Duration = Duration::from_secs(3);
 /// How many images are remembered: more than a host runs at once.
 const IMAGES: usize = 512;
 /// How many containers are asked for at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// A Docker engine on this host.
 pub struct Docker {
@@ -76,7 +76,7 @@ impl Docker {
     async fn list_all(&self) -> Result<Vec<ContainerInfo>, EngineError> {
         let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
         let summaries = bounded(CALL, self.client.list_containers(Some(options)));
-        let summaries = summaries.await.map_err(|error| fault(&self.address, &error))?;
+        let summaries = summaries.await.map_err(|error| fault(ENGINE, &self.address, &error))?;
         let deadline = Instant::now() + CALL;
         let infos =
             futures::stream::iter(summaries).map(|summary| self.listed(summary, deadline)).buffered(AT_ONCE);
@@ -109,7 +109,7 @@ impl Docker {
         let inspected = match bounded(limit, call).await {
             Ok(inspected) => inspected,
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => return Ok(None),
-            Err(error) => return Err(fault(&self.address, &error)),
+            Err(error) => return Err(fault(ENGINE, &self.address, &error)),
         };
         let Some(mut info) = self.facts.describe(inspected) else { return Ok(None) };
         let container = &mut info.container;
@@ -168,7 +168,7 @@ impl Engine for Docker {
         let watch = Watch::new(self.client.clone(), Arc::clone(&self.facts), events);
         Box::pin(async move {
             // The stream itself says nothing before the first event.
-            bounded(CALL, self.client.ping()).await.map_err(|error| fault(&self.address, &error))?;
+            bounded(CALL, self.client.ping()).await.map_err(|error| fault(ENGINE, &self.address, &error))?;
             tokio::spawn(watch.run());
             Ok(())
         })
@@ -183,22 +183,28 @@ fn remember(images: &mut HashMap<String, Vec<String>>, id: &str, digests: &[Stri
     images.insert(id.to_owned(), digests.to_owned());
 }
 
-async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+/// The call's answer, or an error where it takes longer.
+pub(super) async fn bounded<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     timeout(limit, call).await.unwrap_or(Err(Error::RequestTimeoutError))
 }
 
-fn fault(address: &Address, error: &Error) -> EngineError {
+/// An error of an engine's API in our words.
+pub(super) fn fault(engine: &'static str, address: &impl ToString, error: &Error) -> EngineError {
     let reason = reason(error);
     match error {
-        Error::RequestTimeoutError | Error::HyperLegacyError { .. } | Error::IOError { .. } => {
-            EngineError::Unreachable { engine: ENGINE, address: address.to_string(), reason }
-        }
-        _ => EngineError::Refused { engine: ENGINE, reason },
+        Error::RequestTimeoutError
+        | Error::HyperLegacyError { .. }
+        | Error::HyperResponseError { .. }
+        | Error::IOError { .. } => EngineError::Unreachable { engine, address: address.to_string(), reason },
+        _ => EngineError::Refused { engine, reason },
     }
 }
 
 /// What an error is about, without the layers above it.
-fn reason(error: &Error) -> String {
+pub(super) fn reason(error: &Error) -> String {
     match error {
         Error::DockerResponseServerError { message, .. } => message.clone(),
         Error::RequestTimeoutError => "no answer in time".to_owned(),

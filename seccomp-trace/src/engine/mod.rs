@@ -6,6 +6,7 @@
 pub mod cgroup_path;
 pub mod containerd;
 pub mod docker;
+pub mod podman;
 pub mod sandbox;
 pub mod select;
 
@@ -24,8 +25,11 @@ use crate::recording::Container;
 pub type Connect = fn() -> Answer<'static, Arc<dyn Engine>>;
 
 /// Every engine, by the name that `--engine` takes.
-pub const ENGINES: &[(&str, Connect)] =
-    &[(docker::NAME, || Box::pin(docker::connect())), (containerd::NAME, || Box::pin(containerd::connect()))];
+pub const ENGINES: &[(&str, Connect)] = &[
+    (docker::NAME, || Box::pin(docker::connect())),
+    (podman::NAME, || Box::pin(podman::connect())),
+    (containerd::NAME, || Box::pin(containerd::connect())),
+];
 
 /// What an engine says of a container now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -191,8 +191,12 @@ fn is_reference(pattern: &Pattern, image: &str) -> bool {
         || (name == image && pattern.is_match(&format!("{image}:latest")))
 }
 
-/// Docker's short form of a reference: its own registry and the official images go without a prefix.
+/// Docker's short form of a reference: its own registry and the official images go without a prefix; likewise
+/// what Podman calls images that were made here.
 fn short(image: &str) -> &str {
+    if let Some(path) = image.strip_prefix("localhost/") {
+        return path;
+    }
     let path = image.strip_prefix("index.").unwrap_or(image).strip_prefix("docker.io/");
     path.map_or(image, |path| path.strip_prefix("library/").unwrap_or(path))
 }

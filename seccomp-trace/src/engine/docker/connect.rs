@@ -1,6 +1,7 @@
 //! Connecting to Docker: is anybody there, is it this host's kernel, what is true of all its containers.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use tokio::net::{TcpStream, UnixStream};
@@ -16,7 +17,7 @@ impl Docker {
     /// Connects to the engine at this address; as [`Docker::connect`] otherwise.
     pub async fn connect_at(address: Address) -> Result<Self, EngineError> {
         probe(&address).await?;
-        let fault = |error| fault(&address, &error);
+        let fault = |error| fault(ENGINE, &address, &error);
         let text = address.to_string();
         let (seconds, version) = (CALL.as_secs(), bollard::API_DEFAULT_VERSION);
         let client = match address {
@@ -28,9 +29,11 @@ impl Docker {
         let (version, info) = bounded(CALL, async { tokio::try_join!(client.version(), client.info()) })
             .await
             .map_err(fault)?;
-        same_kernel(&address, info.kernel_version.as_deref(), info.operating_system.as_deref())?;
+        same_kernel("Docker", &address, info.kernel_version.as_deref(), info.operating_system.as_deref())?;
 
         let facts = Facts {
+            engine: ENGINE,
+            attributes: &[],
             version: version.version,
             default_runtime: info.default_runtime.filter(|name| !name.is_empty()),
         };
@@ -84,13 +87,18 @@ async fn probe(address: &Address) -> Result<(), EngineError> {
     Err(EngineError::Unreachable { engine: ENGINE, address: address.to_string(), reason })
 }
 
-/// Docker Desktop and tunnels bring a socket to this host, but not the kernel behind it.
-fn same_kernel(address: &Address, kernel: Option<&str>, system: Option<&str>) -> Result<(), EngineError> {
+/// Desktops and tunnels bring a socket to this host, but not the kernel behind it.
+pub(in crate::engine) fn same_kernel(
+    engine: &str,
+    address: &impl Display,
+    kernel: Option<&str>,
+    system: Option<&str>,
+) -> Result<(), EngineError> {
     let own = rustix::system::uname();
     let own = own.release().to_string_lossy();
     match kernel {
         Some(kernel) if !kernel.is_empty() && kernel != own => Err(EngineError::Address(format!(
-            "Docker at {address} runs on another kernel ({kernel}, {}) than this host's ({own}); \
+            "{engine} at {address} runs on another kernel ({kernel}, {}) than this host's ({own}); \
              run seccomp-trace where the engine runs",
             system.unwrap_or("unknown system")
         ))),
@@ -116,8 +124,9 @@ mod tests {
     #[test]
     fn another_kernel_is_refused() {
         let address = Address::default();
-        let error = same_kernel(&address, Some("5.15.0-linuxkit"), Some("Docker Desktop")).unwrap_err();
+        let error =
+            same_kernel("Docker", &address, Some("5.15.0-linuxkit"), Some("Docker Desktop")).unwrap_err();
         assert!(error.to_string().contains("linuxkit, Docker Desktop"));
-        assert!(same_kernel(&address, None, None).is_ok());
+        assert!(same_kernel("Docker", &address, None, None).is_ok());
     }
 }

@@ -11,7 +11,11 @@ use crate::recording::Container;
 pub const ENGINE: &str = "docker";
 /// What of the engine matters to each container.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Facts {
+pub(in crate::engine) struct Facts {
+    /// Whose containers they are.
+    pub engine: &'static str,
+    /// What stands beside the labels in an event's attributes, besides `name` and `image`.
+    pub attributes: &'static [&'static str],
     pub version: Option<String>,
     /// The runtime of containers that name none.
     pub default_runtime: Option<String>,
@@ -24,7 +28,7 @@ impl Facts {
         let host = inspected.host_config.unwrap_or_default();
         let runtime = host.runtime.filter(|runtime| !runtime.is_empty());
         let container = Container {
-            engine: ENGINE.to_owned(),
+            engine: self.engine.to_owned(),
             engine_version: self.version.clone(),
             runtime: runtime.or_else(|| self.default_runtime.clone()),
             runtime_version: None,
@@ -46,7 +50,7 @@ impl Facts {
         let names = summary.names.unwrap_or_default();
         let own = names.iter().find(|name| !name.trim_start_matches('/').contains('/'));
         let container = Container {
-            engine: ENGINE.to_owned(),
+            engine: self.engine.to_owned(),
             engine_version: self.version.clone(),
             name: own.map(|own| name(own)).unwrap_or_default(),
             id: summary.id?,
@@ -61,12 +65,15 @@ impl Facts {
     /// From a `create` event: the attributes are its name, its image, and its labels.
     pub fn created(&self, id: String, mut attributes: HashMap<String, String>) -> Container {
         Container {
-            engine: ENGINE.to_owned(),
+            engine: self.engine.to_owned(),
             engine_version: self.version.clone(),
             name: attributes.remove("name").map(|text| name(&text)).unwrap_or_default(),
             id,
             image: attributes.remove("image").filter(|image| !image.is_empty()),
-            labels: attributes.into_iter().collect(),
+            labels: attributes
+                .into_iter()
+                .filter(|(key, _)| !self.attributes.contains(&key.as_str()))
+                .collect(),
             ..Container::default()
         }
     }
@@ -92,7 +99,8 @@ mod tests {
     use super::*;
 
     fn facts() -> Facts {
-        Facts { version: Some("20.10".to_owned()), default_runtime: Some("runc".into()) }
+        let (version, default_runtime) = (Some("20.10".to_owned()), Some("runc".into()));
+        Facts { engine: ENGINE, attributes: &[], version, default_runtime }
     }
 
     fn inspected(json: &str) -> Option<ContainerInfo> {

@@ -1,5 +1,5 @@
-//! Docker's events as ours, without a gap: the stream is asked for *since* a moment, which Docker fills
-//! from the 256 events that it keeps (moby, daemon/events), and what comes twice is left out.
+//! Docker's events as ours (and Podman's, in its words), without a gap: the stream is asked for *since* a moment, which Docker fills
+//! from the 256 events that it keeps (moby, daemon/events; Podman has a log), and what comes twice is left out.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A subscription to Docker's events.
-pub(super) struct Watch {
+pub(in crate::engine) struct Watch {
     client: bollard::Docker,
     facts: Arc<Facts>,
     events: UnboundedSender<EngineEvent>,
@@ -123,7 +123,7 @@ impl Watch {
 }
 
 /// What a message says, where it matters here: the others are `exec_start`, `health_status`, `attach` …
-fn event(facts: &Facts, message: EventMessage) -> Option<EngineEvent> {
+pub(in crate::engine) fn event(facts: &Facts, message: EventMessage) -> Option<EngineEvent> {
     let actor = message.actor?;
     let (id, mut attributes) = (actor.id?, actor.attributes.unwrap_or_default());
     match message.action?.as_str() {
@@ -133,8 +133,8 @@ fn event(facts: &Facts, message: EventMessage) -> Option<EngineEvent> {
             Some(EngineEvent::Renamed { id, name: name.trim_start_matches('/').to_owned() })
         }
         "start" => Some(EngineEvent::Started { id }),
-        "die" => Some(EngineEvent::Stopped { id }),
-        "destroy" => Some(EngineEvent::Removed { id }),
+        "die" | "died" => Some(EngineEvent::Stopped { id }),
+        "destroy" | "remove" => Some(EngineEvent::Removed { id }),
         _ => None,
     }
 }
