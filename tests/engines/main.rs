@@ -7,6 +7,8 @@ mod containerd_api;
 mod containerd_pods;
 mod containerd_record;
 mod docker_api;
+mod podman;
+mod podman_api;
 mod proof;
 mod readme;
 mod record_end;
@@ -29,6 +31,7 @@ fn main() -> std::process::ExitCode {
         containerd_api::tests(),
         containerd_pods::tests(),
         containerd_record::tests(),
+        podman_api::tests(),
         proof::tests(),
         readme::tests(),
         record_start::tests(),
