@@ -256,11 +256,24 @@ fn one_that_is_gone() -> Result<()> {
     with_podman(async |podman, engine, _served| {
         let (sender, mut events) = unbounded_channel();
         engine.watch(sender).await?;
-        let id = podman.run(&["create", "--label", "a=b", "--name", "instant", IMAGE, "true"])?;
-        podman.run(&["rm", "instant"])?;
-        ensure!(engine.inspect(id.trim()).await?.is_none());
-        let Ok(EngineEvent::Known(container)) = events.try_recv() else { bail!("it is not named") };
-        ensure!(container.name == "instant" && container.labels["a"] == "b", "{container:?}");
+        // The stream is up, and looks into the log again in a while.
+        podman.run(&["create", "--name", "first", IMAGE, "true"])?;
+        until(&mut events, |event| matches!(event, EngineEvent::Known(_))).await?;
+        for turn in 0..10 {
+            let name = format!("instant-{turn}");
+            let id = podman.run(&["create", "--label", "a=b", "--name", &name, IMAGE, "true"])?;
+            podman.run(&["rm", &name])?;
+            ensure!(engine.inspect(id.trim()).await?.is_none());
+            let mut heard = Vec::new();
+            while let Ok(event) = events.try_recv() {
+                heard.push(event);
+            }
+            let is_it = |event: &EngineEvent| match event {
+                EngineEvent::Known(known) => known.name == name && known.labels["a"] == "b",
+                _ => false,
+            };
+            ensure!(heard.iter().any(is_it), "turn {turn}: {heard:?}");
+        }
         // Somebody else's is nobody's.
         ensure!(engine.inspect(&"0123456789abcdef".repeat(4)).await?.is_none());
         Ok(())
