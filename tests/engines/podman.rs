@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -206,16 +206,21 @@ fn archive() -> Result<&'static Path> {
     made.as_deref().map_err(|error| anyhow::anyhow!(error.clone()))
 }
 
-/// Where only root can write, so that its version is asked for.
+/// Where only root can write, so that its version is asked for. Written where it is not there yet: the kernel starts no
+/// file that somebody writes.
 fn wrapper() -> Result<PathBuf> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("podman-runtimes");
     let crun = support::find_program("crun").unwrap_or_else(|| "crun".into());
+    let (path, script) = (folder.join("crun"), WRAPPER.replace("CRUN", &crun.display().to_string()));
+    if fs::read_to_string(&path).is_ok_and(|there| there == script) {
+        return Ok(path);
+    }
     fs::create_dir_all(&folder)?;
-    // Renamed into its place: another test may be starting it.
-    let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-    std::io::Write::write_all(&mut file, WRAPPER.replace("CRUN", &crun.display().to_string()).as_bytes())?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o755))?;
-    let path = folder.join("crun");
+    let file = tempfile::NamedTempFile::new_in(&folder)?.into_temp_path();
+    fs::write(&file, script)?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
     file.persist(&path)?;
     Ok(path)
 }
