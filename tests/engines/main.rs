@@ -9,6 +9,8 @@ mod containerd_record;
 mod docker_api;
 mod podman;
 mod podman_api;
+mod podman_record;
+mod podman_service;
 mod proof;
 mod readme;
 mod record_end;
@@ -32,6 +34,8 @@ fn main() -> std::process::ExitCode {
         containerd_pods::tests(),
         containerd_record::tests(),
         podman_api::tests(),
+        podman_record::tests(),
+        podman_service::tests(),
         proof::tests(),
         readme::tests(),
         record_start::tests(),

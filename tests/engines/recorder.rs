@@ -98,6 +98,11 @@ impl Recorder {
         Recording::read(&self.path(name)).with_context(|| format!("it said: {}", self.said()))
     }
 
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// Sends a signal to it alone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill_process(Pid::from_child(&self.child), signal).context("record is gone")

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -54,25 +54,25 @@ impl Service {
     pub async fn start() -> Result<Self, EngineError> {
         let failed = |error: io::Error| refused(format!("its service can't be started: {error}"));
         let (start, socket) = Start::listen().map_err(failed)?;
-        let mut child = start.spawn().map_err(|error| match error.kind() {
+        let mut process = start.spawn().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => EngineError::Absent {
                 engine: NAME,
                 reason: "there is neither a socket of it nor a program `podman`".to_owned(),
             },
             _ => failed(error),
         })?;
-        let pid = Arc::new(AtomicU32::new(child.id().unwrap_or_default()));
+        let pid = Arc::new(AtomicU32::new(process.child.id().unwrap_or_default()));
         let libpod = Libpod::new(path(&socket), None);
         tokio::select! {
             answer = libpod.ping() => {
                 answer.map_err(|error| refused(format!("its service does not answer: {}", reason(&error))))?;
             }
-            said = end(&mut child) => return Err(refused(format!("podman system service has ended: {said}"))),
+            said = process.end() => return Err(refused(format!("podman system service has ended: {said}"))),
             () = sleep(CALL) => {
                 return Err(refused(format!("its service does not answer within {} s", CALL.as_secs())));
             }
         }
-        let keeper = tokio::spawn(start.keep(child, Arc::clone(&pid)));
+        let keeper = tokio::spawn(start.keep(process, Arc::clone(&pid)));
         Ok(Self { socket, pid, keeper })
     }
 
@@ -105,7 +105,7 @@ impl Start {
         Ok((Self { listener, path }, socket))
     }
 
-    fn spawn(&self) -> io::Result<Child> {
+    fn spawn(&self) -> io::Result<Process> {
         let mut command = Command::new("podman");
         command
             .args(["system", "service", "--time=0"])
@@ -140,55 +140,66 @@ impl Start {
         };
         // SAFETY: between fork and exec it makes only system calls.
         unsafe { command.pre_exec(hand_over) };
-        command.spawn()
+        let mut child = command.spawn()?;
+        let lines = child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
+        Ok(Process { child, lines, last: None })
     }
 
     /// Starts it anew whenever it ends.
-    async fn keep(self, mut child: Child, pid: Arc<AtomicU32>) {
+    async fn keep(self, mut process: Process, pid: Arc<AtomicU32>) {
         let mut pause = SHORTEST_PAUSE;
         loop {
             let began = Instant::now();
-            log::warn!("podman system service has ended: {}", end(&mut child).await);
+            // Not in the message itself, which is made only where it is wanted.
+            let said = process.end().await;
+            log::warn!("podman system service has ended: {said}");
             pid.store(0, Ordering::Relaxed);
             if began.elapsed() > LONGEST_PAUSE {
                 pause = SHORTEST_PAUSE;
             }
-            child = loop {
+            process = loop {
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 match self.spawn() {
-                    Ok(child) => break child,
+                    Ok(process) => break process,
                     Err(error) => log::warn!("podman system service can't be started: {error}"),
                 }
             };
-            pid.store(child.id().unwrap_or_default(), Ordering::Relaxed);
+            pid.store(process.child.id().unwrap_or_default(), Ordering::Relaxed);
         }
     }
 }
 
-/// Waits for its end, and gives the last line that it said, or its status.
-async fn end(child: &mut Child) -> String {
-    let mut lines = child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
-    let mut last = None;
-    loop {
-        let next = async {
-            match &mut lines {
-                Some(lines) => lines.next_line().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            line = next => match line {
-                Ok(Some(line)) => {
-                    log::debug!("podman system service: {line}");
-                    last = Some(line);
+/// A service's process. What it says is read as long as it runs: it would die of a pipe that nobody reads.
+struct Process {
+    child: Child,
+    lines: Option<Lines<BufReader<ChildStderr>>>,
+    last: Option<String>,
+}
+
+impl Process {
+    /// Waits for its end, and gives the last line that it said, and its status. May be dropped and called again.
+    async fn end(&mut self) -> String {
+        loop {
+            let next = async {
+                match &mut self.lines {
+                    Some(lines) => lines.next_line().await,
+                    None => std::future::pending().await,
                 }
-                _ => lines = None,
-            },
-            status = child.wait() => {
-                let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                return last.map_or(status.clone(), |last| format!("{last} ({status})"));
+            };
+            tokio::select! {
+                biased;
+                line = next => match line {
+                    Ok(Some(line)) => {
+                        log::debug!("podman system service: {line}");
+                        self.last = Some(line);
+                    }
+                    _ => self.lines = None,
+                },
+                status = self.child.wait() => {
+                    let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                    return self.last.take().map_or(status.clone(), |last| format!("{last} ({status})"));
+                }
             }
         }
     }
