@@ -19,6 +19,10 @@ pub struct ProfileOptions {
         value_parser = parse_runtime
     )]
     runtimes: Vec<String>,
+    /// Leave out what only processes made that joined a running container: docker exec, health checks. They may
+    /// fail under such a profile. A call that the service made too stays
+    #[arg(long)]
+    exclude_joined: bool,
     /// The profile's format
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: Format,
@@ -38,7 +42,7 @@ impl ProfileOptions {
             }
             names => Runtimes::Named(names.to_vec()),
         };
-        Ok(Options { runtimes })
+        Ok(Options { runtimes, exclude_joined: self.exclude_joined })
     }
 }
 

@@ -49,12 +49,17 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
     let mut seen = Seen::default();
     let mut allowed: BTreeMap<String, BTreeSet<Reason>> = BTreeMap::new();
     for (abi, syscall) in recordings.iter().flat_map(syscalls) {
+        let counts = |origin: &Origin| !options.exclude_joined || *origin != Origin::Joined;
+        let mut origins = syscall.origins.iter().copied().filter(counts).peekable();
+        if origins.peek().is_none() {
+            continue;
+        }
         let Some(name) = name(abi, syscall) else {
             seen.add_unnamed(abi, syscall.number);
             continue;
         };
         seen.add(abi, name);
-        allowed.entry(name.to_owned()).or_default().extend(syscall.origins.iter().copied().map(Reason::Seen));
+        allowed.entry(name.to_owned()).or_default().extend(origins.map(Reason::Seen));
     }
     let native = native_abis(recordings);
     let mut architectures = seen.abis();

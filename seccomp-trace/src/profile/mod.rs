@@ -37,6 +37,8 @@ pub struct Profile {
 pub struct Options {
     /// Which runtimes must be able to start a container under it.
     pub runtimes: Runtimes,
+    /// Leaves out what only joined processes made: `docker exec`, health checks. What anybody else made too stays.
+    pub exclude_joined: bool,
 }
 
 /// Which runtimes must be able to start a container under the profile.

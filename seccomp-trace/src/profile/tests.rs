@@ -9,8 +9,8 @@ use crate::recording::{
     Boundary, Container, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool,
 };
 
-const EXACT: Options = Options { runtimes: Runtimes::Exact };
-const ALL: Options = Options { runtimes: Runtimes::All };
+const EXACT: Options = Options { runtimes: Runtimes::Exact, exclude_joined: false };
+const ALL: Options = Options { runtimes: Runtimes::All, exclude_joined: false };
 
 /// A good recording of a container named `web`, of these calls.
 fn recording(calls: &[(Abi, &str, Origin)]) -> Recording {
@@ -66,13 +66,53 @@ fn exact_is_what_was_seen_and_what_depends_on_the_moment() {
 }
 
 #[test]
+fn what_only_joined_processes_made_can_be_left_out() {
+    use Origin::{Application, Joined, Runtime};
+    let mut both = recording(&[
+        (Abi::X86_64, "read", Application),
+        (Abi::X86_64, "capset", Runtime),
+        (Abi::X86_64, "mkdir", Joined),
+        (Abi::X86_64, "chmod", Joined),
+        (Abi::X86_64, "setgroups", Joined),
+        (Abi::X86_64, "io_uring_setup", Joined),
+        (Abi::I386, "umask", Joined),
+    ]);
+    let calls = both.syscalls.get_mut(&Abi::X86_64).unwrap();
+    calls[3].origins = vec![Application, Joined];
+    calls[4].origins = vec![Runtime, Joined];
+    calls.push(Syscall { name: None, ..syscall(9999, None, Joined) });
+    let without = Options { exclude_joined: true, ..EXACT };
+
+    let all = built(&[both.clone()], &EXACT);
+    let joined = ["mkdir", "io_uring_setup", "umask"];
+    let others = ["read", "capset", "chmod", "setgroups"];
+    assert!(joined.iter().chain(&others).all(|name| all.allowed.contains_key(*name)), "{}", names(&all));
+    assert_eq!(all.architectures.len(), 2);
+
+    let some = built(&[both.clone()], &without);
+    assert!(!joined.iter().any(|name| some.allowed.contains_key(*name)), "{}", names(&some));
+    assert!(others.iter().all(|name| some.allowed.contains_key(*name)), "{}", names(&some));
+    // The reasons are those for which it is in; the architecture was the joined ones' alone.
+    assert_eq!(some.allowed["chmod"], [Reason::Seen(Application)].into());
+    assert_eq!(some.architectures, [Abi::X86_64].into());
+    // Nothing is warned about that is not in.
+    assert_eq!(warned(&[both.clone()], &without), []);
+    let codes: Vec<_> = warned(&[both.clone()], &EXACT).into_iter().map(|(code, _)| code).collect();
+    assert_eq!(codes, ["unnamed", "over-allowed", "io-uring"]);
+
+    // What another recording has of the service stays.
+    let other = application(Abi::X86_64, &["mkdir"]);
+    assert!(built(&[both, other], &without).allowed.contains_key("mkdir"));
+}
+
+#[test]
 fn exact_adds_its_own_runtimes_start_where_no_recording_can_have_it() {
     let mut unconfined = application(Abi::X86_64, &["read"]);
     unconfined.boundary.found_by = FoundBy::Estimated;
     if let Target::Container(container) = &mut unconfined.target {
         container.runtime = Some("crun".into());
     }
-    let of_crun = built(&[unconfined.clone()], &Options { runtimes: Runtimes::Named(vec!["crun".into()]) });
+    let of_crun = built(&[unconfined.clone()], &Options { runtimes: Runtimes::Named(vec!["crun".into()]), ..ALL });
     assert_eq!(names(&built(&[unconfined.clone()], &EXACT)), names(&of_crun));
     assert!(of_crun.allowed.contains_key("setresgid") && !of_crun.allowed.contains_key("capget"));
     unconfined.target = Target::Command { argv: vec!["true".into()] };
@@ -96,12 +136,12 @@ fn all_adds_every_runtimes_start_with_its_reason() {
 #[test]
 fn one_runtime_of_one_version_adds_its_own_calls_alone() {
     let recordings = [application(Abi::X86_64, &["read"])];
-    let of = |name: &str| built(&recordings, &Options { runtimes: Runtimes::Named(vec![name.into()]) });
+    let of = |name: &str| built(&recordings, &Options { runtimes: Runtimes::Named(vec![name.into()]), ..ALL });
     assert!(!of("runc-1.1.5").allowed.contains_key("statx"));
     assert!(of("runc-1.3.6").allowed.contains_key("statx"));
     assert!(of("runc").allowed.contains_key("statx"));
     assert!(!of("runc").allowed.contains_key("setresuid"));
-    let unknown = Options { runtimes: Runtimes::Named(vec!["youki".into()]) };
+    let unknown = Options { runtimes: Runtimes::Named(vec!["youki".into()]), ..ALL };
     let error = build(&recordings, &unknown).unwrap_err().to_string();
     assert!(error.contains(r#""youki""#) && error.contains("crun, crun-1.28"), "{error}");
 }
@@ -242,7 +282,7 @@ fn any_recording() -> impl Strategy<Value = Recording> {
 }
 
 fn any_options() -> impl Strategy<Value = Options> {
-    prop_oneof![Just(EXACT), Just(ALL), Just(Options { runtimes: Runtimes::Named(vec!["runc".into()]) })]
+    prop_oneof![Just(EXACT), Just(ALL), Just(Options { runtimes: Runtimes::Named(vec!["runc".into()]), ..ALL })]
 }
 
 proptest! {
