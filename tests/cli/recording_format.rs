@@ -69,9 +69,13 @@ fn what_is_read_and_what_is_written_fits_the_schema() {
     command.target = Target::Command { argv: vec!["sh".into(), "-c".into(), "true".into()] };
     command.boundary.found_by = FoundBy::Exec;
     let mut cgroup = recording.clone();
-    cgroup.target = Target::Cgroup { path: "/system.slice".into() };
+    cgroup.target = Target::Cgroup { path: "/system.slice".into(), unit: None };
     cgroup.boundary.found_by = FoundBy::Unknown;
-    for json in [recording, command, cgroup].map(|recording| recording.to_json()) {
+    let mut unit = cgroup.clone();
+    unit.target =
+        Target::Cgroup { path: "/system.slice/web.service".into(), unit: Some("web.service".into()) };
+    assert_eq!(unit.title(), "web.service");
+    for json in [recording, command, cgroup, unit].map(|recording| recording.to_json()) {
         let value: Value = serde_json::from_str(&json).unwrap();
         if let Err(error) = validator.validate(&value) {
             panic!("{}: {error}", error.instance_path());

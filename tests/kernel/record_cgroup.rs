@@ -31,7 +31,7 @@ pub fn tests() -> Vec<Trial> {
             let recorder = Recorder::start(&case, &["--cgroup", &directory], &[])?;
             enter(&case, &cgroup, "")?;
             expect(&recorder.interrupt()?, 0, &[])?;
-            ensure!(case.recording()?.target == Target::Cgroup { path: cgroup.path.clone() });
+            ensure!(case.recording()?.target == Target::Cgroup { path: cgroup.path.clone(), unit: None });
             is_exact(&case, FoundBy::Estimated)
         }),
         support::test("cgroups_below_belong_to_it", needs, || {

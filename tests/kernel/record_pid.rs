@@ -24,7 +24,7 @@ pub fn tests() -> Vec<Trial> {
             expect(&recorder.interrupt()?, 0, &["was running before"])?;
             let recording = case.recording()?;
             ensure!(
-                recording.target == Target::Cgroup { path: cgroup.path.clone() },
+                recording.target == Target::Cgroup { path: cgroup.path.clone(), unit: None },
                 "{:?}",
                 recording.target
             );

@@ -4,6 +4,7 @@ pub mod cgroup;
 pub mod host;
 pub mod libseccomp;
 pub mod process;
+pub mod unit;
 
 use thiserror::Error;
 

@@ -112,7 +112,8 @@ fn exact_adds_its_own_runtimes_start_where_no_recording_can_have_it() {
     if let Target::Container(container) = &mut unconfined.target {
         container.runtime = Some("crun".into());
     }
-    let of_crun = built(&[unconfined.clone()], &Options { runtimes: Runtimes::Named(vec!["crun".into()]), ..ALL });
+    let of_crun =
+        built(&[unconfined.clone()], &Options { runtimes: Runtimes::Named(vec!["crun".into()]), ..ALL });
     assert_eq!(names(&built(&[unconfined.clone()], &EXACT)), names(&of_crun));
     assert!(of_crun.allowed.contains_key("setresgid") && !of_crun.allowed.contains_key("capget"));
     unconfined.target = Target::Command { argv: vec!["true".into()] };
@@ -136,7 +137,8 @@ fn all_adds_every_runtimes_start_with_its_reason() {
 #[test]
 fn one_runtime_of_one_version_adds_its_own_calls_alone() {
     let recordings = [application(Abi::X86_64, &["read"])];
-    let of = |name: &str| built(&recordings, &Options { runtimes: Runtimes::Named(vec![name.into()]), ..ALL });
+    let of =
+        |name: &str| built(&recordings, &Options { runtimes: Runtimes::Named(vec![name.into()]), ..ALL });
     assert!(!of("runc-1.1.5").allowed.contains_key("statx"));
     assert!(of("runc-1.3.6").allowed.contains_key("statx"));
     assert!(of("runc").allowed.contains_key("statx"));
@@ -282,7 +284,11 @@ fn any_recording() -> impl Strategy<Value = Recording> {
 }
 
 fn any_options() -> impl Strategy<Value = Options> {
-    prop_oneof![Just(EXACT), Just(ALL), Just(Options { runtimes: Runtimes::Named(vec!["runc".into()]), ..ALL })]
+    prop_oneof![
+        Just(EXACT),
+        Just(ALL),
+        Just(Options { runtimes: Runtimes::Named(vec!["runc".into()]), ..ALL })
+    ]
 }
 
 proptest! {

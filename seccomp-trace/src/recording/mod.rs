@@ -96,6 +96,9 @@ pub enum Target {
     Cgroup {
         /// Its path below the cgroup v2 mount, from `/`.
         path: String,
+        /// The systemd unit whose cgroup it is, where it was named by that.
+        #[serde(default)]
+        unit: Option<String>,
     },
     /// A container of an engine.
     Container(Container),
@@ -134,7 +137,7 @@ impl Target {
     pub fn title(&self) -> Cow<'_, str> {
         match self {
             Self::Command { argv } => argv.first().map_or("command", String::as_str).into(),
-            Self::Cgroup { path } => path.into(),
+            Self::Cgroup { path, unit } => unit.as_deref().unwrap_or(path).into(),
             Self::Container(container) => container.title(),
             Self::Group { name, .. } => name.into(),
         }

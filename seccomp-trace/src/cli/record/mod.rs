@@ -44,7 +44,7 @@ pub struct Args {
     /// What makes several containers one recording, which then says how many of them have made each call
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     group_by: GroupBy,
-    /// Wait for a container or cgroup that is not there yet
+    /// Wait for a container, unit or cgroup that is not there yet
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
@@ -78,6 +78,9 @@ struct Targets {
     /// A cgroup without an engine: its path below the cgroup v2 mount, or its folder
     #[arg(long, value_name = "PATH")]
     cgroup: Vec<String>,
+    /// A systemd unit of the system, such as nginx.service
+    #[arg(long, value_name = "UNIT")]
+    unit: Vec<String>,
     /// The container, or the cgroup, in which this process is
     #[arg(long, value_name = "PID")]
     pid: Vec<i32>,

@@ -36,7 +36,7 @@ impl Record<'_> {
         };
         let key = match subject.builder.target() {
             Target::Container(container) => container.id.as_str(),
-            Target::Cgroup { path } => path,
+            Target::Cgroup { path, .. } => path,
             Target::Command { .. } | Target::Group { .. } => return,
         };
         if let Some(known) = self.known.get_mut(key).filter(|known| known.life == Life::Running) {

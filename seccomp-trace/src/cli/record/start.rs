@@ -53,7 +53,7 @@ pub async fn record(
     printer: &Printer,
 ) -> Result<Outcome> {
     let waits = args.wait || program.is_some() || args.trace.duration.is_some();
-    let resolved = targets::resolve(&args.targets, &hierarchy, waits)?;
+    let resolved = targets::resolve(&args.targets, &hierarchy, waits).await?;
     let needs_engine = !selector.is_empty() || !resolved.containers.is_empty();
     let mut engines = match needs_engine {
         true => Engines::start(args.engines()),
@@ -133,7 +133,8 @@ pub async fn asked_to_end(signals: &mut Signals) {
 
 impl Record<'_> {
     fn add_cgroup(&mut self, path: &str) -> Result<()> {
-        let target = Target::Cgroup { path: path.to_owned() };
+        let unit = self.resolved.units.get(path).cloned();
+        let target = Target::Cgroup { path: path.to_owned(), unit };
         let subject = self.session.add(target.clone());
         let is_there = self.hierarchy.id(path).is_ok();
         let tree = self.hierarchy.tree(path);

@@ -7,7 +7,10 @@ use anyhow::{Context as _, Result, bail};
 use super::Targets;
 use crate::{
     engine::{cgroup_path, select::suggest},
-    inspect::cgroup::{self, Hierarchy},
+    inspect::{
+        cgroup::{self, Hierarchy},
+        unit,
+    },
 };
 
 /// Cgroups to trace, from the hierarchy's root, and containers by their ids.
@@ -15,6 +18,8 @@ use crate::{
 pub struct Resolved {
     /// Paths of cgroups that are no container of an engine.
     pub cgroups: Vec<String>,
+    /// The systemd units among them, by their paths.
+    pub units: BTreeMap<String, String>,
     /// Ids of containers, found by the cgroup of a process, with that cgroup.
     pub containers: BTreeMap<String, String>,
 }
@@ -23,7 +28,7 @@ pub struct Resolved {
 ///
 /// # Errors
 /// Where one is not there and is not waited for, or is nobody's own.
-pub fn resolve(targets: &Targets, hierarchy: &Hierarchy, waits: bool) -> Result<Resolved> {
+pub async fn resolve(targets: &Targets, hierarchy: &Hierarchy, waits: bool) -> Result<Resolved> {
     let mut resolved = Resolved::default();
     for given in &targets.cgroup {
         let path = hierarchy.path_of(given);
@@ -37,6 +42,19 @@ pub fn resolve(targets: &Targets, hierarchy: &Hierarchy, waits: bool) -> Result<
             bail!("--cgroup {given}: no such cgroup{}; --wait waits for it", near(hierarchy, &path));
         }
         resolved.cgroups.push(path);
+    }
+    for given in &targets.unit {
+        let unit = unit::find(given).await.with_context(|| format!("--unit {given}"))?;
+        if !waits && hierarchy.id(&unit.cgroup).is_err() {
+            if !unit.is_known {
+                let names = unit::names().await;
+                let near = did_you_mean(&suggest(&unit.name, names.iter().map(String::as_str)));
+                bail!("--unit {given}: systemd knows no such unit{near}; --wait waits for it");
+            }
+            bail!("--unit {given}: {} does not run; start it, or wait for it with --wait", unit.name);
+        }
+        resolved.units.insert(unit.cgroup.clone(), unit.name);
+        resolved.cgroups.push(unit.cgroup);
     }
     for pid in &targets.pid {
         let path = cgroup::of_process(*pid)
