@@ -175,6 +175,9 @@ pub mod origin {
     pub const F_LATE: u32 = 1;
     /// Its other threads came with it.
     pub const F_GROUP: u32 = 2;
+    /// A process that a runtime forked under the container's filter: a startContainer hook. The application is what
+    /// the runtime's own process becomes.
+    pub const F_HOOK: u32 = 4;
 }
 
 /// The key of a number beyond [`NUMBERS`].

@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use seccomp_trace_common::{
     MAX_TASKS, Task, event, flag,
-    origin::{ARRIVING, F_GROUP, F_LATE, JOINED, TENTATIVE},
+    origin::{ARRIVING, F_GROUP, F_HOOK, F_LATE, JOINED, TENTATIVE},
     set,
 };
 
@@ -168,7 +168,10 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
         return arrive(child, child.tid()?, number, 0);
     }
     let task = entry_in(number, parent, parent.tid()?)?;
-    keep(child.tid()?, Task { flags: task.flags & F_LATE, ..task });
+    let tid = child.tid()?;
+    let is_hook = task.origin != JOINED && child.tgid()? == tid && parent.filters()? > task.arrived_with;
+    let flags = task.flags & (F_LATE | F_HOOK) | if is_hook { F_HOOK } else { 0 };
+    keep(tid, Task { flags, ..task });
     Some(())
 }
 
@@ -193,10 +196,11 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
     // In a cgroup without an engine a service may load a filter of its own; only a runtime changes the root as well.
     let has_filter = filters > entry.arrived_with && flags & flag::PINNED == 0;
     let is_application = has_filter || flags & flag::COMMAND != 0 || root == 0 || task.root()? != root;
-    entry.flags &= F_LATE;
+    let is_hook = entry.flags & F_HOOK != 0;
+    entry.flags &= F_LATE | F_HOOK;
     if entry.origin == JOINED {
         keep(tid, entry);
-    } else if !is_application {
+    } else if is_hook || !is_application {
         keep(tid, Task { origin: TENTATIVE, ..entry });
     } else if entry.flags & F_LATE != 0 {
         keep(tid, Task { origin: JOINED, ..entry });

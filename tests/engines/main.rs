@@ -11,6 +11,9 @@ mod podman;
 mod podman_api;
 mod podman_record;
 mod podman_service;
+mod boundary_docker;
+mod boundary_hooks;
+mod marker;
 mod proof;
 mod readme;
 mod record_end;
@@ -29,6 +32,8 @@ mod support;
 
 fn main() -> std::process::ExitCode {
     support::main([
+        boundary_docker::tests(),
+        boundary_hooks::tests(),
         docker_api::tests(),
         containerd_api::tests(),
         containerd_pods::tests(),

@@ -80,7 +80,9 @@ impl Subject {
         if found.found_by == FoundBy::Filter || !self.is_cgroup() {
             return;
         }
-        let counts = |set| set == set::TENTATIVE || (set == set::ARRIVED && *has_unexecuted);
+        // Without a runtime, who loaded a filter before an exec, or was forked under it, is the application, too.
+        let counts =
+            |set| matches!(set, set::TENTATIVE | set::RUNTIME) || (set == set::ARRIVED && *has_unexecuted);
         let promoted: BTreeSet<_> = calls
             .iter()
             .filter(|call| counts(call.set))
