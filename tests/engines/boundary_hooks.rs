@@ -134,7 +134,7 @@ impl Bundle {
         for (kind, marker, _) in HOOKS {
             // This kind alone is looked up in the container.
             let path = if kind == "startContainer" { "/marker" } else { outside.as_str() };
-            hooks[kind] = json!([{ "path": path, "args": ["marker", word(marker)?] }]);
+            hooks[kind] = json!([{ "path": path, "args": ["marker", "read", word(marker)?] }]);
         }
         let capabilities = ["CAP_CHOWN", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"];
         let config = json!({

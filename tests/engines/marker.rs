@@ -16,7 +16,7 @@ use crate::recorder::{PATIENCE, calls};
 
 /// Without a C library, each of its words is a step: a number is that call, with zeros; `filter` loads an allow-all
 /// filter by seccomp, `old-filter` by prctl; `fork` goes on in a child, whose parent waits and ends; `wait` pauses
-/// for ever.
+/// for ever; `read` reads its input to the end, as a hook must; `exec` becomes what follows.
 const SOURCE: &str = r#"
 #include <asm/unistd.h>
 #include <linux/audit.h>
@@ -39,6 +39,7 @@ void start(long *stack) {
     struct sock_filter allow = { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW };
     struct sock_fprog program = { 1, &allow };
     char **words = (char **)(stack + 2);
+    char buffer[512];
     long status = 0;
     for (long i = 0; i < stack[0] - 1; i++) {
         long number = 0;
@@ -56,6 +57,8 @@ void start(long *stack) {
                 call(__NR_wait4, -1, 0, 0);
                 call(__NR_exit_group, 0, 0, 0);
             }
+        } else if (is(words[i], "read")) {
+            while (call(__NR_read, 0, (long)buffer, sizeof buffer) > 0) {}
         } else if (is(words[i], "wait")) {
             for (;;) call(__NR_pause, 0, 0, 0);
         } else {
