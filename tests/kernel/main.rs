@@ -9,6 +9,7 @@
 //! - `ring`: a ring buffer that is too small
 //! - `checkpoint`: a killed seccomp-trace
 //! - `record_cgroup`, `record_pid`: recording without an engine
+//! - `record_unit`: units of a systemd
 //! - `record_moves`: processes that move, cgroups that are made meanwhile
 //! - `runtimes`: runc and crun by hand, with the boundary
 //! - `bad_host`: no privileges, no BTF, no cgroup v2
@@ -32,6 +33,8 @@ mod record_cgroup;
 mod record_moves;
 mod record_pid;
 #[cfg(target_arch = "x86_64")]
+mod record_unit;
+#[cfg(target_arch = "x86_64")]
 mod ring;
 mod run_calls;
 mod run_ends;
@@ -53,6 +56,8 @@ fn main() -> std::process::ExitCode {
         record_cgroup::tests(),
         record_moves::tests(),
         record_pid::tests(),
+        #[cfg(target_arch = "x86_64")]
+        record_unit::tests(),
         runtimes::tests(),
         bad_host::tests(),
         bad_input::tests(),

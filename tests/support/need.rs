@@ -34,6 +34,8 @@ pub enum Need {
     Cc,
     /// curl, as in the README.
     Curl,
+    /// systemd, installed: the tests run one of their own.
+    Systemd,
 }
 
 impl Need {
@@ -51,6 +53,7 @@ impl Need {
         Self::Busybox,
         Self::Cc,
         Self::Curl,
+        Self::Systemd,
     ];
 
     /// The name by which `SECCOMP_TRACE_REQUIRE` and the reasons of skips call it.
@@ -68,6 +71,7 @@ impl Need {
             Self::Busybox => "busybox",
             Self::Cc => "cc",
             Self::Curl => "curl",
+            Self::Systemd => "systemd",
         }
     }
 
@@ -96,6 +100,10 @@ impl Need {
                 Some(path) => Err(format!("{} is dynamically linked", path.display())),
                 None => Err("there is no program busybox".into()),
             },
+            Self::Systemd if !Path::new("/lib/systemd/systemd").exists() => {
+                Err("there is no /lib/systemd/systemd".into())
+            }
+            Self::Systemd => Ok(()),
             program => match find_program(program.name()) {
                 Some(_) => Ok(()),
                 None => Err(format!("there is no program {}", program.name())),

@@ -18,6 +18,7 @@ const FOR_TESTS: [(&str, &str); 11] = [
     ("busybox", "busybox-static"),
     ("gcc", "gcc"),
     ("curl", "curl"),
+    ("systemctl", "systemd"),
 ];
 
 /// The packages that the tests need and that are missing here.

@@ -68,8 +68,10 @@ pub async fn record(
         }
     }
     let mut signals = Signals::take().context("can't take signals")?;
-    // A cgroup that is waited for enrols itself, as a container's does.
-    let enrol_new = needs_engine || resolved.cgroups.iter().any(|path| hierarchy.id(path).is_err());
+    // A cgroup that is waited for enrols itself, as a container's does; a unit's is made anew with each start.
+    let enrol_new = needs_engine
+        || !resolved.units.is_empty()
+        || resolved.cgroups.iter().any(|path| hierarchy.id(path).is_err());
     let mut record = Record {
         args,
         printer,
