@@ -12,6 +12,7 @@
 //! - `record_unit`: units of a systemd
 //! - `record_moves`: processes that move, cgroups that are made meanwhile
 //! - `runtimes`: runc and crun by hand, with the boundary
+//! - `own_filter`: a program that loads a filter, without a runtime
 //! - `bad_host`: no privileges, no BTF, no cgroup v2
 //! - `bad_input`: commands, targets and options that can't be
 //! - `bad_output`: files that can't be written, a disk that fills
@@ -29,6 +30,8 @@ mod bad_output;
 mod checkpoint;
 mod help;
 mod interrupts;
+#[cfg(target_arch = "x86_64")]
+mod own_filter;
 mod record_cgroup;
 mod record_moves;
 mod record_pid;
@@ -59,6 +62,8 @@ fn main() -> std::process::ExitCode {
         #[cfg(target_arch = "x86_64")]
         record_unit::tests(),
         runtimes::tests(),
+        #[cfg(target_arch = "x86_64")]
+        own_filter::tests(),
         bad_host::tests(),
         bad_input::tests(),
         bad_output::tests(),

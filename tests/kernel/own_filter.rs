@@ -1,0 +1,59 @@
+//! A program in a named cgroup, with no runtime, that loads a filter of its own: all its calls are its own.
+
+use crate::{
+    help::{Case, Cgroup, LIMIT, Recorder, bare, expect, names, set},
+    support::{self, Need, Trial},
+};
+use anyhow::{Result, ensure};
+use seccomp_trace::{
+    abi::Abi,
+    recording::{FoundBy, Origin},
+};
+use std::process::Command;
+
+/// An allow-all filter, by root.
+const FILTER: &str =
+    "struct { unsigned short code; unsigned char jt, jf; unsigned k; } allow = { 6, 0, 0, 0x7fff0000 };
+    struct { unsigned short len; void *filter; } program = { 1, &allow };
+    call(__NR_seccomp, 1, 0, (long)&program);";
+
+pub fn tests() -> Vec<Trial> {
+    let needs = &[Need::Kernel, Need::Cc];
+    vec![
+        support::test("a_filter_of_its_own_in_a_named_cgroup", needs, || recorded(false)),
+        support::test("a_filter_of_its_own_in_a_cgroup_that_is_waited_for", needs, || recorded(true)),
+    ]
+}
+
+/// It makes a call, loads the filter, makes another one, and its child becomes a program that makes one.
+fn recorded(waits: bool) -> Result<()> {
+    for turn in 0..10 {
+        let (case, cgroup) = (Case::new()?, if waits { Cgroup::named()? } else { Cgroup::create()? });
+        let second = bare(&case, "second", "call(__NR_times, 0, 0, 0);")?;
+        let body = format!(
+            "call(__NR_getpriority, 0, 0, 0);
+            {FILTER}
+            call(__NR_getitimer, 0, 0, 0);
+            if (!call(__NR_fork, 0, 0, 0)) {{
+                char *words[] = {{ \"second\", 0 }};
+                call(__NR_execve, (long)\"{second}\", (long)words, 0);
+            }}
+            call(__NR_wait4, -1, 0, 0);"
+        );
+        let first = bare(&case, "first", &body)?;
+        let recorder = Recorder::start(&case, &["--wait", "--cgroup", &cgroup.path], &[])?;
+        let make = if waits { "mkdir $0" } else { ":" };
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{make} && echo 0 >$0/cgroup.procs && exec $1")]);
+        shell.arg(cgroup.directory()).arg(&first);
+        expect(&support::run_with_timeout(&mut shell, LIMIT)?, 0, &[])?;
+        expect(&recorder.interrupt()?, 0, &[])?;
+        let recording = case.recording()?;
+        ensure!(recording.boundary.found_by == FoundBy::Estimated, "turn {turn}: {:?}", recording.boundary);
+        let seen = names(&recording, Abi::X86_64, Origin::Application);
+        let expected =
+            ["getpriority", "seccomp", "getitimer", "fork", "execve", "times", "wait4", "exit_group"];
+        ensure!(seen == set(expected), "turn {turn}: {seen:?}");
+    }
+    Ok(())
+}
