@@ -44,7 +44,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// An image of the marker program alone.
-fn image() -> Result<&'static str> {
+pub fn image() -> Result<&'static str> {
     static MADE: std::sync::OnceLock<Result<(), String>> = std::sync::OnceLock::new();
     let made = MADE.get_or_init(|| make_image().map_err(|error| format!("{error:#}")));
     made.clone().map_err(|error| anyhow::anyhow!(error))?;
@@ -99,7 +99,8 @@ impl Drop for Recorded {
     }
 }
 
-fn ensure_boundary(recording: &Recording, found_by: FoundBy) -> Result<()> {
+/// It was found so, from the first call on, with nothing lost.
+pub fn ensure_boundary(recording: &Recording, found_by: FoundBy) -> Result<()> {
     let boundary = recording.boundary;
     ensure!(boundary.found_by == found_by && !boundary.attached_late, "{boundary:?}");
     ensure!(recording.lost == Default::default(), "{:?}", recording.lost);

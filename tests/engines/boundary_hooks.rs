@@ -19,7 +19,7 @@ use crate::support::{self, Need, Trial};
 /// Races between the runtime's processes show in one start of ten.
 const TURNS: usize = 20;
 /// Each kind of hook, the marker that it calls, and whose that is; none where no filter was asked.
-const HOOKS: [(&str, &str, &[Origin]); 6] = [
+pub const HOOKS: [(&str, &str, &[Origin]); 6] = [
     ("prestart", "sched_getparam", &[]),
     ("createRuntime", "sched_getscheduler", &[]),
     ("createContainer", "sched_get_priority_max", &[]),
@@ -74,7 +74,7 @@ fn hooks(runtime: &str, no_new_privileges: bool) -> Result<()> {
 }
 
 /// What runc and crun call to start a hook and to wait for it, and the hook's own.
-const HOOK_CALLS: &[&str] = &[
+pub const HOOK_CALLS: &[&str] = &[
     "sched_get_priority_min",
     "exit_group",
     "clone",

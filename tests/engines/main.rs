@@ -12,6 +12,7 @@ mod podman_api;
 mod podman_record;
 mod podman_service;
 mod boundary_docker;
+mod boundary_engine;
 mod boundary_hooks;
 mod marker;
 mod proof;
@@ -33,6 +34,7 @@ mod support;
 fn main() -> std::process::ExitCode {
     support::main([
         boundary_docker::tests(),
+        boundary_engine::tests(),
         boundary_hooks::tests(),
         docker_api::tests(),
         containerd_api::tests(),

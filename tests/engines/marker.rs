@@ -15,7 +15,7 @@ use crate::proof::command;
 use crate::recorder::{PATIENCE, calls};
 
 /// Without a C library, each of its words is a step: a number is that call, with zeros; `filter` loads an allow-all
-/// filter by seccomp, `old-filter` by prctl; `fork` goes on in a child, whose parent waits and ends; `wait` pauses
+/// filter by seccomp, `old-filter` by prctl, `root-filter` without no-new-privileges; `fork` goes on in a child, whose parent waits and ends; `wait` pauses
 /// for ever; `read` reads its input to the end, as a hook must; `exec` becomes what follows.
 const SOURCE: &str = r#"
 #include <asm/unistd.h>
@@ -45,6 +45,8 @@ void start(long *stack) {
         long number = 0;
         if (is(words[i], "filter")) {
             call(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0);
+            status |= call(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&program);
+        } else if (is(words[i], "root-filter")) {
             status |= call(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&program);
         } else if (is(words[i], "old-filter")) {
             call(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0);

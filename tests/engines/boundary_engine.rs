@@ -1,0 +1,99 @@
+//! A Docker of the test's own: one that runs under a filter itself, so that what comes into a container has one
+//! already; and one whose runtime adds hooks of every kind.
+
+use anyhow::{Context as _, Result, ensure};
+use seccomp_trace::recording::{FoundBy, Recording};
+
+use crate::boundary_docker::{ensure_boundary, image};
+use crate::boundary_hooks::{HOOK_CALLS, HOOKS};
+use crate::marker::{self, ensure_application_is, ensure_runtime_is_measured, origins, word};
+use crate::proof::container::unused_name;
+use crate::record_second_docker::Engine;
+use crate::recorder::Recorder;
+use crate::support::{self, Need, Trial};
+
+const TURNS: usize = 10;
+
+/// All tests of this file.
+pub fn tests() -> Vec<Trial> {
+    let needs = &[Need::Kernel, Need::Docker, Need::Runc, Need::Cc];
+    vec![
+        support::test("boundary_with_hooks_of_every_kind", needs, || on_an_engine(false)),
+        support::test("boundary_of_an_engine_under_a_filter", needs, || on_an_engine(true)),
+    ]
+}
+
+fn on_an_engine(is_filtered: bool) -> Result<()> {
+    let folder = support::temp_dir()?;
+    let program = folder.path().join("marker");
+    marker::compile(&program)?;
+    let program = program.to_str().context("not UTF-8")?;
+    let mut hooks = serde_json::json!({});
+    for (kind, marker, _) in HOOKS {
+        let path = if kind == "startContainer" { "/marker" } else { program };
+        hooks[kind] = serde_json::json!([{ "path": path, "args": ["marker", "read", word(marker)?] }]);
+    }
+    // Docker adds hooks of its own: those of a kind that is named twice are the last ones.
+    let wrapper = format!(
+        "#!/bin/sh
+bundle=
+previous=
+for argument; do
+    [ \"$previous\" = --bundle ] && bundle=$argument
+    previous=$argument
+done
+[ -z \"$bundle\" ] || sed -i '$ s|}}$|,\"hooks\":{hooks}}}|' \"$bundle/config.json\"
+exec runc \"$@\"
+"
+    );
+    let path = format!("PATH={}", std::env::var("PATH")?);
+    let filtered = [program, "root-filter", "exec", "/usr/bin/env", &path];
+    let engine = Engine::start_with(if is_filtered { &filtered } else { &[] }, &wrapper, image()?)?;
+    let unconfined = ["--security-opt", "seccomp=unconfined"];
+    for turn in 0..TURNS {
+        let said = || format!("turn {turn}");
+        let plain = record(&engine, &[]).with_context(said)?;
+        ensure_boundary(&plain.0, FoundBy::Filter).with_context(said)?;
+        ensure_runtime_is_measured(&plain.0, "runc", &[]).with_context(said)?;
+        ensure_application_is(&plain.0, &["getpriority", "seccomp", "prctl", "getitimer", "exit_group"])
+            .with_context(said)?;
+
+        let open = record(&engine, &unconfined).with_context(said)?;
+        ensure_boundary(&open.0, FoundBy::Estimated).with_context(said)?;
+        ensure_runtime_is_measured(&open.0, "runc", &[]).with_context(said)?;
+        ensure_application_is(&open.0, &["getpriority", "seccomp", "prctl", "getitimer", "exit_group"])
+            .with_context(said)?;
+
+        let hooked = record(&engine, &["--runtime", "stripped"]).with_context(said)?;
+        ensure_boundary(&hooked.0, FoundBy::Filter).with_context(said)?;
+        ensure_runtime_is_measured(&hooked.0, "runc", HOOK_CALLS).with_context(said)?;
+        ensure_application_is(&hooked.0, &["getpriority", "seccomp", "prctl", "getitimer", "exit_group"])
+            .with_context(said)?;
+        for (kind, marker, expected) in HOOKS {
+            let seen = origins(&hooked.0, marker);
+            ensure!(seen == expected, "turn {turn}, {kind}: {seen:?}, and not {expected:?}");
+        }
+        // Its profile starts it with the same hooks again.
+        let profile = format!("seccomp={}", hooked.1.path("profile.json").display());
+        let run = ["run", "--rm", "--network", "none", "--runtime", "stripped", "--security-opt", &profile];
+        let words = [image()?, "/marker", &word("getpriority")?];
+        engine.docker(&[&run[..], &words].concat()).with_context(said)?;
+    }
+    Ok(())
+}
+
+/// A container that calls, loads a filter, and calls; the recorder has its files.
+fn record(engine: &Engine, options: &[&str]) -> Result<(Recording, Recorder)> {
+    let name = unused_name("engine");
+    let arguments =
+        ["--wait", "--container", &name, "-o", "{}/profile.json", "--recording", "{}/recording.json"];
+    let mut recorder = Recorder::start_with(&arguments, &[("DOCKER_HOST", &engine.host)])?;
+    recorder.until_said("note: ready")?;
+    let (before, after) = (word("getpriority")?, word("getitimer")?);
+    let run = ["run", "--network", "none", "--name", &name];
+    let words = [image()?, "/marker", &before, "filter", &after];
+    engine.docker(&[&run, options, &words].concat())?;
+    engine.docker(&["rm", &name])?;
+    recorder.ends_with(0)?;
+    Ok((recorder.recording("recording.json")?, recorder))
+}
