@@ -20,6 +20,11 @@ pub fn tests() -> Vec<Trial> {
     vec![
         support::test("boundary_with_hooks_of_every_kind", needs, || on_an_engine(false)),
         support::test("boundary_of_an_engine_under_a_filter", needs, || on_an_engine(true)),
+        support::test(
+            "boundary_of_crun_under_docker",
+            &[Need::Kernel, Need::Docker, Need::Runc, Need::Crun, Need::Cc],
+            crun,
+        ),
     ]
 }
 
@@ -78,6 +83,43 @@ exec runc \"$@\"
         let run = ["run", "--rm", "--network", "none", "--runtime", "stripped", "--security-opt", &profile];
         let words = [image()?, "/marker", &word("getpriority")?];
         engine.docker(&[&run[..], &words].concat()).with_context(said)?;
+    }
+    Ok(())
+}
+
+/// crun wants cgroup v2 alone, and limits that need controllers and capabilities that a test may not have.
+fn crun() -> Result<()> {
+    let alone = "umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
+    let launcher = ["unshare", "--mount", "--propagation", "private", "sh", "-c", alone, "sh"];
+    let wrapper = r#"#!/bin/sh
+bundle=
+previous=
+for argument; do
+    [ "$previous" = --bundle ] && bundle=$argument
+    previous=$argument
+done
+[ -z "$bundle" ] || sed -E -i 's/"devices":\[\{"allow"[^]]*\],?//
+    s/"(memory|cpu|pids|blockIO)":\{[^}]*\},?//g' "$bundle/config.json"
+exec crun "$@"
+"#;
+    let engine = Engine::start_with(&launcher, wrapper, image()?)?;
+    let ways = [
+        (&[][..], FoundBy::Filter),
+        (&["--user", "1234:1234"], FoundBy::Filter),
+        (&["--security-opt", "no-new-privileges"], FoundBy::Filter),
+        (&["--pid=host"], FoundBy::Filter),
+        (&["--security-opt", "seccomp=unconfined"], FoundBy::Estimated),
+    ];
+    for (options, found_by) in ways {
+        for turn in 0..TURNS {
+            let said = || format!("{options:?}, turn {turn}");
+            let (recording, _) =
+                record(&engine, &[&["--runtime", "stripped"], options].concat()).with_context(said)?;
+            ensure_boundary(&recording, found_by).with_context(said)?;
+            ensure_runtime_is_measured(&recording, "crun", &[]).with_context(said)?;
+            let own = ["getpriority", "seccomp", "prctl", "getitimer", "exit_group"];
+            ensure_application_is(&recording, &own).with_context(said)?;
+        }
     }
     Ok(())
 }

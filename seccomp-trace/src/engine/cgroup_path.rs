@@ -85,6 +85,9 @@ mod tests {
         own("/docker/ID");
         own("/system.slice/docker-ID.scope");
         own("/my-parent/ID");
+        // systemd's driver, with --cgroup-parent, and in a systemd that is in a container itself.
+        own("/my.slice/my-team.slice/docker-ID.scope");
+        own("/lxc.payload.ci/system.slice/docker-ID.scope");
         own("/user.slice/user-1000.slice/user@1000.service/user.slice/docker-ID.scope");
     }
 
