@@ -2,19 +2,19 @@
 //!
 //! One module a subject, each with `pub fn tests() -> Vec<Trial>`, listed here:
 
+mod boundary_docker;
+mod boundary_engine;
+mod boundary_hooks;
 mod containerd;
 mod containerd_api;
 mod containerd_pods;
 mod containerd_record;
 mod docker_api;
+mod marker;
 mod podman;
 mod podman_api;
 mod podman_record;
 mod podman_service;
-mod boundary_docker;
-mod boundary_engine;
-mod boundary_hooks;
-mod marker;
 mod proof;
 mod readme;
 mod record_end;

@@ -40,38 +40,49 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// A running dockerd with all its files in one folder.
-struct Engine {
+pub struct Engine {
     dockerd: Child,
     folder: TempDir,
-    host: String,
+    /// As `DOCKER_HOST` names it.
+    pub host: String,
+    /// The program that starts it.
+    launcher: Vec<String>,
 }
 
 impl Engine {
-    /// Starts it, and gives it the tests' image.
+    /// Starts it, and gives it an image.
     fn start() -> Result<Self> {
+        Self::start_with(&[], WRAPPER, image()?)
+    }
+
+    /// Starts it by another program, with a wrapper of runc, the runtime `stripped`.
+    pub fn start_with(launcher: &[&str], wrapper_script: &str, image: &str) -> Result<Self> {
         // A socket's path has no more than 108 bytes.
         let folder = tempfile::Builder::new().prefix("st-docker.").tempdir_in("/tmp")?;
         let at = |name: &str| format!("{}/{name}", folder.path().display());
         let (host, wrapper) = (format!("unix://{}", at("docker.sock")), at("wrapper"));
-        fs::write(&wrapper, WRAPPER)?;
+        fs::write(&wrapper, wrapper_script)?;
         fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
         // The host's own configuration is not for it.
         fs::write(at("config.json"), "{}")?;
-        let mut engine = Self { dockerd: Self::spawn(folder.path(), &host)?, folder, host };
+        let launcher: Vec<_> = launcher.iter().map(|word| (*word).to_owned()).collect();
+        let dockerd = Self::spawn(&launcher, folder.path(), &host)?;
+        let mut engine = Self { dockerd, folder, host, launcher };
         engine.until_it_answers()?;
         let archive = format!("{}/image.tar", engine.folder.path().display());
-        docker(&["save", "--output", &archive, image()?])?;
+        docker(&["save", "--output", &archive, image])?;
         engine.docker(&["load", "--input", &archive])?;
         Ok(engine)
     }
 
-    fn spawn(folder: &Path, host: &str) -> Result<Child> {
+    fn spawn(launcher: &[String], folder: &Path, host: &str) -> Result<Child> {
         let at = |name: &str| format!("{}/{name}", folder.display());
         let (wrapper, runc) = (at("wrapper"), find("runc")?);
         let log = File::create(at("log"))?;
         // In a network of its own: with --bridge=none a daemon removes the bridge of the host's own Docker.
-        Command::new(find("unshare")?)
-            .arg("--net")
+        let words: Vec<_> = launcher.iter().map(String::as_str).chain(["unshare", "--net"]).collect();
+        Command::new(find(words[0])?)
+            .args(&words[1..])
             .arg(find("dockerd")?)
             .args(["--host", host, "--data-root", &at("data"), "--exec-root", &at("exec")])
             .args(["--pidfile", &at("pid"), "--config-file", &at("config.json")])
@@ -100,11 +111,12 @@ impl Engine {
     fn restart(&mut self) -> Result<()> {
         kill_process(Pid::from_child(&self.dockerd), Signal::TERM)?;
         command::wait(&mut self.dockerd, PATIENCE)?;
-        self.dockerd = Self::spawn(self.folder.path(), &self.host)?;
+        self.dockerd = Self::spawn(&self.launcher, self.folder.path(), &self.host)?;
         self.until_it_answers()
     }
 
-    fn docker(&self, arguments: &[&str]) -> Result<String> {
+    /// Its command line.
+    pub fn docker(&self, arguments: &[&str]) -> Result<String> {
         command::output(support::docker().args(["--host", &self.host]).args(arguments), PATIENCE)
     }
 }

@@ -40,7 +40,7 @@ pub enum Need {
 
 impl Need {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Kernel,
         Self::Docker,
         Self::Podman,

@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// What the tests run, and the package it is in on Debian 12. Told by the program, not by the package: another
 /// vendor's Docker must not be replaced.
-const FOR_TESTS: [(&str, &str); 11] = [
+const FOR_TESTS: [(&str, &str); 12] = [
     ("dockerd", "docker.io"),
     ("docker-compose", "docker-compose"),
     ("podman", "podman"),

@@ -52,7 +52,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
-    Record(record::Args),
+    Record(Box<record::Args>),
     Generate(generate::Args),
     TracingProfile(tracing_profile::Args),
 }

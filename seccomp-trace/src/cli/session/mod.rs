@@ -342,7 +342,7 @@ impl Session {
         let Some(subject) = self.subjects.get_mut(&id) else { return Ok(None) };
         let is_changed = subject.take_changed();
         let slots: Vec<u32> = subject.slots.iter().copied().collect();
-        let is_stirred = slots.iter().fold(false, |any, slot| self.stirred.remove(slot) || any);
+        let is_stirred = slots.iter().filter(|slot| self.stirred.remove(slot)).count() > 0;
         if !is_changed && !is_stirred {
             return Ok(None);
         }
