@@ -13,6 +13,7 @@
 //! - `record_moves`: processes that move, cgroups that are made meanwhile
 //! - `runtimes`: runc and crun by hand, with the boundary
 //! - `own_filter`: a program that loads a filter, without a runtime
+//! - `hostile_cgroups`: cgroups without end
 //! - `bad_host`: no privileges, no BTF, no cgroup v2
 //! - `bad_input`: commands, targets and options that can't be
 //! - `bad_output`: files that can't be written, a disk that fills
@@ -29,6 +30,7 @@ mod bad_input;
 mod bad_output;
 mod checkpoint;
 mod help;
+mod hostile_cgroups;
 mod interrupts;
 #[cfg(target_arch = "x86_64")]
 mod own_filter;
@@ -64,6 +66,7 @@ fn main() -> std::process::ExitCode {
         runtimes::tests(),
         #[cfg(target_arch = "x86_64")]
         own_filter::tests(),
+        hostile_cgroups::tests(),
         bad_host::tests(),
         bad_input::tests(),
         bad_output::tests(),

@@ -77,8 +77,11 @@ impl Engine for Containerd {
     }
 
     /// A pod's container is made anew by its controller; others have no one command that would.
-    fn restart(&self, _: &Container) -> Option<Vec<String>> {
-        None
+    /// A pod's controller makes another pod in its place.
+    fn restart(&self, container: &Container) -> Option<Vec<String>> {
+        let pod = container.pod.as_ref()?;
+        let namespace = pod.namespace.as_deref().unwrap_or("default");
+        Some(["kubectl", "delete", "pod", "--namespace", namespace, &pod.name].map(str::to_owned).into())
     }
 
     fn list(&self) -> Answer<'_, Vec<ContainerInfo>> {

@@ -184,9 +184,10 @@ impl Container {
     /// Its name, with its pod's where only that makes it one; its short id where its engine never named it.
     #[must_use]
     pub fn title(&self) -> Cow<'_, str> {
-        let id = self.id.as_str();
         match &self.pod {
-            _ if self.name.is_empty() => id.get(..12).unwrap_or(id).into(),
+            // Only whole ids are cut: others are names.
+            _ if self.name.is_empty() && self.id.len() == 64 => self.id.get(..12).unwrap_or(&self.id).into(),
+            _ if self.name.is_empty() => self.id.as_str().into(),
             Some(pod @ Pod { namespace: Some(_), .. }) => format!("{pod}/{}", self.name).into(),
             _ => self.name.as_str().into(),
         }

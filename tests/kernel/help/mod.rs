@@ -4,6 +4,7 @@
 mod case;
 mod cgroup;
 mod facts;
+pub mod many;
 mod programs;
 mod recorder;
 mod wait;

@@ -15,7 +15,7 @@ use crate::{
     cli::results::Plan,
     launch::Signals,
     profile::has_application,
-    recording::{FoundBy, Recording},
+    recording::{FoundBy, Recording, Target},
 };
 
 /// How long the engine may take at the end to name what it has not named yet.
@@ -141,7 +141,7 @@ impl Record<'_> {
             return None;
         }
         if recording.boundary.found_by == FoundBy::Estimated {
-            recording.warn("estimated", estimated(&title));
+            recording.warn("estimated", estimated(&recording.target));
         }
         let group = match (known.verdict, known.group) {
             (_, Some(group)) => group,
@@ -169,10 +169,18 @@ impl Record<'_> {
     }
 }
 
-fn estimated(title: &str) -> String {
+fn estimated(target: &Target) -> String {
+    let title = target.title();
+    let what = format!(
+        "{title} runs without a seccomp filter, so its boundary is estimated: from its application's first exec on"
+    );
+    let start = match target.containers().first().map(|container| container.engine.as_str()) {
+        Some(engine @ ("docker" | "podman")) => format!("{engine} run --security-opt seccomp=tracing.json …"),
+        Some(_) => "with tracing.json as its seccomp profile (in Kubernetes of the type Localhost)".to_owned(),
+        None => return what,
+    };
     format!(
-        "{title} runs without a seccomp filter, so its boundary is estimated: from its application's first exec on; for an \
-         exact recording start it under the tracing profile: seccomp-trace tracing-profile > tracing.json; \
-         docker run --security-opt seccomp=tracing.json …"
+        "{what}; for an exact recording start it under the tracing profile: seccomp-trace tracing-profile > tracing.json; \
+         {start}"
     )
 }

@@ -14,6 +14,9 @@ impl Record<'_> {
 
     /// Says that a cgroup without an engine was in use before.
     pub fn say_cgroup_late(&self, path: &str) {
+        if let Some(unit) = self.resolved.units.get(path) {
+            return self.say_late(unit, Some(&["systemctl", "restart", unit].map(str::to_owned)));
+        }
         let run = first_command(&self.hierarchy, path).map(|argv| {
             let run = ["seccomp-trace", "run", "-o", "profile.json", "--"].map(str::to_owned);
             format!(", such as: {}", shell(&run.into_iter().chain(argv).collect::<Vec<_>>()))

@@ -69,6 +69,10 @@ impl Pattern {
     /// True where it is this id, or the beginning of it.
     pub(super) fn is_id_of(&self, id: &str) -> bool {
         let text = &self.text;
+        // Of containerd's own namespaces: NAMESPACE/ID.
+        if text == id {
+            return true;
+        }
         let is_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         (SHORTEST_ID..=ID_LENGTH).contains(&text.len()) && is_hex && id.starts_with(text.as_str())
     }
