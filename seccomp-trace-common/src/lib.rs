@@ -18,6 +18,10 @@ pub const X32_BIT: u32 = 0x4000_0000;
 pub const NUMBERS: usize = 512;
 /// Numbers beyond [`NUMBERS`] that one slot may hold; more make its recording incomplete.
 pub const BEYOND_PER_SLOT: u32 = 4096;
+/// Numbers beyond [`NUMBERS`] of all slots together.
+pub const MAX_BEYOND: u32 = 65_536;
+/// One slot may take one part in so many of what is left of them.
+pub const BEYOND_SHARE: u64 = 8;
 /// Tasks that can have an origin at one time.
 pub const MAX_TASKS: u32 = 65_536;
 /// Tasks of one slot that can: others are not to go without because one forks without end.
@@ -102,6 +106,8 @@ pub struct Slot {
     pub without_cell: u64,
     /// Tasks that have an origin in it now.
     pub tasks: u64,
+    /// Those of them that came from outside and have not executed anything.
+    pub arriving: u64,
     /// 1 once the application has been executed.
     pub application: u64,
     /// Bits of [`flag`].
@@ -155,6 +161,8 @@ pub mod cell {
 pub struct Task {
     /// Its slot.
     pub slot: u32,
+    /// The slot's generation: with another one the entry is stale.
+    pub generation: u32,
     /// One of [`origin`].
     pub origin: u32,
     /// The filters it arrived with: with more, the container's filter is asked about its calls.
@@ -276,6 +284,8 @@ pub mod control {
     pub const FORGET: u64 = 3;
     /// `(cgroup, flags)`: one more flag for the slot that it has.
     pub const MARK: u64 = 4;
+    /// `(count)`: so many numbers beyond [`super::NUMBERS`] were taken out of their table.
+    pub const DROP_BEYOND: u64 = 5;
     /// Returned where there is no free slot or cell.
     pub const FULL: u32 = u32::MAX;
     /// Returned where the cgroup is already ignored.
@@ -341,9 +351,9 @@ macro_rules! shared {
 
 shared! {
     Sets = set::COUNT * ABIS * NUMBERS,
-    Slot = 88 + PATH_LEN,
+    Slot = 96 + PATH_LEN,
     Cell = 16,
-    Task = 16,
+    Task = 20,
     Beyond = 12,
     Event = 48,
     Stats = 32,

@@ -2,14 +2,15 @@
 //! compare-exchange. New cgroups enrol themselves here, in the kernel, before anything can run in them.
 
 use aya_ebpf::{
-    helpers::generated::bpf_get_current_cgroup_id,
+    bindings::BPF_F_NO_PREALLOC,
+    helpers::{bpf_probe_read_kernel_str_bytes, generated::bpf_get_current_cgroup_id},
     macros::{map, raw_tracepoint},
-    maps::Array,
+    maps::{Array, HashMap},
     programs::RawTracePointContext,
 };
 use aya_log_ebpf::debug;
 use seccomp_trace_common::{
-    Cell, LEVELS, PROBES,
+    Cell, LEVELS, PATH_LEN, PROBES,
     cell::{BUSY, EMPTY, IGNORED, REMOVED},
     flag,
 };
@@ -22,6 +23,13 @@ use crate::{
 /// Sized at load: a power of two, four times the cgroups that it may hold.
 #[map]
 static CGROUPS: Array<Cell> = Array::with_max_entries(1, 0);
+
+/// Paths of cgroups that are waited for by their names; user space puts them in, sized at load.
+#[map]
+static WAITED: HashMap<[u8; PATH_LEN], u8> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+/// Room for a path. One is enough: cgroups are made one at a time, under the kernel's cgroup_mutex.
+#[map]
+static PATH: Array<[u8; PATH_LEN]> = Array::with_max_entries(1, 0);
 
 /// Fibonacci hashing: ids of cgroups grow by one, this spreads them.
 #[inline(always)]
@@ -264,8 +272,9 @@ fn enrol(ctx: &RawTracePointContext, cgroup: Cgroup, id: u64, path: u64) {
             }
         }
     }
-    if kernel::enrols_new() {
-        match slots::take(id, 0, 0, path) {
+    let flags = if is_waited_for(path) { flag::PINNED } else { 0 };
+    if flags != 0 || kernel::enrols_new() {
+        match slots::take(id, flags, 0, path) {
             Some(slot) if insert(id, slot) => {
                 slots::tell_enrolled(slot);
                 debug!(ctx, "kernel program: cgroup {} has slot {}", id, slot);
@@ -280,6 +289,16 @@ fn enrol(ctx: &RawTracePointContext, cgroup: Cgroup, id: u64, path: u64) {
                 debug!(ctx, "kernel program: no free slot for cgroup {}", id);
             }
         }
+    }
+}
+
+fn is_waited_for(path: u64) -> bool {
+    let Some(key) = PATH.get_ptr_mut(0) else { return false };
+    // SAFETY: the map's own memory; the helper checks the path's address.
+    unsafe {
+        *key = [0; PATH_LEN];
+        bpf_probe_read_kernel_str_bytes(path as *const u8, &mut *key).is_ok()
+            && WAITED.get_ptr(&*key).is_some()
     }
 }
 

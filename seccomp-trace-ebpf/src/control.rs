@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use aya_ebpf::programs::RawTracePointContext;
 use seccomp_trace_common::{
     cell::{BUSY, EMPTY, IGNORED, REMOVED},
-    control::{ENROL, FORGET, FULL, IGNORE, IS_IGNORED, MARK, SHARE},
+    control::{DROP_BEYOND, ENROL, FORGET, FULL, IGNORE, IS_IGNORED, MARK, SHARE},
     flag,
 };
 
@@ -18,6 +18,10 @@ use crate::{cgroups, slots};
 pub fn control(ctx: *mut c_void) -> u32 {
     let ctx = RawTracePointContext::new(ctx);
     let (cgroup, second, third): (u64, u64, u64) = (ctx.arg(1), ctx.arg(2), ctx.arg(3));
+    if ctx.arg::<u64>(0) == DROP_BEYOND {
+        slots::count_beyond(0_i64.wrapping_sub(cgroup as i64));
+        return 0;
+    }
     // What marks a cell is no cgroup: to take "empty" out would take out somebody else's.
     if matches!(cgroup, EMPTY | REMOVED | BUSY) {
         return FULL;

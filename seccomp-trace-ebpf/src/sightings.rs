@@ -1,13 +1,14 @@
 //! A call that was not told yet: who made it, and is it new in that one's set?
 
 use aya_ebpf::{macros::map, maps::HashMap};
-use seccomp_trace_common::{BEYOND_PER_SLOT, Beyond, NUMBERS, SEEN, TOLD, event};
+use seccomp_trace_common::{BEYOND_PER_SLOT, Beyond, MAX_BEYOND, NUMBERS, SEEN, TOLD, event};
 
 use crate::{slots, tasks};
 
 /// Numbers from 512 on. Not preallocated: almost no program has one.
 #[map]
-static BEYOND: HashMap<Beyond, u8> = HashMap::with_max_entries(65_536, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
+static BEYOND: HashMap<Beyond, u8> =
+    HashMap::with_max_entries(MAX_BEYOND, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
 
 /// A call that the application's set has not told yet.
 #[inline(never)]
@@ -47,9 +48,11 @@ fn beyond(number_slot: u32, set: usize, abi: usize, number: u32) {
         let Some(slot) = slots::slot(number_slot) else { return };
         // SAFETY: the map's own memory.
         unsafe {
-            let has_room = (*slot).beyond < BEYOND_PER_SLOT;
+            let own = (*slot).beyond;
+            let has_room = own < BEYOND_PER_SLOT && slots::has_room_beyond(own);
             if has_room && BEYOND.insert(key, 0, u64::from(aya_ebpf::bindings::BPF_NOEXIST)).is_ok() {
                 slots::add(&raw mut (*slot).beyond, 1);
+                slots::count_beyond(1);
             } else if BEYOND.get_ptr_mut(key).is_none() {
                 // Not even by another thread that came first with the same number.
                 slots::lose_call(number_slot);

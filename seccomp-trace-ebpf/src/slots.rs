@@ -10,7 +10,9 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, Queue, RingBuf},
 };
-use seccomp_trace_common::{CELLS_PER_SLOT, Event, Sets, Slot, Stats, TASKS_PER_SLOT, event, flag, state};
+use seccomp_trace_common::{
+    BEYOND_SHARE, CELLS_PER_SLOT, Event, MAX_BEYOND, Sets, Slot, Stats, TASKS_PER_SLOT, event, flag, state,
+};
 
 use crate::kernel::KernelTask;
 
@@ -30,6 +32,9 @@ static STATS: Array<Stats> = Array::with_max_entries(1, 0);
 
 /// Slots that have cgroups without a cell.
 static mut CROWDED: u64 = 0;
+
+/// Numbers that all slots keep beyond the sets.
+static mut BEYOND: u64 = 0;
 
 #[inline(always)]
 pub fn sets(slot: u32) -> Option<*mut Sets> {
@@ -107,6 +112,7 @@ pub fn take(cgroup: u64, flags: u32, base: u32, path: u64) -> Option<u32> {
         (*new).cells = 1;
         (*new).without_cell = 0;
         (*new).tasks = 0;
+        (*new).arriving = 0;
         (*new).application = u64::from(is_running);
         // The creator's, until the application's own are known. Of what runs already nothing is known.
         (*new).arrived_with = if is_running { 0 } else { creator.filters().unwrap_or(0) };
@@ -212,22 +218,50 @@ pub fn is_any_crowded() -> bool {
     unsafe { core::ptr::read_volatile(&raw const CROWDED) != 0 }
 }
 
-/// One more task has an origin in a slot. False where it has as many as it may.
-pub fn add_task(number: u32) -> bool {
-    // SAFETY: the map's own memory.
-    slot(number).is_some_and(|slot| unsafe { reserve(&raw mut (*slot).tasks, 0, TASKS_PER_SLOT) })
+/// Numbers more in the table of those beyond the sets, or fewer.
+pub fn count_beyond(by: i64) {
+    // SAFETY: a counter of our own.
+    unsafe { bump(&raw mut BEYOND, by) };
 }
 
-/// One less. The slot may have been emptied since.
-pub fn drop_task(number: u32) {
+/// May a slot that keeps so many numbers beyond the sets keep another one? However many slots take all that they can,
+/// something is left for the next one.
+pub fn has_room_beyond(own: u32) -> bool {
+    // SAFETY: a counter of our own.
+    let all = unsafe { core::ptr::read_volatile(&raw const BEYOND) };
+    u64::from(own) < u64::from(MAX_BEYOND).saturating_sub(all) / BEYOND_SHARE
+}
+
+/// One more task has an origin in a slot. False where it has as many as it may.
+pub fn add_task(number: u32, arrives: bool) -> bool {
+    let Some(slot) = slot(number) else { return false };
+    // SAFETY: the map's own memory.
+    unsafe {
+        let has_room = reserve(&raw mut (*slot).tasks, 0, TASKS_PER_SLOT);
+        if has_room && arrives {
+            bump(&raw mut (*slot).arriving, 1);
+        }
+        has_room
+    }
+}
+
+/// One less.
+pub fn drop_task(number: u32, arrives: bool) {
     if let Some(slot) = slot(number) {
         // SAFETY: the map's own memory.
         unsafe {
-            if (*slot).tasks != 0 {
-                bump(&raw mut (*slot).tasks, -1);
+            bump(&raw mut (*slot).tasks, -1);
+            if arrives {
+                bump(&raw mut (*slot).arriving, -1);
             }
         }
     }
+}
+
+/// How often a slot has been somebody's.
+pub fn generation(number: u32) -> Option<u32> {
+    // SAFETY: the map's own memory.
+    slot(number).map(|slot| unsafe { (*slot).generation })
 }
 
 pub fn tell_enrolled(number: u32) {

@@ -8,7 +8,7 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use seccomp_trace_common::{
-    MAX_TASKS, Task, event, flag,
+    MAX_TASKS, Slot, Task, event, flag,
     origin::{ARRIVING, F_GROUP, F_HOOK, F_LATE, JOINED, TENTATIVE},
     set,
 };
@@ -34,7 +34,7 @@ fn entry(tid: u32, tgid: u32) -> Option<Task> {
 
 /// What a task counts as in the slot in which it is; none for a plain one. An entry of another slot is stale.
 fn entry_in(number: u32, task: KernelTask, tid: u32) -> Option<Task> {
-    entry(tid, task.tgid()?).filter(|entry| entry.slot == number).or_else(|| unannounced(task, number))
+    entry(tid, task.tgid()?).filter(|entry| is_of(entry, number)).or_else(|| unannounced(task, number))
 }
 
 /// A task that no move was told of yet: the kernel tells when it is done, and the task runs on meanwhile. In a
@@ -54,16 +54,18 @@ fn unannounced(task: KernelTask, number: u32) -> Option<Task> {
     } else {
         return None;
     };
-    Some(Task { slot: number, origin: ARRIVING, arrived_with: slot.arrived_with, flags })
+    let Slot { generation, arrived_with, .. } = *slot;
+    Some(Task { slot: number, generation, origin: ARRIVING, arrived_with, flags })
 }
 
 fn keep(tid: u32, task: Task) {
     forget(tid);
-    if slots::add_task(task.slot) {
+    let arrives = task.origin == ARRIVING;
+    if slots::add_task(task.slot, arrives) {
         if TASKS.insert(tid, task, 0).is_ok() {
             return;
         }
-        slots::drop_task(task.slot);
+        slots::drop_task(task.slot, arrives);
     }
     if let Some(slot) = slots::slot(task.slot) {
         // SAFETY: the map's own memory.
@@ -73,10 +75,16 @@ fn keep(tid: u32, task: Task) {
 
 fn forget(tid: u32) {
     // SAFETY: as in `entry`.
-    if let Some(task) = unsafe { TASKS.get(tid).copied() } {
-        let _ = TASKS.remove(tid);
-        slots::drop_task(task.slot);
+    let Some(task) = (unsafe { TASKS.get(tid).copied() }) else { return };
+    // Who moves it may be faster.
+    if TASKS.remove(tid).is_ok() && is_of(&task, task.slot) {
+        slots::drop_task(task.slot, task.origin == ARRIVING);
     }
+}
+
+/// Is an entry of this slot, and not of one that had its number before?
+fn is_of(entry: &Task, number: u32) -> bool {
+    entry.slot == number && slots::generation(number) == Some(entry.generation)
 }
 
 /// The set in which the current thread's calls go; none where they don't count.
@@ -124,7 +132,8 @@ fn arrive(task: KernelTask, tid: u32, number: u32, flags: u32) -> Option<()> {
         (*slot).application != 0
     };
     let flags = flags | if late { F_LATE } else { 0 };
-    keep(tid, Task { slot: number, origin: ARRIVING, arrived_with: task.filters()?, flags });
+    let generation = slots::generation(number)?;
+    keep(tid, Task { slot: number, generation, origin: ARRIVING, arrived_with: task.filters()?, flags });
     Some(())
 }
 
@@ -132,7 +141,7 @@ fn arrive(task: KernelTask, tid: u32, number: u32, flags: u32) -> Option<()> {
 /// where it came.
 fn is_own(task: KernelTask, number: u32) -> Option<bool> {
     let current = KernelTask::current();
-    let has_entry = entry(task.tid()?, task.tgid()?).is_some_and(|entry| entry.slot == number);
+    let has_entry = entry(task.tid()?, task.tgid()?).is_some_and(|entry| is_of(&entry, number));
     if has_entry || (current != task && cgroups::traced(current.cgroup()?) == Some(number)) {
         return Some(true);
     }
@@ -229,7 +238,7 @@ fn exited(task: KernelTask) -> Option<()> {
     let tid = task.tid()?;
     let entry = entry(tid, tid)?;
     forget(tid);
-    if entry.origin == ARRIVING {
+    if entry.origin == ARRIVING && is_of(&entry, entry.slot) {
         // SAFETY: the map's own memory.
         unsafe { (*slots::slot(entry.slot)?).unexecuted = 1 };
     }

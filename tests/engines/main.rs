@@ -20,6 +20,7 @@ mod readme;
 mod record_end;
 mod record_groups;
 mod record_hanging;
+mod record_hostile;
 mod record_instants;
 mod record_names;
 mod record_second_docker;
@@ -50,6 +51,7 @@ fn main() -> std::process::ExitCode {
         record_end::tests(),
         record_trouble::tests(),
         record_groups::tests(),
+        record_hostile::tests(),
         record_instants::tests(),
         record_hanging::tests(),
         record_names::tests(),

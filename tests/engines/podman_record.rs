@@ -233,7 +233,14 @@ fn hooks() -> Result<()> {
     let recording = recorder.recording("recording.json")?;
     exact(&recording, "web", "runc")?;
     let wrong = [&OF_THE_RUNTIME[..], &["mknod", "mknodat"]].concat();
-    ensure_calls(&recording, Origin::Application, &["mkdir", "chmod", "exit_group"], &wrong)?;
+    ensure_calls(
+        &recording,
+        Origin::Application,
+        &["mkdir", "exit_group"],
+        &[&wrong[..], &["chmod"]].concat(),
+    )?;
+    // The startContainer hook's: made under the filter, and nobody's before the application.
+    ensure_calls(&recording, Origin::Runtime, &["chmod"], &[])?;
     life(&[&format!("--security-opt=seccomp={}", recorder.path("profile.json").display())])
 }
 

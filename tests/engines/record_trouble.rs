@@ -112,7 +112,7 @@ fn never_appeared() -> Result<()> {
 
 fn no_docker() -> Result<()> {
     let nowhere = [("DOCKER_HOST", "unix:///nonexistent/docker.sock")];
-    let arguments = ["--container", "web", "-o", "{}/profile.json"];
+    let arguments = ["--engine", "docker", "--container", "web", "-o", "{}/profile.json"];
     for (further, code) in [(&["--wait"][..], 2), (&["--", "touch", "{}/started.json"], 125)] {
         let mut recorder = Recorder::start_with(&[&arguments[..], further].concat(), &nowhere)?;
         recorder.ends_with(code)?;

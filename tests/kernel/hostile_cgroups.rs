@@ -1,7 +1,7 @@
 //! What is traced makes cgroups without end: nothing of it is lost, and nobody else is harmed.
 
 use crate::{
-    help::{Case, Cgroup, Recorder, bare, expect, many, names, set, stderr},
+    help::{Case, Cgroup, Recorder, bare, expect, many, names, numbers, set, stderr},
     support::{self, Need, Running, Trial, run_with_timeout},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -22,6 +22,11 @@ pub fn tests() -> Vec<Trial> {
         support::test("a_hundred_thousand_cgroups_of_one_cost_nobody_a_call", needs, at_once),
         support::test("a_hundred_thousand_cgroups_that_come_and_go_leave_no_trace", needs, one_by_one),
         support::test("a_cgroup_nested_deeper_than_is_walked_belongs_to_its_container", needs, deep),
+        support::test(
+            "numbers_without_end_in_many_cgroups_leave_room_for_the_next",
+            needs,
+            numbers_without_end,
+        ),
         support::test("a_name_that_a_program_gives_itself_is_no_matter", needs, renamed),
     ]
 }
@@ -202,4 +207,40 @@ fn renamed() -> Result<()> {
     "#
     ))?;
     two.end(&["getitimer"])
+}
+
+/// Each of them calls all that one may, which is more than the table holds.
+fn numbers_without_end() -> Result<()> {
+    let (case, hostile, other) = (Case::new()?, Cgroup::create()?, Cgroup::create()?);
+    let recordings = case.file("recordings");
+    std::fs::create_dir(&recordings)?;
+    let mut targets = vec!["--cgroup".to_owned(), other.path.clone()];
+    for number in 0..20 {
+        hostile.make(&number.to_string())?;
+        targets.extend(["--cgroup".to_owned(), format!("{}/{number}", hostile.path)]);
+    }
+    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let recorder = Recorder::start_at(&case, &targets, &["--recording-dir", &recordings], &[])?;
+    let many = bare(&case, "many", "for (long n = 1000; n < 5096; n++) call(n, 0, 0, 0);")?;
+    let few = bare(&case, "few", "for (long n = 9000; n < 9100; n++) call(n, 0, 0, 0);")?;
+    let run = |program: &str, directory: std::path::PathBuf| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo 0 >$0/cgroup.procs && exec $1"]).arg(directory).arg(program);
+        expect(&run_with_timeout(&mut shell, PATIENCE)?, 0, &[])
+    };
+    (0..20).try_for_each(|number| run(&many, hostile.directory().join(number.to_string())))?;
+    run(&few, other.directory())?;
+    recorder.running.signal(rustix::process::Signal::INT)?;
+    recorder.running.finish(PATIENCE)?;
+    let recording = |path: &str| {
+        let name = path.trim_start_matches('/').replace('/', "_");
+        Recording::read(&Path::new(&recordings).join(format!("{name}.recording.json")))
+    };
+    let last = recording(&format!("{}/19", hostile.path))?;
+    ensure!(last.lost.syscalls > 0, "the table has held all: this proves nothing");
+    let other = recording(&other.path)?;
+    ensure!(other.lost.syscalls == 0, "{:?}", other.lost);
+    let beyond = numbers(&other, Abi::X86_64).into_iter().filter(|number| *number >= 512).count();
+    ensure!(beyond == 100, "{beyond} of 100 numbers");
+    Ok(())
 }

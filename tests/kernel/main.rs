@@ -14,6 +14,7 @@
 //! - `runtimes`: runc and crun by hand, with the boundary
 //! - `own_filter`: a program that loads a filter, without a runtime
 //! - `hostile_cgroups`: cgroups without end
+//! - `many_cgroups`: thousands of cgroups in one session
 //! - `bad_host`: no privileges, no BTF, no cgroup v2
 //! - `bad_input`: commands, targets and options that can't be
 //! - `bad_output`: files that can't be written, a disk that fills
@@ -32,6 +33,7 @@ mod checkpoint;
 mod help;
 mod hostile_cgroups;
 mod interrupts;
+mod many_cgroups;
 #[cfg(target_arch = "x86_64")]
 mod own_filter;
 mod record_cgroup;
@@ -67,6 +69,7 @@ fn main() -> std::process::ExitCode {
         #[cfg(target_arch = "x86_64")]
         own_filter::tests(),
         hostile_cgroups::tests(),
+        many_cgroups::tests(),
         bad_host::tests(),
         bad_input::tests(),
         bad_output::tests(),

@@ -21,8 +21,8 @@ pub fn check_host() -> Result<Hierarchy> {
 ///
 /// # Errors
 /// Where the kernel refuses.
-pub fn start_session(options: &TraceOptions, enrol_new: bool) -> Result<Session> {
-    let tracer = Tracer::start(options.tracer(enrol_new))?;
+pub fn start_session(options: &TraceOptions, enrol_new: bool, waited: &[String]) -> Result<Session> {
+    let tracer = Tracer::start(options.tracer(enrol_new), waited)?;
     Session::new(tracer).context("can't wait for news of the kernel program")
 }
 

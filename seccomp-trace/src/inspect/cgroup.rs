@@ -70,6 +70,14 @@ impl Hierarchy {
         found
     }
 
+    /// Is any process in a cgroup, or below it? One file tells, however many cgroups are below (cgroup-v2.rst,
+    /// `cgroup.events`; the root has none).
+    #[must_use]
+    pub fn is_populated(&self, path: &str) -> bool {
+        let events = fs::read_to_string(self.directory(path).join("cgroup.events")).unwrap_or_default();
+        events.lines().any(|line| line == "populated 1")
+    }
+
     /// The processes of one cgroup, without those below it.
     #[must_use]
     pub fn processes(&self, path: &str) -> Vec<i32> {

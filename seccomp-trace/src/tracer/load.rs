@@ -2,11 +2,11 @@
 
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
-    maps::{Queue, RingBuf},
+    maps::{HashMap, Queue, RingBuf},
     programs::{ProgramError, RawTracePoint},
 };
 use aya_log::EbpfLogger;
-use seccomp_trace_common::Config;
+use seccomp_trace_common::{Config, PATH_LEN};
 
 use super::{Tracer, TracerError, btf};
 
@@ -49,11 +49,11 @@ impl Options {
 }
 
 impl Tracer {
-    /// Loads the kernel program and attaches it.
+    /// Loads the kernel program and attaches it. Cgroups with these paths get slots whenever they are made.
     ///
     /// # Errors
     /// Where the kernel lacks something or refuses.
-    pub fn start(options: Options) -> Result<Self, TracerError> {
+    pub fn start(options: Options, waited: &[String]) -> Result<Self, TracerError> {
         let offsets = btf::offsets()?;
         let cells = options.cells();
         let config = Config { table_mask: cells - 1, enrol_new: u32::from(options.enrol_new) };
@@ -66,6 +66,7 @@ impl Tracer {
             .map_max_entries("SLOTS", options.max_containers)
             .map_max_entries("SETS", options.max_containers)
             .map_max_entries("FREE", options.max_containers)
+            .map_max_entries("WAITED", u32::try_from(waited.len()).unwrap_or(u32::MAX).max(1))
             .map_max_entries("EVENTS", options.ring_bytes)
             .load(PROGRAM)?;
         let log = log::log_enabled!(log::Level::Debug).then(|| EbpfLogger::init(&mut ebpf).ok()).flatten();
@@ -73,6 +74,14 @@ impl Tracer {
         let mut free: Queue<_, u32> = ebpf.map_mut("FREE").ok_or(TracerError::Missing("FREE"))?.try_into()?;
         for slot in 0..options.max_containers {
             free.push(slot, 0)?;
+        }
+        let paths = ebpf.map_mut("WAITED").ok_or(TracerError::Missing("WAITED"))?;
+        let mut paths: HashMap<_, [u8; PATH_LEN], u8> = paths.try_into()?;
+        for path in waited {
+            let mut key = [0; PATH_LEN];
+            // With a closing zero, as the kernel program reads it.
+            key.iter_mut().zip(path.bytes().take(PATH_LEN - 1)).for_each(|(to, from)| *to = from);
+            paths.insert(key, 0, 0)?;
         }
         program(&mut ebpf, "control", |program| program.load())?;
         for name in TRACEPOINTS {

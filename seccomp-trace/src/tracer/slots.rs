@@ -4,7 +4,7 @@ use aya::{
     Ebpf, Pod,
     maps::{Array, HashMap, MapData, Queue},
 };
-use seccomp_trace_common::{ABIS, Beyond, Cell, NUMBERS, SEEN, Sets, Slot, TOLD, Task, origin, set, state};
+use seccomp_trace_common::{ABIS, Beyond, Cell, NUMBERS, SEEN, Sets, Slot, TOLD, control, set, state};
 
 use super::{Tracer, TracerError};
 
@@ -40,20 +40,6 @@ impl Tracer {
         let path = slot.path.split(|byte| *byte == 0).next().unwrap_or_default();
         let path = String::from_utf8_lossy(path).into_owned();
         Ok(SlotView { slot, path })
-    }
-
-    /// Did a task come into a slot that has not executed anything to this day or to its end?
-    ///
-    /// # Errors
-    /// Where a map can't be read.
-    pub fn has_unexecuted(&self, number: u32) -> Result<bool, TracerError> {
-        if self.slot(number)?.slot.unexecuted != 0 {
-            return Ok(true);
-        }
-        let tasks = self.ebpf.map("TASKS").ok_or(TracerError::Missing("TASKS"))?;
-        let tasks: HashMap<_, u32, Task> = tasks.try_into()?;
-        let mut entries = tasks.iter().filter_map(Result::ok);
-        Ok(entries.any(|(_, task)| task.slot == number && task.origin == origin::ARRIVING))
     }
 
     /// All calls that a slot has seen: the truth, whatever the ring buffer took.
@@ -95,9 +81,10 @@ impl Tracer {
             let mut beyond: HashMap<_, Beyond, u8> = self.map_mut("BEYOND")?.try_into()?;
             let keys: Vec<Beyond> =
                 beyond.keys().filter_map(Result::ok).filter(|key| key.slot == number).collect();
-            for key in keys {
-                beyond.remove(&key)?;
+            for key in &keys {
+                beyond.remove(key)?;
             }
+            self.control([control::DROP_BEYOND, keys.len() as u64, 0, 0])?;
         }
         let generation = slot.generation.wrapping_add(1);
         // SAFETY: plain integers, for all of which zero is a value.

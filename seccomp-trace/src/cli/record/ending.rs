@@ -26,20 +26,18 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 impl Record<'_> {
     /// Has everything ended that was asked for by its own name? Never where more can come.
     pub fn is_all_over(&mut self) -> bool {
+        if self.selector.is_open() || self.args.trace.duration.is_some() {
+            return false;
+        }
         self.look_for_empty_cgroups();
         let mut wanted = self.known.values().filter(|known| known.verdict == Verdict::Wanted).peekable();
-        !self.selector.is_open()
-            && self.args.trace.duration.is_none()
-            && wanted.peek().is_some()
-            && wanted.all(|known| known.life.is_over())
-            && self.missing().is_empty()
+        wanted.peek().is_some() && wanted.all(|known| known.life.is_over()) && self.missing().is_empty()
     }
 
     /// A cgroup without an engine has ended when it stays empty.
     fn look_for_empty_cgroups(&mut self) {
         for (path, known) in self.known.iter_mut().filter(|(path, _)| path.starts_with('/')) {
-            let tree = self.hierarchy.tree(path);
-            let is_populated = tree.iter().any(|path| !self.hierarchy.processes(path).is_empty());
+            let is_populated = self.hierarchy.is_populated(path);
             // It may have come and gone since we looked last.
             let subject = known.subject.and_then(|id| self.session.subject(id));
             let has_calls = subject.is_some_and(|subject| subject.has_calls());
@@ -176,7 +174,10 @@ fn estimated(target: &Target) -> String {
     );
     let start = match target.containers().first().map(|container| container.engine.as_str()) {
         Some(engine @ ("docker" | "podman")) => format!("{engine} run --security-opt seccomp=tracing.json …"),
-        Some(_) => "with tracing.json as its seccomp profile (in Kubernetes of the type Localhost)".to_owned(),
+        Some(_) => {
+            "with tracing.json as its seccomp profile (in Kubernetes of the type Localhost)".to_owned()
+        }
+        None if matches!(target, Target::Cgroup { unit: None, .. }) => "where a runtime starts it".to_owned(),
         None => return what,
     };
     format!(

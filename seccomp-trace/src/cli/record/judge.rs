@@ -112,6 +112,7 @@ impl Record<'_> {
         // One that is recorded already stays so under any name.
         let subject = known.subject.and_then(|id| self.session.subject(id));
         let is_recorded = known.verdict == Verdict::Wanted && subject.is_some_and(|subject| subject.has_run);
+        let is_recorded = is_recorded && !known.is_sandbox;
         if known.is_refused || !(is_wanted || is_recorded) {
             // An event does not tell the image's digest, by which it may be asked for.
             let is_certain = known.is_refused || known.is_described || !self.selector.needs_description();

@@ -68,14 +68,11 @@ pub async fn record(
         }
     }
     let mut signals = Signals::take().context("can't take signals")?;
-    // A cgroup that is waited for enrols itself, as a container's does; a unit's is made anew with each start.
-    let enrol_new = needs_engine
-        || !resolved.units.is_empty()
-        || resolved.cgroups.iter().any(|path| hierarchy.id(path).is_err());
     let mut record = Record {
         args,
         printer,
-        session: prepare::start_session(&args.trace, enrol_new)?,
+        // A cgroup that is waited for enrols itself, as a container's does; a unit's is made anew with each start.
+        session: prepare::start_session(&args.trace, needs_engine, &resolved.cgroups)?,
         hierarchy,
         selector,
         resolved,
@@ -139,8 +136,7 @@ impl Record<'_> {
         let target = Target::Cgroup { path: path.to_owned(), unit };
         let subject = self.session.add(target.clone());
         let is_there = self.hierarchy.id(path).is_ok();
-        let tree = self.hierarchy.tree(path);
-        let is_populated = tree.iter().any(|path| !self.hierarchy.processes(path).is_empty());
+        let is_populated = self.hierarchy.is_populated(path);
         if is_there {
             let running = if is_populated { flag::RUNNING } else { 0 };
             self.session.enrol(subject, &self.hierarchy, path, flag::PINNED | running, 0)?;

@@ -313,11 +313,7 @@ impl Session {
     fn look(&self, slot: u32) -> Result<Look, TracerError> {
         // The calls first: those that come with the application's exec must not be taken for what is before.
         let calls = self.tracer.get_ref().calls(slot)?;
-        let subject = self.owners.get(&slot).and_then(|id| self.subjects.get(id));
-        // Reads all tasks: only where somebody asks for it.
-        let has_unexecuted =
-            subject.is_some_and(Subject::is_cgroup) && self.tracer.get_ref().has_unexecuted(slot)?;
-        Ok(Look { view: self.tracer.get_ref().slot(slot)?, calls, has_unexecuted })
+        Ok(Look { view: self.tracer.get_ref().slot(slot)?, calls })
     }
 
     /// News was lost: the slots themselves say what it was. It is taken as if it had come.

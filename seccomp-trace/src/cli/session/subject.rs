@@ -19,11 +19,15 @@ pub struct Subject {
     /// Its slots that are not freed yet.
     pub slots: BTreeSet<u32>,
     pub(super) has_application: bool,
+    has_calls: bool,
     /// Whether anything of it was ever traced.
     pub has_run: bool,
     /// News of calls that count only if no application ever comes.
     tentative: Vec<(Abi, u32, Timestamp, String)>,
-    tentative_told: usize,
+    /// Those calls, whether there was news of them or not: their set, ABI and number.
+    provisional: BTreeSet<(usize, usize, u32)>,
+    /// Has any of them come since [`Self::take_changed`]?
+    has_changed: bool,
 }
 
 impl Subject {
@@ -34,9 +38,11 @@ impl Subject {
             builder,
             slots: BTreeSet::new(),
             has_application: false,
+            has_calls: false,
             has_run: false,
             tentative: Vec::new(),
-            tentative_told: 0,
+            provisional: BTreeSet::new(),
+            has_changed: false,
         }
     }
 
@@ -50,9 +56,13 @@ impl Subject {
     pub fn sighting(&mut self, event: &Event, time: Timestamp) {
         let Some(abi) = Abi::from_index(usize::from(event.abi)) else { return };
         let comm = comm(&event.comm);
+        self.has_calls = true;
         match origin(usize::from(event.set)) {
             Some(origin) => self.builder.saw(abi, event.number, origin, Some((time, comm))),
-            None if self.is_cgroup() => self.tentative.push((abi, event.number, time, comm)),
+            None if self.is_cgroup() => {
+                self.tentative.push((abi, event.number, time, comm));
+                self.has_changed = true;
+            }
             None => {}
         }
     }
@@ -61,9 +71,15 @@ impl Subject {
     pub fn absorb(&mut self, look: &Look) {
         let Look { view, calls, .. } = look;
         self.has_application |= view.slot.application > 0;
+        // The news of them may be lost.
+        self.has_calls |= !calls.is_empty();
         for call in calls {
-            if let (Some(abi), Some(origin)) = (Abi::from_index(call.abi), origin(call.set)) {
-                self.builder.saw(abi, call.number, origin, None);
+            match (Abi::from_index(call.abi), origin(call.set)) {
+                (Some(abi), Some(origin)) => self.builder.saw(abi, call.number, origin, None),
+                (_, None) if self.is_cgroup() => {
+                    self.has_changed |= self.provisional.insert((call.set, call.abi, call.number));
+                }
+                _ => {}
             }
         }
         if view.slot.application > 0 {
@@ -75,17 +91,14 @@ impl Subject {
     /// it and works on without an exec; only a runtime's filter tells more. To be called at the end alone, or for a
     /// checkpoint on a copy: that filter can still come.
     pub fn promote(&mut self, look: &Look) {
-        let Look { view, calls, has_unexecuted } = look;
+        let Look { view, calls } = look;
         let found = boundary(view);
         if found.found_by == FoundBy::Filter || !self.is_cgroup() {
             return;
         }
-        // Without a runtime, who loaded a filter before an exec, or was forked under it, is the application, too.
-        let counts =
-            |set| matches!(set, set::TENTATIVE | set::RUNTIME) || (set == set::ARRIVED && *has_unexecuted);
         let promoted: BTreeSet<_> = calls
             .iter()
-            .filter(|call| counts(call.set))
+            .filter(|call| self.is_promoted(look, call.set))
             .filter_map(|call| Some((Abi::from_index(call.abi)?, call.number)))
             .collect();
         for (abi, number) in &promoted {
@@ -99,22 +112,32 @@ impl Subject {
         self.builder.set_boundary(found);
     }
 
+    /// Do the calls of a set count as the application's in the end?
+    fn is_promoted(&self, look: &Look, set: usize) -> bool {
+        let slot = &look.view.slot;
+        // To this day, or to its end.
+        let has_unexecuted = slot.unexecuted != 0 || slot.arriving > 0;
+        // Without a runtime, who loaded a filter before an exec, or was forked under it, is the application, too.
+        let counts = matches!(set, set::TENTATIVE | set::RUNTIME) || (set == set::ARRIVED && has_unexecuted);
+        counts && self.is_cgroup() && boundary(&look.view).found_by != FoundBy::Filter
+    }
+
     /// Has any task made a call in it?
     #[must_use]
     pub fn has_calls(&self) -> bool {
-        self.has_application || !self.tentative.is_empty()
+        self.has_application || self.has_calls
     }
 
     /// Has anything come since this was asked last?
     pub fn take_changed(&mut self) -> bool {
-        let tentative = std::mem::replace(&mut self.tentative_told, self.tentative.len());
-        self.builder.take_changed() || tentative != self.tentative.len()
+        self.builder.take_changed() | std::mem::take(&mut self.has_changed)
     }
 
     /// Counts what a slot has lost; once a slot, when it is read for the last time.
     pub fn account(&mut self, look: &Look) {
         let Look { view, calls, .. } = look;
-        let untold = calls.iter().filter(|call| !call.told && origin(call.set).is_some()).count();
+        let counts = |set| origin(set).is_some() || self.is_promoted(look, set);
+        let untold = calls.iter().filter(|call| !call.told && counts(call.set)).count();
         self.builder.lose(Lost {
             events: untold as u64,
             syscalls: u64::from(view.slot.lost),
@@ -130,8 +153,6 @@ pub struct Look {
     pub view: SlotView,
     /// Its sets.
     pub calls: Vec<Calls>,
-    /// Did a task come into it that has not executed anything? Known of a cgroup without an engine alone.
-    pub has_unexecuted: bool,
 }
 
 /// How a slot's boundary was found.
