@@ -292,6 +292,7 @@ fn enrol(ctx: &RawTracePointContext, cgroup: Cgroup, id: u64, path: u64) {
     }
 }
 
+#[allow(clippy::needless_borrows_for_generic_args, reason = "the key itself would not fit the stack")]
 fn is_waited_for(path: u64) -> bool {
     let Some(key) = PATH.get_ptr_mut(0) else { return false };
     // SAFETY: the map's own memory; the helper checks the path's address.
