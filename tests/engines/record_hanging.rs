@@ -17,12 +17,14 @@ use seccomp_trace::engine::docker::address::{Address, Settings};
 use seccomp_trace::recording::Origin;
 use tempfile::TempDir;
 
+use crate::podman::Podman;
 use crate::proof::command::until;
 use crate::recorder::{Container, PATIENCE, Recorder, docker, ensure_calls, image};
 use crate::support::{self, Need, Trial};
 
 /// Long enough for a command of Docker's.
 const SLOW: Duration = Duration::from_secs(2);
+const BOTH: &[Need] = &[Need::Kernel, Need::Docker, Need::Podman, Need::Runc, Need::Busybox];
 const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox];
 
 /// All tests of this file.
@@ -30,6 +32,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         support::test("record_all_of_an_engine_that_hangs", NEEDS, all),
         support::test("record_by_name_of_an_engine_that_hangs", NEEDS, by_name),
+        support::test("record_podmans_beside_a_docker_that_hangs", BOTH, beside),
         support::test("record_one_that_is_renamed_while_its_engine_lists", NEEDS, renamed),
         support::test("record_a_late_one_with_a_new_cgroup_inside", NEEDS, new_cgroup_inside),
         support::test("record_is_interrupted_while_its_engine_hangs_at_the_start", NEEDS, at_the_start),
@@ -210,6 +213,28 @@ fn at_the_start() -> Result<()> {
         // By the signal itself where nothing is traced yet.
         ensure!(matches!(status, None | Some(2)), "{hangs_at:?}: {status:?}, {}", recorder.said());
         ensure!(recorder.written()?.is_empty(), "{:?}", recorder.written()?);
+    }
+    Ok(())
+}
+
+/// One engine hangs from its first answer on, or when it lists: the other one's containers are recorded all the same.
+fn beside() -> Result<()> {
+    let podman = Podman::with("runc")?;
+    for hangs_at in ["/_ping", "/containers/json"] {
+        let proxy = Proxy::start(Some(hangs_at))?;
+        let host = proxy.host();
+        let variables = podman.variables();
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let arguments = ["--wait", "--container", "beside", "--recording", "{}/recording.json"];
+        let mut recorder =
+            Recorder::start_with(&arguments, &[&variables[..], &[("DOCKER_HOST", &host)]].concat())?;
+        let started = Instant::now();
+        recorder.until_said("note: ready")?;
+        ensure!(started.elapsed() < Duration::from_secs(15), "{hangs_at}: {:?}", started.elapsed());
+        recorder.ensure_said("Podman ")?;
+        podman.start("beside", &["--rm"], "mkdir /x")?;
+        recorder.ends_with(0)?;
+        ensure_calls(&recorder.recording("recording.json")?, Origin::Application, &["mkdir"], &["mount"])?;
     }
     Ok(())
 }
