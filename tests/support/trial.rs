@@ -39,6 +39,11 @@ pub fn main(groups: impl IntoIterator<Item = Vec<Trial>>) -> ExitCode {
         eprintln!("error: {error}");
         return ExitCode::from(2);
     }
+    // A shell's background job ignores Ctrl-C, and so would all that we start.
+    for signal in [libc::SIGINT, libc::SIGQUIT] {
+        // SAFETY: no other thread runs yet, and the default needs no handler.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
     let mut arguments = Arguments::from_args();
     // Two even on one core: tests mostly wait, and lines of output are only whole with more than one thread.
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
