@@ -23,7 +23,7 @@ pub fn tests() -> Vec<Trial> {
         support::test("podman_service_of_our_own_is_started_anew", NEEDS, started_anew),
         support::test("podman_service_of_our_own_goes_with_us", NEEDS, goes_with_us),
         support::test("podman_service_of_the_host_ends_and_comes_back", NEEDS, comes_back),
-        support::test("podman_service_of_the_host_hangs", NEEDS, hangs),
+        support::alone("podman_service_of_the_host_hangs", NEEDS, hangs),
         support::test("podman_service_can_not_be_started", NEEDS, can_not_be_started),
     ]
 }

@@ -23,8 +23,8 @@ const OF_THE_RUNTIME: [&str; 6] = ["mount", "umount2", "pivot_root", "keyctl", "
 /// All tests of this file.
 pub fn tests() -> Vec<Trial> {
     vec![
-        support::test("record_beside_strangers_that_make_cgroups_without_end", NEEDS, cgroups),
-        support::test("record_beside_a_fork_bomb_that_joined_another_container", NEEDS, forks),
+        support::alone("record_beside_strangers_that_make_cgroups_without_end", NEEDS, cgroups),
+        support::alone("record_beside_a_fork_bomb_that_joined_another_container", NEEDS, forks),
     ]
 }
 

@@ -20,7 +20,7 @@ const OF_THE_MOMENT: [&str; 7] =
 
 /// All tests of this file.
 pub fn tests() -> Vec<Trial> {
-    vec![support::test("record_all_of_two_hundred_instants", NEEDS, two_hundred)]
+    vec![support::alone("record_all_of_two_hundred_instants", NEEDS, two_hundred)]
 }
 
 /// Every profile is the same, byte for byte; every recording as well, but for what the runtime makes only sometimes.

@@ -19,15 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub fn tests() -> Vec<Trial> {
     let needs = &[Need::Kernel, Need::Cc];
     vec![
-        support::test("a_hundred_thousand_cgroups_of_one_cost_nobody_a_call", needs, at_once),
-        support::test("a_hundred_thousand_cgroups_that_come_and_go_leave_no_trace", needs, one_by_one),
-        support::test("a_cgroup_nested_deeper_than_is_walked_belongs_to_its_container", needs, deep),
-        support::test(
+        support::alone("a_hundred_thousand_cgroups_of_one_cost_nobody_a_call", needs, at_once),
+        support::alone("a_hundred_thousand_cgroups_that_come_and_go_leave_no_trace", needs, one_by_one),
+        support::alone("a_cgroup_nested_deeper_than_is_walked_belongs_to_its_container", needs, deep),
+        support::alone(
             "numbers_without_end_in_many_cgroups_leave_room_for_the_next",
             needs,
             numbers_without_end,
         ),
-        support::test("a_name_that_a_program_gives_itself_is_no_matter", needs, renamed),
+        support::alone("a_name_that_a_program_gives_itself_is_no_matter", needs, renamed),
     ]
 }
 

@@ -34,6 +34,8 @@ pub use libtest_mimic::Trial;
 pub use need::{Need, docker};
 pub use process::{Running, program, run_with_timeout, temp_dir};
 pub use programs::find_program;
+#[allow(unused_imports, reason = "not every test program has one")]
+pub use trial::alone;
 pub use trial::{main, test};
 
 #[cfg(test)]

@@ -4,14 +4,42 @@ use super::Need;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::{PoisonError, RwLock};
 
 /// The variable that names the needs whose absence is a failure, separated by commas.
 pub const REQUIRE: &str = "SECCOMP_TRACE_REQUIRE";
 /// The variable that names the file to which skips are reported: one JSON object a line, `test` and `reason`.
 pub const SKIPPED: &str = "SECCOMP_TRACE_SKIPPED";
 
+/// All tests share the machine, but for those that have it alone.
+static MACHINE: RwLock<()> = RwLock::new(());
+
 /// A test that runs where all of `needs` are met. It fails by an error or a panic.
 pub fn test(
+    name: &'static str,
+    needs: &'static [Need],
+    body: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+) -> Trial {
+    trial(name, needs, || {
+        let _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+        body()
+    })
+}
+
+/// The same, with no other test beside it: it storms the machine, or would take another one's containers for its own.
+#[allow(dead_code, reason = "not every test program has one")]
+pub fn alone(
+    name: &'static str,
+    needs: &'static [Need],
+    body: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+) -> Trial {
+    trial(name, needs, || {
+        let _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+        body()
+    })
+}
+
+fn trial(
     name: &'static str,
     needs: &'static [Need],
     body: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
