@@ -85,12 +85,7 @@ impl Engines {
         let deadline = Instant::now() + START;
         while self.links.iter().any(|link| matches!(link.state, State::Unknown)) {
             let is_enough = !self.are_named && self.found().next().is_some();
-            let (_, said) = if is_enough {
-                let Ok(next) = timeout_at(deadline, self.next()).await else { break };
-                next
-            } else {
-                self.next().await
-            };
+            let Some((_, said)) = self.next_until(deadline, is_enough).await else { break };
             if let Said::Failed(error) = said
                 && self.are_named
             {
@@ -130,12 +125,7 @@ impl Engines {
             return Ok(None);
         }
         let is_enough = !self.are_named && has_listed(&self.links);
-        let next = if is_enough {
-            let Ok(next) = timeout_at(deadline, self.next()).await else { return Ok(None) };
-            next
-        } else {
-            self.next().await
-        };
+        let Some(next) = self.next_until(deadline, is_enough).await else { return Ok(None) };
         // Another one may still list its containers.
         let is_last = !has_listed(&self.links)
             && self.links.iter().filter(|link| link.engine().is_some()).all(|link| link.has_failed);
@@ -143,6 +133,11 @@ impl Engines {
             (_, Said::Failed(error)) if self.are_named || is_last => Err(error.into()),
             next => Ok(Some(next)),
         }
+    }
+
+    /// The next thing that is said; none where that takes too long, and nobody has to be waited for.
+    async fn next_until(&mut self, deadline: Instant, is_enough: bool) -> Option<(EngineId, Said)> {
+        if is_enough { timeout_at(deadline, self.next()).await.ok() } else { Some(self.next().await) }
     }
 
     /// When the start waits no longer for an engine.

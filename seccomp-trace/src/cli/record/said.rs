@@ -1,6 +1,6 @@
 //! What the engines say: events and answers, in any order.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 
@@ -17,7 +17,7 @@ impl Record<'_> {
         match said {
             Said::Connected(found) => {
                 self.complained.remove(&engine);
-                self.printer.note(format!("found {}", Arc::clone(&found).found()));
+                self.printer.note(format!("found {}", found.found()));
             }
             Said::Listed(containers) => {
                 self.complained.remove(&engine);

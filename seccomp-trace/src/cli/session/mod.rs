@@ -186,7 +186,12 @@ impl Session {
             return Ok(());
         }
         tracer.forget(cgroup)?;
-        // What was made below it meanwhile is in its slot.
+        self.forget_below(slot)
+    }
+
+    /// What was made below a slot's own cgroup meanwhile is in the slot: it is taken out.
+    fn forget_below(&self, slot: u32) -> Result<(), TracerError> {
+        let tracer = self.tracer.get_ref();
         if tracer.slot(slot)?.slot.cells > 0 {
             tracer.cgroups_of(slot)?.into_iter().try_for_each(|cgroup| tracer.forget(cgroup))?;
         }
@@ -201,10 +206,7 @@ impl Session {
         let Some(subject) = self.subjects.remove(&id) else { return Ok(()) };
         for slot in subject.slots {
             self.ignore_slot(slot)?;
-            let tracer = self.tracer.get_ref();
-            if tracer.slot(slot)?.slot.cells > 0 {
-                tracer.cgroups_of(slot)?.into_iter().try_for_each(|cgroup| tracer.forget(cgroup))?;
-            }
+            self.forget_below(slot)?;
             // Its last cgroup left just now: the kernel tells that it is dead, and it is freed then.
             self.owners.remove(&slot);
         }
