@@ -74,6 +74,10 @@ impl Record<'_> {
             return Ok(());
         }
         known.is_discarded = known.subject.is_some();
+        if let Some(subject) = known.subject {
+            // A pod's folder may be called like a container: its containers are still to come.
+            self.session.forget_folders(subject)?;
+        }
         self.leave_out(id)
     }
 

@@ -189,6 +189,20 @@ impl Session {
         self.forget_below(slot)
     }
 
+    /// Leaves out those cgroups of a recording that nothing ever ran in: they are no containers.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn forget_folders(&mut self, id: SubjectId) -> Result<(), TracerError> {
+        let Some(subject) = self.subjects.get(&id) else { return Ok(()) };
+        for slot in subject.slots.clone() {
+            if self.tracer.get_ref().slot(slot)?.slot.used == 0 {
+                self.forget_folder(slot)?;
+            }
+        }
+        Ok(())
+    }
+
     /// What was made below a slot's own cgroup meanwhile is in the slot: it is taken out.
     fn forget_below(&self, slot: u32) -> Result<(), TracerError> {
         let tracer = self.tracer.get_ref();
