@@ -56,6 +56,9 @@ pub mod set {
 pub const SEEN: u8 = 1;
 /// In a set's byte: the ring buffer has taken the news of it.
 pub const TOLD: u8 = 2;
+/// In a byte of the application's set: the container's profile allows the call for some arguments only, so each thread's
+/// entries and exits are held against each other.
+pub const PAIRED: u8 = 4;
 
 /// A slot's calls: for each set and ABI a byte a number ([`SEEN`], [`TOLD`]).
 #[repr(C)]
@@ -83,6 +86,8 @@ pub mod flag {
     pub const PINNED: u32 = 2;
     /// The application was there before us: who arrives now has joined.
     pub const RUNNING: u32 = 4;
+    /// It is not known yet in which calls its threads were when their entries began to be seen.
+    pub const UNSETTLED: u32 = 8;
 }
 
 /// Bytes kept of a cgroup's path, with the closing zero.
@@ -115,8 +120,13 @@ pub struct Slot {
     /// Filters that the application's thread had when it arrived in the cgroup; before that, the cgroup's
     /// creator's.
     pub arrived_with: u32,
-    /// Filters that it had at its exec: more than that are the program's own.
+    /// Filters that it had at its exec: more than that are the program's own. In a cgroup without an engine, those
+    /// that the first program executed there had.
     pub base: u32,
+    /// Kinds of denials kept.
+    pub denials: u32,
+    /// Denials, and threads' states, that could not be kept: what was denied is incomplete.
+    pub lost_denials: u32,
     /// Numbers kept beyond [`NUMBERS`].
     pub beyond: u32,
     /// Numbers, or cgroups with all their calls, that could not be kept: the recording is incomplete.
@@ -202,6 +212,67 @@ pub struct Beyond {
     pub number: u32,
 }
 
+/// Kinds of denials that one slot may hold.
+pub const DENIALS_PER_SLOT: u32 = 1024;
+/// Kinds of denials of all slots together.
+pub const MAX_DENIALS: u32 = 65_536;
+
+/// A kind of denial: a call that a filter answered in the kernel's place.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The slot.
+    pub slot: u32,
+    /// The number, an x32 one without its bit.
+    pub number: u32,
+    /// The ABI's index.
+    pub abi: u16,
+    /// One of [`answer`].
+    pub answer: u16,
+    /// The errno of [`answer::ERRNO`], else 0.
+    pub errno: u16,
+    /// 1: the thread had more filters than the application at its exec.
+    pub own: u16,
+}
+
+/// What a filter answered.
+pub mod answer {
+    /// An errno.
+    pub const ERRNO: u16 = 0;
+    /// SIGSYS, which can be handled.
+    pub const TRAP: u16 = 1;
+    /// The thread's or the process' end.
+    pub const KILL: u16 = 2;
+    /// A value that is no error: another process (SECCOMP_RET_USER_NOTIF), or an errno of 0.
+    pub const VALUE: u16 = 3;
+}
+
+/// How often, when first, and by whom.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Denied {
+    /// How often.
+    pub count: u64,
+    /// The first one, in `CLOCK_BOOTTIME`, in ns.
+    pub time: u64,
+    /// That one's thread's name.
+    pub comm: [u8; COMM_LEN],
+}
+
+/// The call in which a thread is, where the sets alone don't tell: values of a map by thread id.
+pub mod inside {
+    /// In none.
+    pub const NONE: u32 = u32::MAX;
+    /// Perhaps in one: it came while it may have been in any.
+    pub const ANY: u32 = u32::MAX - 1;
+}
+
+/// Numbers by ABI of the calls in which children begin (clone, fork, vfork, clone3): their return is the child's first, and
+/// no entry precedes it. Of x86 (arch/x86/entry/syscalls).
+pub const CLONES: [[u32; 4]; ABIS] = [[56, 57, 58, 435], [120, 2, 190, 435], [56, 57, 58, 435]];
+/// Numbers by ABI of execve, as which every successful exec returns, in the ABI of the new program.
+pub const EXECVE: [u32; ABIS] = [59, 11, 520];
+
 /// Kinds of an [`Event`].
 pub mod event {
     /// A call was seen for the first time in its set.
@@ -214,6 +285,8 @@ pub mod event {
     pub const DEAD: u32 = 3;
     /// A cgroup could not be enrolled: no free slot, or the table is full.
     pub const NO_SLOT: u32 = 4;
+    /// A call was denied, for the first time with that answer.
+    pub const DENIED: u32 = 5;
 }
 
 /// The length of a thread's name in the kernel, with the closing zero.
@@ -286,6 +359,10 @@ pub mod control {
     pub const MARK: u64 = 4;
     /// `(count)`: so many numbers beyond [`super::NUMBERS`] were taken out of their table.
     pub const DROP_BEYOND: u64 = 5;
+    /// `(slot, ABI, number)`: the profile allows this call for some arguments only.
+    pub const PAIR: u64 = 6;
+    /// `(slot, 1)`: it is not known in which calls its threads are; `(slot, 0)`: it is.
+    pub const UNSETTLE: u64 = 7;
     /// Returned where there is no free slot or cell.
     pub const FULL: u32 = u32::MAX;
     /// Returned where the cgroup is already ignored.
@@ -304,6 +381,10 @@ pub struct Offsets {
     pub task_tgid: u32,
     /// `task_struct.seccomp.filter_count`.
     pub task_filters: u32,
+    /// `task_struct.seccomp.mode`.
+    pub task_seccomp_mode: u32,
+    /// `pt_regs.orig_ax` on x86: the number of the current call.
+    pub regs_number: u32,
     /// `task_struct.cgroups`.
     pub task_cgroups: u32,
     /// `task_struct.fs`.
@@ -336,6 +417,8 @@ pub struct Config {
     pub table_mask: u32,
     /// 1: a new cgroup of nobody's gets a slot; 0: only enrolled ones and those below them are traced.
     pub enrol_new: u32,
+    /// 1: denials are looked for.
+    pub denials: u32,
 }
 
 macro_rules! shared {
@@ -351,12 +434,14 @@ macro_rules! shared {
 
 shared! {
     Sets = set::COUNT * ABIS * NUMBERS,
-    Slot = 96 + PATH_LEN,
+    Slot = 104 + PATH_LEN,
     Cell = 16,
     Task = 20,
     Beyond = 12,
+    Denial = 16,
+    Denied = 32,
     Event = 48,
     Stats = 32,
-    Offsets = 60,
-    Config = 8,
+    Offsets = 68,
+    Config = 12,
 }

@@ -5,11 +5,11 @@ use core::ffi::c_void;
 use aya_ebpf::programs::RawTracePointContext;
 use seccomp_trace_common::{
     cell::{BUSY, EMPTY, IGNORED, REMOVED},
-    control::{DROP_BEYOND, ENROL, FORGET, FULL, IGNORE, IS_IGNORED, MARK, SHARE},
+    control::{DROP_BEYOND, ENROL, FORGET, FULL, IGNORE, IS_IGNORED, MARK, PAIR, SHARE, UNSETTLE},
     flag,
 };
 
-use crate::{cgroups, slots};
+use crate::{cgroups, sightings, slots};
 
 /// Arguments and results: `seccomp_trace_common::control`. Never attached. Without aya's macro, which returns 0
 /// whatever the function says.
@@ -18,9 +18,24 @@ use crate::{cgroups, slots};
 pub fn control(ctx: *mut c_void) -> u32 {
     let ctx = RawTracePointContext::new(ctx);
     let (cgroup, second, third): (u64, u64, u64) = (ctx.arg(1), ctx.arg(2), ctx.arg(3));
-    if ctx.arg::<u64>(0) == DROP_BEYOND {
-        slots::count_beyond(0_i64.wrapping_sub(cgroup as i64));
-        return 0;
+    match ctx.arg::<u64>(0) {
+        DROP_BEYOND => {
+            slots::count_beyond(0_i64.wrapping_sub(cgroup as i64));
+            return 0;
+        }
+        PAIR => {
+            sightings::pair(cgroup as u32, second as usize, third as usize);
+            return 0;
+        }
+        UNSETTLE if second == 0 => {
+            slots::clear_flag(cgroup as u32, flag::UNSETTLED);
+            return 0;
+        }
+        UNSETTLE => {
+            slots::set_flag(cgroup as u32, flag::UNSETTLED);
+            return 0;
+        }
+        _ => {}
     }
     // What marks a cell is no cgroup: to take "empty" out would take out somebody else's.
     if matches!(cgroup, EMPTY | REMOVED | BUSY) {

@@ -2,10 +2,12 @@
 
 use core::ptr::read_volatile;
 
-use aya_ebpf::helpers::{bpf_get_current_task_btf, bpf_probe_read_kernel};
-use seccomp_trace_common::{Config, Offsets};
+use aya_ebpf::helpers::{bpf_get_current_task_btf, bpf_probe_read_kernel, generated::bpf_task_pt_regs};
+use seccomp_trace_common::{ABI_COMPAT, ABI_NATIVE, ABI_X32, Config, Offsets, X32_BIT};
 
 const TS_COMPAT: u32 = 2;
+/// `SECCOMP_MODE_DEAD` (kernel/seccomp.c): a filter has killed the thread.
+const SECCOMP_MODE_DEAD: u32 = 3;
 
 /// Set at load. In read-only memory, frozen: the verifier takes each field as a constant.
 #[unsafe(no_mangle)]
@@ -14,6 +16,8 @@ static OFFSETS: Offsets = Offsets {
     task_pid: 0,
     task_tgid: 0,
     task_filters: 0,
+    task_seccomp_mode: 0,
+    regs_number: 0,
     task_cgroups: 0,
     task_fs: 0,
     fs_root: 0,
@@ -29,7 +33,7 @@ static OFFSETS: Offsets = Offsets {
 
 /// Set at load, as [`OFFSETS`].
 #[unsafe(no_mangle)]
-static CONFIG: Config = Config { table_mask: 0, enrol_new: 0 };
+static CONFIG: Config = Config { table_mask: 0, enrol_new: 0, denials: 0 };
 
 macro_rules! offset {
     ($field:ident) => {
@@ -47,6 +51,32 @@ pub fn is_compat() -> bool {
     status & TS_COMPAT != 0
 }
 
+/// The ABI of the current call, and its number without x32's bit.
+#[inline(always)]
+pub fn abi_of(number: u32) -> (usize, u32) {
+    if is_compat() {
+        (ABI_COMPAT, number)
+    } else if number & X32_BIT != 0 && number as i32 > 0 {
+        (ABI_X32, number & !X32_BIT)
+    } else {
+        (ABI_NATIVE, number)
+    }
+}
+
+/// The number of the call that the current thread is in, or was in last, as it stands in its registers.
+#[inline(always)]
+pub fn raw_number() -> u32 {
+    let offset = offset!(regs_number) as usize;
+    // SAFETY: BTF pointers to the current task and its registers, read at a field's offset: checked by the verifier.
+    unsafe { *((bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8).add(offset) as *const u64) as u32 }
+}
+
+/// As [`raw_number`], with its ABI.
+#[inline(always)]
+pub fn current_call() -> (usize, u32) {
+    abi_of(raw_number())
+}
+
 /// The cgroup table's mask.
 #[inline(always)]
 pub fn table_mask() -> u32 {
@@ -58,6 +88,12 @@ pub fn table_mask() -> u32 {
 pub fn enrols_new() -> bool {
     // SAFETY: as in `offset!`.
     unsafe { read_volatile(&raw const CONFIG.enrol_new) != 0 }
+}
+
+/// Are denials looked for?
+pub fn finds_denials() -> bool {
+    // SAFETY: as in `offset!`.
+    unsafe { read_volatile(&raw const CONFIG.denials) != 0 }
 }
 
 fn read<T>(base: u64, offset: u32) -> Option<T> {
@@ -86,6 +122,11 @@ impl KernelTask {
     /// How many seccomp filters its calls pass.
     pub fn filters(self) -> Option<u32> {
         read(self.0, offset!(task_filters))
+    }
+
+    /// Has a filter killed it?
+    pub fn is_killed(self) -> bool {
+        read(self.0, offset!(task_seccomp_mode)) == Some(SECCOMP_MODE_DEAD)
     }
 
     /// The dentry of its root directory: the container's own after pivot_root.

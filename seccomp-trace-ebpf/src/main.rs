@@ -1,7 +1,7 @@
 //! The kernel program: which calls of which containers are made, each told once.
 //!
-//! `sys_enter` is the hot path and stands here whole; everything rare is in the other files.
-//! [`cgroups`] says which cgroup is whose, [`tasks`] who in it counts as whom, [`slots`] holds what was seen.
+//! `sys_enter` and `sys_exit` are the hot path and stand here whole; everything rare is in the other files.
+//! [`cgroups`] says which cgroup is whose, [`tasks`] who in it counts as whom, [`slots`] holds what was seen, [`denials`] what never entered.
 
 #![no_std]
 #![no_main]
@@ -10,35 +10,45 @@
 
 mod cgroups;
 mod control;
+mod denials;
 mod kernel;
 mod sightings;
 mod slots;
 mod tasks;
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
-use seccomp_trace_common::{ABI_COMPAT, ABI_NATIVE, ABI_X32, NUMBERS, TOLD, X32_BIT, set};
+use seccomp_trace_common::{NUMBERS, PAIRED, SEEN, TOLD, set};
 
 /// Every call that no filter denied: ptrace and seccomp come before this tracepoint.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
     let Some(slot) = cgroups::traced_now() else { return 0 };
     // The second argument, not `orig_ax`, which can hold stray high bits.
-    let number = ctx.arg::<u64>(1) as u32;
-    let (abi, number) = if kernel::is_compat() {
-        (ABI_COMPAT, number)
-    } else if number & X32_BIT != 0 && number as i32 > 0 {
-        (ABI_X32, number & !X32_BIT)
-    } else {
-        (ABI_NATIVE, number)
-    };
+    let (abi, number) = kernel::abi_of(ctx.arg::<u64>(1) as u32);
     if (number as usize) < NUMBERS {
         let Some(sets) = slots::sets(slot) else { return 0 };
         // SAFETY: the verifier has seen the map's value whole, and both indexes are in their bounds.
-        if unsafe { (*sets).calls[set::APPLICATION][abi][number as usize] } & TOLD != 0 {
+        if unsafe { (*sets).calls[set::APPLICATION][abi][number as usize] } & (TOLD | PAIRED) == TOLD {
             return 0;
         }
     }
     sightings::first(slot, abi, number);
+    0
+}
+
+/// Every call's end, also of those that a filter denied: they never entered.
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn sys_exit(ctx: RawTracePointContext) -> i32 {
+    let Some(slot) = cgroups::traced_now() else { return 0 };
+    let (abi, number) = kernel::current_call();
+    if (number as usize) < NUMBERS {
+        let Some(sets) = slots::sets(slot) else { return 0 };
+        // SAFETY: as in `sys_enter`.
+        if unsafe { (*sets).calls[set::APPLICATION][abi][number as usize] } & (SEEN | PAIRED) == SEEN {
+            return 0;
+        }
+    }
+    denials::left(slot, abi, number, ctx.arg::<u64>(1) as i64);
     0
 }
 

@@ -1,9 +1,11 @@
 //! A call that was not told yet: who made it, and is it new in that one's set?
 
-use aya_ebpf::{macros::map, maps::HashMap};
-use seccomp_trace_common::{BEYOND_PER_SLOT, Beyond, MAX_BEYOND, NUMBERS, SEEN, TOLD, event};
+use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::map, maps::HashMap};
+use seccomp_trace_common::{
+    ABIS, BEYOND_PER_SLOT, Beyond, MAX_BEYOND, NUMBERS, PAIRED, SEEN, Sets, TOLD, event, set,
+};
 
-use crate::{slots, tasks};
+use crate::{denials, kernel, slots, tasks};
 
 /// Numbers from 512 on. Not preallocated: almost no program has one.
 #[map]
@@ -13,16 +15,71 @@ static BEYOND: HashMap<Beyond, u8> =
 /// A call that the application's set has not told yet.
 #[inline(never)]
 pub fn first(slot: u32, abi: usize, number: u32) {
-    let Some(set) = tasks::set_of_current(slot) else { return };
-    if (number as usize) < NUMBERS
-        && abi < seccomp_trace_common::ABIS
-        && set < seccomp_trace_common::set::COUNT
-    {
+    let Some((set, is_plain)) = tasks::set_of_current(slot) else { return };
+    if kernel::finds_denials() && (!is_plain || is_paired(slot, abi, number)) {
+        // SAFETY: a helper that takes nothing.
+        denials::is_inside(bpf_get_current_pid_tgid() as u32, number, slot);
+    }
+    if (number as usize) < NUMBERS && abi < ABIS && set < set::COUNT {
         let Some(sets) = slots::sets(slot) else { return };
         // SAFETY: the map's own memory, all three indexes in their bounds.
         unsafe { mark(&raw mut (*sets).calls[set][abi][number as usize], slot, set, abi, number) };
     } else {
         beyond(slot, set, abi, number);
+    }
+}
+
+/// A call's byte in a set; 0 for a number beyond. Global, and of whole registers: a bound on half of one gets lost on
+/// the way to the verifier.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn byte_of(slot: u64, set: u64, abi: u64, number: u64) -> u64 {
+    if set >= set::COUNT as u64 || abi >= ABIS as u64 || number >= NUMBERS as u64 {
+        return 0;
+    }
+    // SAFETY: the map's own memory, all three indexes in their bounds.
+    let byte = |sets: *mut Sets| unsafe { (*sets).calls[set as usize][abi as usize][number as usize] };
+    slots::sets(slot as u32).map_or(0, |sets| u64::from(byte(sets)))
+}
+
+fn byte(slot: u32, set: usize, abi: usize, number: u32) -> u8 {
+    byte_of(u64::from(slot), set as u64, abi as u64, u64::from(number)) as u8
+}
+
+/// Does the profile allow it for some arguments only?
+pub fn is_paired(slot: u32, abi: usize, number: u32) -> bool {
+    byte(slot, set::APPLICATION, abi, number) & PAIRED != 0
+}
+
+/// Has a thread with the container's filter ever entered this call? The other sets' calls were made without it.
+pub fn was_let_in(slot: u32, abi: usize, number: u32) -> bool {
+    const COUNTED: [usize; 3] = [set::APPLICATION, set::RUNTIME, set::JOINED];
+    COUNTED.iter().any(|set| {
+        if (number as usize) < NUMBERS {
+            byte(slot, *set, abi, number) & SEEN != 0
+        } else {
+            BEYOND.get_ptr(Beyond { slot, set: *set as u16, abi: abi as u16, number }).is_some()
+        }
+    })
+}
+
+/// From now on this call's entries and exits are held against each other. By compare-exchange: [`mark`] must not lose
+/// what it stores. It may take this away in the same instant, so this is asked for twice.
+pub fn pair(slot: u32, abi: usize, number: usize) {
+    let Some(sets) = slots::sets(slot) else { return };
+    if abi >= ABIS || number >= NUMBERS {
+        return;
+    }
+    let (word, shift) = (number & !7, (number & 7) * 8);
+    for _ in 0..8 {
+        // SAFETY: the map's own memory; words of eight bytes divide a set evenly.
+        unsafe {
+            let at = (&raw mut (*sets).calls[set::APPLICATION][abi][word]).cast::<u64>();
+            let old = *at;
+            if slots::exchange(at, old, old | u64::from(PAIRED) << shift) {
+                return;
+            }
+        }
     }
 }
 

@@ -51,6 +51,12 @@ pub unsafe fn add(counter: *mut u32, value: u32) {
     unsafe { atomic_xadd::<u32, u32, { AtomicOrdering::Relaxed }>(counter, value) };
 }
 
+/// As [`add`].
+pub unsafe fn add64(counter: *mut u64, value: u64) {
+    // SAFETY: the caller's pointer is into a map's value.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, value) };
+}
+
 /// Compare-exchange; false where somebody else was first.
 pub unsafe fn exchange(at: *mut u64, old: u64, new: u64) -> bool {
     // SAFETY: the caller's pointer is into a map's value, aligned to 8 bytes.
@@ -76,7 +82,7 @@ pub unsafe fn bump(counter: *mut u64, value: i64) -> u64 {
 fn count(counter: fn(*mut Stats) -> *mut u64) {
     if let Some(stats) = STATS.get_ptr_mut(0) {
         // SAFETY: a counter in the map's value.
-        unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter(stats), 1) };
+        unsafe { add64(counter(stats), 1) };
     }
 }
 
@@ -132,11 +138,25 @@ pub fn has_flag(number: u32, flags: u32) -> bool {
     slot(number).is_some_and(|slot| unsafe { (*slot).flags } & flags != 0)
 }
 
+/// Has it all of these flags?
+pub fn has_flags(number: u32, flags: u32) -> bool {
+    // SAFETY: the map's own memory.
+    slot(number).is_some_and(|slot| unsafe { (*slot).flags } & flags == flags)
+}
+
 /// Nobody else changes a slot's flags while it lives.
 pub fn set_flag(number: u32, flag: u32) {
     if let Some(slot) = slot(number) {
         // SAFETY: the map's own memory.
         unsafe { (*slot).flags |= flag };
+    }
+}
+
+/// As [`set_flag`].
+pub fn clear_flag(number: u32, flag: u32) {
+    if let Some(slot) = slot(number) {
+        // SAFETY: the map's own memory.
+        unsafe { (*slot).flags &= !flag };
     }
 }
 

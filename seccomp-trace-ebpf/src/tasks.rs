@@ -9,13 +9,14 @@ use aya_ebpf::{
 };
 use seccomp_trace_common::{
     MAX_TASKS, Slot, Task, event, flag,
+    inside::ANY,
     origin::{ARRIVING, F_GROUP, F_HOOK, F_LATE, JOINED, TENTATIVE},
     set,
 };
 
 use crate::{
-    cgroups,
-    kernel::{Cgroup, KernelTask},
+    cgroups, denials,
+    kernel::{self, Cgroup, KernelTask},
     slots,
 };
 
@@ -87,20 +88,65 @@ fn is_of(entry: &Task, number: u32) -> bool {
     entry.slot == number && slots::generation(number) == Some(entry.generation)
 }
 
-/// The set in which the current thread's calls go; none where they don't count.
-pub fn set_of_current(number: u32) -> Option<usize> {
+/// The set in which the current thread's calls go, and whether it is a plain one.
+pub fn set_of_current(number: u32) -> Option<(usize, bool)> {
     let current = KernelTask::current();
     let Some(task) = entry_in(number, current, current.tid()?) else {
-        return Some(set::APPLICATION);
+        return Some((set::APPLICATION, true));
     };
-    match task.origin {
-        JOINED => Some(set::JOINED),
+    let set = match task.origin {
+        JOINED => set::JOINED,
         // A filter came since it arrived: that filter was asked.
-        _ if current.filters()? > task.arrived_with => Some(set::RUNTIME),
-        TENTATIVE => Some(set::TENTATIVE),
+        _ if current.filters()? > task.arrived_with => set::RUNTIME,
+        TENTATIVE => set::TENTATIVE,
         // Into a cgroup without an engine a program may move itself, and work on without an exec: user space knows.
-        _ => Some(set::ARRIVED),
+        _ => set::ARRIVED,
+    };
+    Some((set, false))
+}
+
+/// How a thread has come into its slot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// It is a plain one.
+    Never,
+    /// By itself: what it was in then is known.
+    Alone,
+    /// With its process, or just now.
+    WithOthers,
+}
+
+/// How the current thread has come.
+pub fn came(number: u32) -> Came {
+    let current = KernelTask::current();
+    let Some(tid) = current.tid() else { return Came::Never };
+    // SAFETY: as in `entry`.
+    if unsafe { TASKS.get(tid) }.is_some_and(|entry| is_of(entry, number)) {
+        return Came::Alone;
     }
+    match entry_in(number, current, tid) {
+        Some(_) => Came::WithOthers,
+        None => Came::Never,
+    }
+}
+
+/// Is a filter asked about the current thread's calls that came with the container? With true where its program has
+/// loaded one of its own besides.
+pub fn asked(number: u32) -> Option<bool> {
+    let current = KernelTask::current();
+    let filters = current.filters()?;
+    let entry = entry_in(number, current, current.tid()?);
+    // SAFETY: the map's own memory.
+    let slot = unsafe { &*slots::slot(number)? };
+    let arrived_with = entry.map_or(slot.arrived_with, |entry| entry.arrived_with);
+    // A command has no runtime: what it is denied comes from a filter that we run under ourselves.
+    let least = if slot.flags & flag::COMMAND != 0 { 0 } else { arrived_with };
+    if filters <= least {
+        return None;
+    }
+    let is_past_exec = slot.application != 0 || entry.is_some_and(|entry| entry.origin == TENTATIVE);
+    let own = filters.saturating_sub(arrived_with) > slot.base.saturating_sub(slot.arrived_with);
+    Some(is_past_exec && own)
 }
 
 /// `(struct cgroup *dst, const char *path, struct task_struct *task, bool threadgroup)`, after the move.
@@ -120,7 +166,13 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool) -> Option<()> {
         return None;
     };
     let flags = if with_group { F_GROUP } else { 0 };
-    if is_own(task, number)? { None } else { arrive(task, tid, number, flags) }
+    if is_own(task, number)? {
+        return None;
+    }
+    if kernel::finds_denials() {
+        denials::is_inside(tid, ANY, number);
+    }
+    arrive(task, tid, number, flags)
 }
 
 /// A task has come into a slot from outside.
@@ -194,6 +246,10 @@ pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
 fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
     let tid = task.tid()?;
     let number = cgroups::traced(task.cgroup()?)?;
+    if kernel::finds_denials() {
+        denials::forget(old_tid);
+        denials::forget(tid);
+    }
     let mut entry = entry_in(number, task, old_tid)?;
     // The other threads are gone, and an exec of one that did not lead the process has taken the leader's id.
     forget(old_tid);
@@ -210,6 +266,12 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
     if entry.origin == JOINED {
         keep(tid, entry);
     } else if is_hook || !is_application {
+        // SAFETY: the map's own memory.
+        unsafe {
+            if (*slot).application == 0 && (*slot).base == 0 {
+                (*slot).base = filters;
+            }
+        }
         keep(tid, Task { origin: TENTATIVE, ..entry });
     } else if entry.flags & F_LATE != 0 {
         keep(tid, Task { origin: JOINED, ..entry });
@@ -236,6 +298,9 @@ pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
 
 fn exited(task: KernelTask) -> Option<()> {
     let tid = task.tid()?;
+    if kernel::finds_denials() {
+        denials::ended(task, tid);
+    }
     let entry = entry(tid, tid)?;
     forget(tid);
     if entry.origin == ARRIVING && is_of(&entry, entry.slot) {

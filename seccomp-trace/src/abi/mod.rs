@@ -33,6 +33,11 @@ impl Abi {
         Self::ALL.get(index).copied()
     }
 
+    /// The index that the kernel program uses.
+    pub fn index(self) -> usize {
+        Self::ALL.iter().take_while(|abi| **abi != self).count()
+    }
+
     /// The ABIs of a machine (`uname -m`), its native one first; `None` for a machine we don't know.
     pub fn of_machine(machine: &str) -> Option<&'static [Abi]> {
         // A 64-bit kernel says i686 to a process under `setarch i686`.

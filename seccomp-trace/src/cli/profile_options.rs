@@ -23,6 +23,9 @@ pub struct ProfileOptions {
     /// fail under such a profile. A call that the service made too stays
     #[arg(long)]
     exclude_joined: bool,
+    /// Allow what the profile denied under which it was recorded; else that stays denied, with the same errno
+    #[arg(long)]
+    allow_denied: bool,
     /// The profile's format
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: Format,
@@ -42,7 +45,7 @@ impl ProfileOptions {
             }
             names => Runtimes::Named(names.to_vec()),
         };
-        Ok(Options { runtimes, exclude_joined: self.exclude_joined })
+        Ok(Options { runtimes, exclude_joined: self.exclude_joined, allow_denied: self.allow_denied })
     }
 }
 

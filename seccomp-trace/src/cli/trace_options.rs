@@ -20,6 +20,9 @@ pub struct TraceOptions {
     /// Accept a recording that has certainly lost syscalls
     #[arg(long, conflicts_with = "strict")]
     pub allow_incomplete: bool,
+    /// Do not look for what the filters deny that the containers run under
+    #[arg(long)]
+    pub no_denials: bool,
     /// Containers that can be traced at a time
     #[arg(long, value_name = "N", default_value_t = tracer::Options::MAX_CONTAINERS,
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
@@ -36,7 +39,12 @@ pub struct TraceOptions {
 impl TraceOptions {
     /// How large the kernel side is to be.
     pub fn tracer(&self, enrol_new: bool) -> tracer::Options {
-        tracer::Options { max_containers: self.max_containers, ring_bytes: self.ring_buffer, enrol_new }
+        tracer::Options {
+            max_containers: self.max_containers,
+            ring_bytes: self.ring_buffer,
+            enrol_new,
+            denials: !self.no_denials,
+        }
     }
 }
 

@@ -81,7 +81,17 @@ impl Hierarchy {
     /// The processes of one cgroup, without those below it.
     #[must_use]
     pub fn processes(&self, path: &str) -> Vec<i32> {
-        let listed = fs::read_to_string(self.directory(path).join("cgroup.procs")).unwrap_or_default();
+        self.ids(path, "cgroup.procs")
+    }
+
+    /// The threads of one cgroup, without those below it.
+    #[must_use]
+    pub fn threads(&self, path: &str) -> Vec<u32> {
+        self.ids(path, "cgroup.threads")
+    }
+
+    fn ids<T: std::str::FromStr>(&self, path: &str, file: &str) -> Vec<T> {
+        let listed = fs::read_to_string(self.directory(path).join(file)).unwrap_or_default();
         listed.lines().filter_map(|line| line.parse().ok()).collect()
     }
 }

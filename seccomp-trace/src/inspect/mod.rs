@@ -1,5 +1,6 @@
 //! Reading the host: kernel, privileges, cgroups. Changes nothing.
 
+pub mod bundle;
 pub mod cgroup;
 pub mod host;
 pub mod libseccomp;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::warnings::{self, Seen};
 use super::{ENOSYS, EPERM, Options, Profile, Reason, Runtimes, UnknownRuntime, Warning};
 use crate::abi::Abi;
-use crate::recording::{FoundBy, Origin, Recording, Syscall};
+use crate::recording::{Answer, FoundBy, Origin, Recording, Syscall};
 use crate::tables::always::ALWAYS;
 use crate::tables::never::is_never_filtered;
 use crate::tables::runtimes::{self, RuntimeSet};
@@ -81,7 +81,17 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
         }
     }
     let mut errno = BTreeMap::new();
+    for (name, answer) in denied(recordings) {
+        if options.allow_denied {
+            allowed.entry(name).or_default().insert(Reason::Denied(answer));
+        } else if let Answer::Errno(number) = answer
+            && !allowed.contains_key(&name)
+        {
+            errno.entry(name).or_insert((u32::from(number), Reason::Denied(answer)));
+        }
+    }
     if allowed.contains_key("clone") && !allowed.contains_key("clone3") {
+        // Whatever it was answered: without ENOSYS there is no thread.
         errno.insert("clone3".to_owned(), (ENOSYS, Reason::CloneFallback));
     }
     let profile = Profile { default_errno: EPERM, architectures, allowed, errno };
@@ -96,6 +106,19 @@ fn syscalls(recording: &Recording) -> impl Iterator<Item = (Abi, &Syscall)> {
         .iter()
         .flat_map(|(abi, syscalls)| syscalls.iter().map(|syscall| (*abi, syscall)))
         .filter(|(abi, syscall)| !is_never_filtered(*abi, syscall.number))
+}
+
+/// What the containers' profiles denied, by name: ENOSYS first, on which fallbacks depend.
+fn denied(recordings: &[Recording]) -> Vec<(String, Answer)> {
+    let denials = recordings.iter().flat_map(Recording::denials).filter(|(_, denial)| !denial.own_filter);
+    let mut denied: Vec<_> = denials
+        .filter_map(|(abi, denial)| {
+            Some((known_name(abi, denial.number, denial.name.as_deref())?.to_owned(), denial.answer))
+        })
+        .collect();
+    denied.sort_by_key(|(name, answer)| (name.clone(), *answer != Answer::Errno(ENOSYS as u16), *answer));
+    denied.dedup();
+    denied
 }
 
 /// The start-up calls that a container's recording can't have: it had no filter to mark them, or began too late.
@@ -115,11 +138,15 @@ pub fn has_application(recording: &Recording) -> bool {
 
 /// Our table's name; where it has none, that of a newer program's, if it looks like one.
 fn name(abi: Abi, syscall: &Syscall) -> Option<&str> {
+    known_name(abi, syscall.number, syscall.name.as_deref())
+}
+
+fn known_name(abi: Abi, number: u32, recorded: Option<&str>) -> Option<&str> {
     let looks_like_one = |name: &&str| {
         !name.is_empty()
             && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
-    abi.name(syscall.number).or_else(|| syscall.name.as_deref().filter(looks_like_one))
+    abi.name(number).or_else(|| recorded.filter(looks_like_one))
 }
 
 /// The native ABIs of the machines recorded on: what the runtimes there use.

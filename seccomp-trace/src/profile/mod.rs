@@ -39,6 +39,8 @@ pub struct Options {
     pub runtimes: Runtimes,
     /// Leaves out what only joined processes made: `docker exec`, health checks. What anybody else made too stays.
     pub exclude_joined: bool,
+    /// Allows what the containers' profiles denied while it was recorded. A program's own filter's denials stay out.
+    pub allow_denied: bool,
 }
 
 /// Which runtimes must be able to start a container under the profile.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::recording::Origin;
+use crate::recording::{Answer, Origin};
 
 /// Why a syscall is in a profile. The order is that in which reasons are told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,9 @@ pub enum Reason {
         /// Its version.
         version: &'static str,
     },
+    /// A filter denied it while it was recorded: so does the profile, with the same errno, or `--allow-denied` lets
+    /// it in.
+    Denied(Answer),
     /// clone was seen and clone3 was not: glibc tries clone3 first, and takes clone only when it is
     /// told that there is no clone3 (ENOSYS).
     CloneFallback,
@@ -40,6 +43,7 @@ impl fmt::Display for Reason {
             Reason::RuntimeStart { runtime, version } => {
                 write!(f, "{runtime} {version} needs it to start a container")
             }
+            Reason::Denied(answer) => write!(f, "denied while it was recorded ({answer})"),
             Reason::CloneFallback => {
                 f.write_str("ENOSYS, so that glibc, which tries clone3 first, falls back to clone")
             }

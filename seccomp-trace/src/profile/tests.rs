@@ -9,8 +9,8 @@ use crate::recording::{
     Boundary, Container, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool,
 };
 
-const EXACT: Options = Options { runtimes: Runtimes::Exact, exclude_joined: false };
-const ALL: Options = Options { runtimes: Runtimes::All, exclude_joined: false };
+const EXACT: Options = Options { runtimes: Runtimes::Exact, exclude_joined: false, allow_denied: false };
+const ALL: Options = Options { runtimes: Runtimes::All, exclude_joined: false, allow_denied: false };
 
 /// A good recording of a container named `web`, of these calls.
 fn recording(calls: &[(Abi, &str, Origin)]) -> Recording {
@@ -30,6 +30,7 @@ fn recording(calls: &[(Abi, &str, Origin)]) -> Recording {
         finished: true,
         boundary: Boundary { found_by: FoundBy::Filter, attached_late: false },
         syscalls,
+        denied: None,
         lost: Lost::default(),
         warnings: Vec::new(),
     }
@@ -257,7 +258,7 @@ fn a_number_without_a_name_is_reported_and_its_abi_listed() {
 #[test]
 fn what_a_recording_lacks_is_said_with_its_name() {
     let mut bad = application(Abi::X86_64, &["read", "io_uring_setup"]);
-    bad.lost = Lost { events: 3, syscalls: 2, origins: 1 };
+    bad.lost = Lost { events: 3, syscalls: 2, origins: 1, denials: 0 };
     bad.boundary = Boundary { found_by: FoundBy::Estimated, attached_late: true };
     bad.finished = false;
     bad.warn("attached-late", "attached 4 s late");

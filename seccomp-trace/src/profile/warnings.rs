@@ -6,7 +6,7 @@ use super::build::has_application;
 use super::{Profile, Reason, Runtimes};
 use crate::abi::Abi;
 pub use crate::recording::Warning;
-use crate::recording::{Boundary, FoundBy, Recording, Target};
+use crate::recording::{Answer, Boundary, FoundBy, Recording, Target};
 use crate::report::text::list;
 
 /// The names listed in one warning, at most.
@@ -51,6 +51,7 @@ pub(super) fn collect(
     warnings.dedup();
     warnings.extend(no_runtime(recordings, runtimes));
     warnings.extend(unnamed(seen));
+    warnings.extend(stays_denied(recordings, profile));
     warnings.extend(over_allowed(profile, seen, native));
     if profile.allowed.contains_key("io_uring_setup") {
         warnings.push(warning(
@@ -84,6 +85,10 @@ fn of_recording(recording: &Recording) -> Vec<Warning> {
         let message =
             format!("{} tasks lost their origin: their calls count as the application's", lost.origins);
         all.warn("lost-origins", message);
+    }
+    if lost.denials > 0 {
+        let message = format!("{} denials were lost: what was denied is not all here", lost.denials);
+        all.warn("lost-denials", message);
     }
     if recording.boundary.attached_late {
         all.warn("attached-late", "it ran before it was traced: calls that it made only then are missing");
@@ -140,6 +145,37 @@ fn unnamed(seen: &Seen) -> Option<Warning> {
     })
 }
 
+/// What becomes of what was denied while it was recorded.
+fn stays_denied(recordings: &[Recording], profile: &Profile) -> Option<Warning> {
+    let (mut denied, mut for_some) = (BTreeSet::new(), BTreeSet::new());
+    for (_, denial) in recordings.iter().flat_map(Recording::denials).filter(|(_, its)| !its.own_filter) {
+        let Some(name) = denial.name.as_deref() else { continue };
+        match profile.allowed.get(name) {
+            None if matches!(denial.answer, Answer::Errno(_)) => {
+                denied.insert(format!("{name} ({})", denial.answer));
+            }
+            None => {
+                denied.insert(format!("{name} ({}; EPERM from now on)", denial.answer));
+            }
+            // By --allow-denied alone.
+            Some(reasons) if reasons.iter().all(|reason| matches!(reason, Reason::Denied(_))) => {}
+            Some(_) => {
+                for_some.insert(format!("{name} ({})", denial.answer));
+            }
+        }
+    }
+    let part = |names: BTreeSet<String>, what: &str, advice: &str| {
+        let names: Vec<_> = names.into_iter().collect();
+        (!names.is_empty()).then(|| format!("{what}: {}{advice}", list(&names, LISTED)))
+    };
+    let parts = [
+        part(denied, "what was denied stays denied", "; --allow-denied lets it in"),
+        part(for_some, "denied for some arguments, and allowed for all, as no rule here has arguments", ""),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| warning("stays-denied", parts.join("; ")))
+}
+
 /// A rule's name counts under every architecture listed: what one ABI may do because another did it.
 fn over_allowed(profile: &Profile, seen: &Seen, native: &BTreeSet<Abi>) -> Option<Warning> {
     if profile.architectures.len() < 2 {
@@ -148,7 +184,7 @@ fn over_allowed(profile: &Profile, seen: &Seen, native: &BTreeSet<Abi>) -> Optio
     let is_needed = |abi: Abi, reason: &Reason| match reason {
         Reason::Always(_) => true,
         Reason::RuntimeStart { .. } => native.contains(&abi),
-        Reason::Seen(_) | Reason::CloneFallback => false,
+        Reason::Seen(_) | Reason::Denied(_) | Reason::CloneFallback => false,
     };
     let parts: Vec<_> = profile
         .architectures

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
-    Boundary, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool, VERSION, Warning,
+    Boundary, Denials, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool, VERSION, Warning,
 };
 use crate::abi::Abi;
 
@@ -16,6 +16,7 @@ pub struct Builder {
     host: Host,
     start: Timestamp,
     seen: BTreeMap<(Abi, u32), Sighting>,
+    denied: Option<Denials>,
     boundary: Option<Boundary>,
     lost: Lost,
     warnings: Vec<Warning>,
@@ -37,6 +38,7 @@ impl Builder {
             host,
             start,
             seen: BTreeMap::new(),
+            denied: None,
             boundary: None,
             lost: Lost::default(),
             warnings: Vec::new(),
@@ -74,12 +76,20 @@ impl Builder {
         self.changed |= old != self.boundary;
     }
 
+    /// All that was denied until now; empty where filters are looked at, and have denied nothing.
+    pub fn set_denied(&mut self, denied: Denials) {
+        let denied = Some(denied);
+        self.changed |= denied != self.denied;
+        self.denied = denied;
+    }
+
     /// Adds to what was lost.
     pub fn lose(&mut self, lost: Lost) {
         self.changed |= lost != Lost::default();
         self.lost.events += lost.events;
         self.lost.syscalls += lost.syscalls;
         self.lost.origins += lost.origins;
+        self.lost.denials += lost.denials;
     }
 
     /// Adds a warning, once by its code.
@@ -110,7 +120,7 @@ impl Builder {
                 containers: None,
             });
         }
-        Recording {
+        let mut recording = Recording {
             kind: Kind::Recording,
             version: VERSION,
             tool: Tool {
@@ -124,8 +134,11 @@ impl Builder {
             finished,
             boundary: self.boundary.unwrap_or(Boundary { found_by: FoundBy::Unknown, attached_late: false }),
             syscalls,
+            denied: self.denied.clone(),
             lost: self.lost,
             warnings: self.warnings.clone(),
-        }
+        };
+        recording.warn_of_denials();
+        recording
     }
 }

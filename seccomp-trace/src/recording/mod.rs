@@ -3,6 +3,7 @@
 //! [`crate::profile`].
 
 pub mod builder;
+pub mod denial;
 pub mod file;
 pub mod file_name;
 mod read;
@@ -10,6 +11,7 @@ mod unite;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
+pub use denial::{Answer, Denial, Denials};
 pub use read::{ReadError, ReadProblem};
 pub use unite::{Group, GroupBy};
 
@@ -49,6 +51,10 @@ pub struct Recording {
     /// The syscalls seen, by ABI, in the order of their numbers.
     #[schemars(extend("propertyNames" = { "enum": ["x86_64", "i386", "x32"] }))]
     pub syscalls: BTreeMap<Abi, Vec<Syscall>>,
+    /// What filters denied, by ABI, in the order of the numbers; null where nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("propertyNames" = { "enum": ["x86_64", "i386", "x32"] }))]
+    pub denied: Option<Denials>,
     /// What was lost.
     pub lost: Lost,
     /// What a reader should know; each code stands at most once.
@@ -268,6 +274,13 @@ pub struct Lost {
     pub syscalls: u64,
     /// Tasks whose origin could not be kept: their calls count as the application's.
     pub origins: u64,
+    /// Denials that could not be kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub denials: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a reader of a recording should know.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Boundary, Container, Lost, Recording, Syscall, Target};
+use super::{Boundary, Container, Lost, Recording, Syscall, Target, denial};
 use crate::abi::Abi;
 
 /// What the containers of one recording have in common.
@@ -123,6 +123,7 @@ impl Group {
         let mut united = Recording {
             target: Target::Group { by: self.by, name: self.name.clone(), containers: Vec::new() },
             syscalls: BTreeMap::new(),
+            denied: None,
             lost: Lost::default(),
             warnings: Vec::new(),
             ..first.clone()
@@ -146,6 +147,13 @@ impl Group {
             united.lost.events += recording.lost.events;
             united.lost.syscalls += recording.lost.syscalls;
             united.lost.origins += recording.lost.origins;
+            united.lost.denials += recording.lost.denials;
+            if let Some(denied) = recording.denied {
+                let all = united.denied.get_or_insert_default();
+                for (abi, denials) in denied {
+                    denials.into_iter().for_each(|denial| denial::add(all, abi, denial));
+                }
+            }
             for warning in recording.warnings {
                 united.warn(&warning.code, warning.message);
             }
@@ -169,6 +177,7 @@ impl Group {
         for ((abi, _), syscall) in seen {
             united.syscalls.entry(abi).or_default().push(syscall);
         }
+        united.warn_of_denials();
         Some(united)
     }
 }

@@ -1,6 +1,6 @@
 //! Where fields stand in the running kernel's structures, from its BTF (`/sys/kernel/btf/vmlinux`).
 //!
-//! A small reader of our own: the kernel program needs 15 offsets, aya keeps members to itself, and a general
+//! A small reader of our own: the kernel program needs 17 offsets, aya keeps members to itself, and a general
 //! BTF library takes 90 ms to index what is read here in a few.
 //! The format: <https://docs.kernel.org/bpf/btf.html>.
 
@@ -55,6 +55,8 @@ pub fn offsets() -> Result<Offsets, BtfError> {
         task_pid: btf.offset("task_struct", "pid")?,
         task_tgid: btf.offset("task_struct", "tgid")?,
         task_filters: btf.offset("task_struct", "seccomp.filter_count")?,
+        task_seccomp_mode: btf.offset("task_struct", "seccomp.mode")?,
+        regs_number: btf.offset("pt_regs", "orig_ax")?,
         task_cgroups: btf.offset("task_struct", "cgroups")?,
         task_fs: btf.offset("task_struct", "fs")?,
         fs_root: btf.offset("fs_struct", "root.dentry")?,

@@ -15,15 +15,20 @@ static PROGRAM: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/seccom
 /// Each program carries its tracepoint's name. In the order in which they are attached: who follows tasks comes
 /// before who enrols cgroups, so that a container that has a slot is followed from its beginning; one made
 /// before that is there when the caller looks at what exists.
-const TRACEPOINTS: [&str; 7] = [
+///
+/// `sys_exit` comes before `sys_enter`: whoever enters a call under our eyes leaves it so, too.
+const TRACEPOINTS: [&str; 8] = [
     "sched_process_exec",
     "sched_process_exit",
     "sched_process_fork",
     "cgroup_attach_task",
     "cgroup_rmdir",
     "cgroup_mkdir",
+    SYS_EXIT,
     "sys_enter",
 ];
+/// Attached where denials are looked for.
+const SYS_EXIT: &str = "sys_exit";
 
 /// How large the kernel side is.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +39,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// New cgroups of nobody's get slots: for engines, whose containers come with cgroups of their own.
     pub enrol_new: bool,
+    /// What filters deny is recorded.
+    pub denials: bool,
 }
 
 impl Options {
@@ -56,7 +63,11 @@ impl Tracer {
     pub fn start(options: Options, waited: &[String]) -> Result<Self, TracerError> {
         let offsets = btf::offsets()?;
         let cells = options.cells();
-        let config = Config { table_mask: cells - 1, enrol_new: u32::from(options.enrol_new) };
+        let config = Config {
+            table_mask: cells - 1,
+            enrol_new: u32::from(options.enrol_new),
+            denials: u32::from(options.denials),
+        };
         let mut ebpf = EbpfLoader::new()
             // The program has no relocations against the kernel: its offsets are globals.
             .btf(None)
@@ -84,13 +95,14 @@ impl Tracer {
             paths.insert(key, 0, 0)?;
         }
         program(&mut ebpf, "control", |program| program.load())?;
-        for name in TRACEPOINTS {
+        let tracepoints = TRACEPOINTS.into_iter().filter(|name| options.denials || *name != SYS_EXIT);
+        for name in tracepoints.clone() {
             program(&mut ebpf, name, |program| program.load())?;
         }
-        for name in TRACEPOINTS {
+        for name in tracepoints {
             program(&mut ebpf, name, |program| program.attach(name).map(drop))?;
         }
-        Ok(Self { ebpf, events, log, max_containers: options.max_containers })
+        Ok(Self { ebpf, events, log, max_containers: options.max_containers, denials: options.denials })
     }
 }
 

@@ -53,6 +53,7 @@ pub struct Tracer {
     events: RingBuf<MapData>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     max_containers: u32,
+    denials: bool,
 }
 
 /// What enrolling a cgroup came to.
@@ -109,6 +110,23 @@ impl Tracer {
         self.control([control::FORGET, cgroup, 0, 0]).map(drop)
     }
 
+    /// A slot's profile allows this call for some arguments only: each thread's entries and exits are held against each
+    /// other.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn pair(&self, slot: u32, abi: usize, number: u32) -> Result<(), TracerError> {
+        self.control([control::PAIR, u64::from(slot), abi as u64, u64::from(number)]).map(drop)
+    }
+
+    /// Is it unknown in which calls a slot's threads are? Until it is known, what exits without an entry may be no denial.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn set_unsettled(&self, slot: u32, is_so: bool) -> Result<(), TracerError> {
+        self.control([control::UNSETTLE, u64::from(slot), u64::from(is_so), 0]).map(drop)
+    }
+
     fn control(&self, arguments: [u64; 4]) -> Result<Enrolled, TracerError> {
         const NAME: &str = "control";
         let program = self.ebpf.program(NAME).ok_or(TracerError::Missing(NAME))?;
@@ -147,6 +165,11 @@ impl Tracer {
     /// Where the map can't be read.
     pub fn stats(&self) -> Result<Stats, TracerError> {
         Ok(slots::array::<Stats>(&self.ebpf, "STATS")?.get(&0, 0)?)
+    }
+
+    /// Are denials looked for?
+    pub fn finds_denials(&self) -> bool {
+        self.denials
     }
 
     /// How many slots there are.

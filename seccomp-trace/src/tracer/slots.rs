@@ -2,11 +2,16 @@
 
 use aya::{
     Ebpf, Pod,
-    maps::{Array, HashMap, MapData, Queue},
+    maps::{Array, HashMap, MapData, MapError, Queue},
 };
-use seccomp_trace_common::{ABIS, Beyond, Cell, NUMBERS, SEEN, Sets, Slot, TOLD, control, set, state};
+use seccomp_trace_common::{
+    ABIS, Beyond, Cell, Denial, Denied, NUMBERS, SEEN, Sets, Slot, TOLD, control, set, state,
+};
 
 use super::{Tracer, TracerError};
+
+/// Only where there is no entry (include/uapi/linux/bpf.h).
+const BPF_NOEXIST: u64 = 1;
 
 /// One call of a slot, as its map says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +91,12 @@ impl Tracer {
             }
             self.control([control::DROP_BEYOND, keys.len() as u64, 0, 0])?;
         }
+        if slot.denials > 0 {
+            let mut denials: HashMap<_, Denial, Denied> = self.map_mut("DENIALS")?.try_into()?;
+            let keys: Vec<Denial> =
+                denials.keys().filter_map(Result::ok).filter(|key| key.slot == number).collect();
+            keys.iter().try_for_each(|key| denials.remove(key))?;
+        }
         let generation = slot.generation.wrapping_add(1);
         // SAFETY: plain integers, for all of which zero is a value.
         slot = unsafe { std::mem::zeroed() };
@@ -115,6 +126,36 @@ impl Tracer {
             }
         }
         Ok(cgroups)
+    }
+
+    /// What filters have denied a slot's threads.
+    ///
+    /// # Errors
+    /// Where the map can't be read.
+    pub fn denials(&self, slot: &Slot, number: u32) -> Result<Vec<(Denial, Denied)>, TracerError> {
+        if slot.denials == 0 {
+            return Ok(Vec::new());
+        }
+        let denials = self.ebpf.map("DENIALS").ok_or(TracerError::Missing("DENIALS"))?;
+        let denials: HashMap<_, Denial, Denied> = denials.try_into()?;
+        let all = denials.iter().filter(|entry| !matches!(entry, Ok((key, _)) if key.slot != number));
+        Ok(all.collect::<Result<_, _>>()?)
+    }
+
+    /// A thread is in this call ([`seccomp_trace_common::inside`]), unless the kernel knows better.
+    ///
+    /// # Errors
+    /// Where the map can't be written.
+    pub fn set_inside(&mut self, thread: u32, call: u32) -> Result<(), TracerError> {
+        let mut inside: HashMap<_, u32, u32> = self.map_mut("INSIDE")?.try_into()?;
+        match inside.insert(thread, call, BPF_NOEXIST) {
+            Err(MapError::SyscallError(error))
+                if error.io_error.kind() == std::io::ErrorKind::AlreadyExists =>
+            {
+                Ok(())
+            }
+            result => Ok(result?),
+        }
     }
 
     fn beyond(&self) -> Result<HashMap<&MapData, Beyond, u8>, TracerError> {

@@ -14,7 +14,7 @@ use crate::{
         ContainerInfo,
         sandbox::{Sandbox, sandbox},
     },
-    inspect::{cgroup, process},
+    inspect::{bundle, cgroup, process},
     recording::{Container, Target},
     tracer::TracerError,
 };
@@ -64,6 +64,7 @@ impl Record<'_> {
             Err(TracerError::Full) => self.no_room(),
             Err(error) => return Err(error.into()),
         }
+        self.pair(id, pid, own.path, bundle::conditional_calls_of)?;
         self.give_place(id);
         Ok(())
     }

@@ -24,6 +24,8 @@ pub fn judge(recording: &Recording, options: &TraceOptions) -> Vec<anyhow::Error
             (found_by == FoundBy::Estimated, "its boundary is estimated"),
             (found_by == FoundBy::Unknown && !attached_late, "nothing of it was seen to start"),
             (recording.lost.events > 0, "times of first sightings are lost"),
+            (recording.denials().any(|(_, denial)| !denial.own_filter), "calls of it were denied"),
+            (recording.lost.denials > 0, "denials are lost"),
             (recording.lost.origins > 0, "origins of tasks are lost"),
         ];
         for (_, what) in less_than_exact.into_iter().filter(|(is_so, _)| *is_so) {

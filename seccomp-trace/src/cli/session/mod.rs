@@ -2,6 +2,7 @@
 //! engines nor files.
 
 mod clock;
+mod denials;
 mod subject;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -31,6 +32,8 @@ pub enum News {
         slot: u32,
         /// The cgroup's path.
         path: String,
+        /// The thread that made it; 0 where that news was lost.
+        maker: u32,
     },
     /// All cgroups of one slot are gone; what it held is in the recording.
     Gone(SubjectId),
@@ -119,7 +122,9 @@ impl Session {
         base: u32,
     ) -> Result<Enrolment, TracerError> {
         let Ok(cgroup) = hierarchy.id(path) else { return Ok(Enrolment::Gone) };
-        let Enrolled::Slot(slot) = self.tracer.get_ref().enrol(cgroup, flags, base)? else {
+        // Its threads may be in any call.
+        let unsettled = if flags & flag::RUNNING == 0 { 0 } else { flag::UNSETTLED };
+        let Enrolled::Slot(slot) = self.tracer.get_ref().enrol(cgroup, flags | unsettled, base)? else {
             return Ok(Enrolment::Ignored);
         };
         self.assign(slot, id);
@@ -132,6 +137,9 @@ impl Session {
                 // Made since we watch, in a container that ran before.
                 tracer.mark(cgroup, flag::RUNNING)?;
             }
+        }
+        if is_late {
+            self.settle(slot, hierarchy, path)?;
         }
         Ok(if is_late { Enrolment::Late } else { Enrolment::FromTheFirst })
     }
@@ -286,7 +294,7 @@ impl Session {
                 }
             }
             event::ENROLLED if !self.owners.contains_key(&event.slot) => {
-                return Ok(Some(News::Enrolled { slot: event.slot, path: view.path }));
+                return Ok(Some(News::Enrolled { slot: event.slot, path: view.path, maker: event.tid }));
             }
             event::APPLICATION => {
                 if let Some(subject) = self.owner(event.slot) {
@@ -329,7 +337,9 @@ impl Session {
     fn look(&self, slot: u32) -> Result<Look, TracerError> {
         // The calls first: those that come with the application's exec must not be taken for what is before.
         let calls = self.tracer.get_ref().calls(slot)?;
-        Ok(Look { view: self.tracer.get_ref().slot(slot)?, calls })
+        let view = self.tracer.get_ref().slot(slot)?;
+        let denied = self.denied(slot, &view)?;
+        Ok(Look { number: slot, view, calls, denied })
     }
 
     /// News was lost: the slots themselves say what it was. It is taken as if it had come.

@@ -1,13 +1,13 @@
 //! What is traced: one recording in the making, and the slots that feed it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use seccomp_trace_common::{COMM_LEN, Event, flag, set};
 
 use crate::{
     abi::Abi,
-    recording::{Boundary, FoundBy, Lost, Origin, Target, builder::Builder},
+    recording::{Boundary, Denial, Denials, FoundBy, Lost, Origin, Target, builder::Builder, denial},
     tracer::{Calls, SlotView},
 };
 
@@ -28,6 +28,8 @@ pub struct Subject {
     provisional: BTreeSet<(usize, usize, u32)>,
     /// Has any of them come since [`Self::take_changed`]?
     has_changed: bool,
+    /// What was denied in each of its slots, by number and generation.
+    denied: BTreeMap<(u32, u32), Vec<(Abi, Denial)>>,
 }
 
 impl Subject {
@@ -43,6 +45,7 @@ impl Subject {
             tentative: Vec::new(),
             provisional: BTreeSet::new(),
             has_changed: false,
+            denied: BTreeMap::new(),
         }
     }
 
@@ -85,13 +88,21 @@ impl Subject {
         if view.slot.application > 0 {
             self.builder.set_boundary(boundary(view));
         }
+        if let Some(denied) = &look.denied {
+            self.denied.insert((look.number, view.slot.generation), denied.clone());
+            let mut all = Denials::new();
+            for (abi, denial) in self.denied.values().flatten() {
+                denial::add(&mut all, *abi, denial.clone());
+            }
+            self.builder.set_denied(all);
+        }
     }
 
     /// In a cgroup without an engine nobody says what the application is: what was executed is, and what came into
     /// it and works on without an exec; only a runtime's filter tells more. To be called at the end alone, or for a
     /// checkpoint on a copy: that filter can still come.
     pub fn promote(&mut self, look: &Look) {
-        let Look { view, calls } = look;
+        let Look { view, calls, .. } = look;
         let found = boundary(view);
         if found.found_by == FoundBy::Filter || !self.is_cgroup() {
             return;
@@ -142,6 +153,7 @@ impl Subject {
             events: untold as u64,
             syscalls: u64::from(view.slot.lost),
             origins: u64::from(view.slot.lost_origins),
+            denials: u64::from(view.slot.lost_denials),
         });
     }
 }
@@ -149,10 +161,14 @@ impl Subject {
 /// What a slot holds at one moment.
 #[derive(Debug)]
 pub struct Look {
+    /// Its number.
+    pub number: u32,
     /// Its state.
     pub view: SlotView,
     /// Its sets.
     pub calls: Vec<Calls>,
+    /// What was denied; none where nobody looks.
+    pub denied: Option<Vec<(Abi, Denial)>>,
 }
 
 /// How a slot's boundary was found.
@@ -181,6 +197,6 @@ fn origin(set: usize) -> Option<Origin> {
     }
 }
 
-fn comm(bytes: &[u8; COMM_LEN]) -> String {
+pub(super) fn comm(bytes: &[u8; COMM_LEN]) -> String {
     String::from_utf8_lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
 }

@@ -35,6 +35,7 @@ fn recording(name: &str, start: i64, syscalls: Vec<Syscall>) -> Recording {
         finished: true,
         boundary: Boundary { found_by: FoundBy::Filter, attached_late: false },
         syscalls: [(Abi::X86_64, syscalls)].into(),
+        denied: None,
         lost: Lost::default(),
         warnings: Vec::new(),
     }

@@ -1,0 +1,151 @@
+//! What a filter denied. Seccomp comes before `sys_enter`, so a call that it answers itself exits without having entered:
+//! its number is in no set that counts. What else exits so is no denial, and is left out here: a child's return from
+//! clone, a call that a thread was in when it came or when we began to look, an exec (it may return under another number),
+//! and the call that loads the filter.
+
+use aya_ebpf::{
+    bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
+    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_ktime_get_boot_ns},
+    macros::map,
+    maps::HashMap,
+};
+use seccomp_trace_common::{
+    ABIS, CLONES, DENIALS_PER_SLOT, Denial, Denied, EXECVE, MAX_DENIALS, MAX_TASKS, answer, event, flag,
+    inside::{ANY, NONE},
+};
+
+use crate::{
+    cgroups,
+    kernel::{self, KernelTask},
+    sightings, slots,
+    tasks::{self, Came},
+};
+
+#[map]
+static DENIALS: HashMap<Denial, Denied> = HashMap::with_max_entries(MAX_DENIALS, BPF_F_NO_PREALLOC);
+
+/// The call in which a thread is, where the sets alone don't tell: of threads that came from outside, since their calls
+/// may count in no set; of all that were there before us; and of [`PAIRED`] calls. User space writes those that were
+/// there.
+#[map]
+static INSIDE: HashMap<u32, u32> = HashMap::with_max_entries(MAX_TASKS, BPF_F_NO_PREALLOC);
+
+/// A thread is in this call, or [`ANY`].
+pub fn is_inside(tid: u32, number: u32, slot: u32) {
+    if INSIDE.insert(tid, number, 0).is_err() {
+        lose(slot);
+    }
+}
+
+/// A thread is gone, or begins anew.
+pub fn forget(tid: u32) {
+    let _ = INSIDE.remove(tid);
+}
+
+/// A call has ended, and it is not one that the application's set knows.
+#[inline(never)]
+pub fn left(slot: u32, abi: usize, number: u32, result: i64) {
+    // What a tracer injects, and a signal handler's return.
+    if number as i32 == -1 || abi >= ABIS {
+        return;
+    }
+    if result == 0 && (EXECVE[abi] == number || CLONES[abi].contains(&number)) {
+        return;
+    }
+    let is_paired = sightings::is_paired(slot, abi, number);
+    // SAFETY: a helper that takes nothing.
+    if was_inside(slot, bpf_get_current_pid_tgid() as u32, number) {
+        return;
+    }
+    if !is_paired && sightings::was_let_in(slot, abi, number) {
+        return;
+    }
+    let unknown = flag::UNSETTLED | flag::RUNNING;
+    if slots::has_flags(slot, unknown) || (is_paired && slots::has_flag(slot, flag::UNSETTLED)) {
+        return;
+    }
+    // Its end is told when it ends: a thread that is killed beside others has no exit of its call.
+    if KernelTask::current().is_killed() {
+        return;
+    }
+    let (answer, errno) = match result {
+        -4095..=-1 => (answer::ERRNO, result.unsigned_abs() as u16),
+        // The number comes back as it went in (syscall_rollback).
+        _ if result as u32 == kernel::raw_number() => (answer::TRAP, 0),
+        _ => (answer::VALUE, 0),
+    };
+    denied(slot, abi, number, answer, errno);
+}
+
+/// Was the thread in this call already before its entries were looked at, or did it enter without a filter?
+fn was_inside(slot: u32, tid: u32, number: u32) -> bool {
+    let came = tasks::came(slot);
+    // SAFETY: only the thread itself, and who moves it, write its entry.
+    let state = unsafe { INSIDE.get(tid).copied() };
+    let was = match state {
+        Some(inside) => inside == number || inside == ANY,
+        // It was moved with others of its process, in whatever call it was.
+        None => came == Came::WithOthers,
+    };
+    if was {
+        match came {
+            Came::Never => forget(tid),
+            _ => is_inside(tid, NONE, slot),
+        }
+    }
+    was
+}
+
+/// A thread ends.
+pub fn ended(task: KernelTask, tid: u32) -> Option<()> {
+    forget(tid);
+    if task.is_killed() {
+        let slot = cgroups::traced(task.cgroup()?)?;
+        let (abi, number) = kernel::current_call();
+        denied(slot, abi, number, answer::KILL, 0);
+    }
+    Some(())
+}
+
+/// Keeps a denial, where the container's filter was asked or a program's own.
+fn denied(slot: u32, abi: usize, number: u32, answer: u16, errno: u16) {
+    let Some(own) = tasks::asked(slot) else { return };
+    let key = Denial { slot, number, abi: abi as u16, answer, errno, own: u16::from(own) };
+    if count(&key) {
+        return;
+    }
+    let Some(kept) = slots::slot(slot) else { return };
+    // SAFETY: the map's own memory; helpers that take nothing.
+    unsafe {
+        let first = Denied {
+            count: 1,
+            time: bpf_ktime_get_boot_ns(),
+            comm: bpf_get_current_comm().unwrap_or([0; 16]),
+        };
+        let has_room = (*kept).denials < DENIALS_PER_SLOT;
+        if has_room && DENIALS.insert(key, first, u64::from(BPF_NOEXIST)).is_ok() {
+            slots::add(&raw mut (*kept).denials, 1);
+            if !slots::tell(event::DENIED, slot, answer, abi as u16, number) {
+                slots::count_untold();
+            }
+        } else if !count(&key) {
+            // Not even by another thread that came first.
+            lose(slot);
+        }
+    }
+}
+
+fn count(key: &Denial) -> bool {
+    let Some(denied) = DENIALS.get_ptr_mut(key) else { return false };
+    // SAFETY: a counter in the map's value.
+    unsafe { slots::add64(&raw mut (*denied).count, 1) };
+    true
+}
+
+fn lose(slot: u32) {
+    if let Some(slot) = slots::slot(slot) {
+        // SAFETY: the map's own memory.
+        unsafe { slots::add(&raw mut (*slot).lost_denials, 1) };
+        slots::count_untold();
+    }
+}

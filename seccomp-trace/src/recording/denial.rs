@@ -1,0 +1,141 @@
+//! Calls that a filter answered in the kernel's place, so that they were never made.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Recording;
+use crate::abi::Abi;
+use crate::report::text::list;
+
+/// The names in one warning, at most; the recording has them all.
+const LISTED: usize = 12;
+/// The warnings' codes.
+const DENIED: &str = "denied";
+const DENIED_BY_OWN_FILTER: &str = "denied-by-own-filter";
+
+/// One kind of denial: a syscall, what a filter answered, and whose filter that was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Denial {
+    /// The number in its ABI (an x32 number without its bit 30).
+    pub number: u32,
+    /// The name; null for a number without one.
+    pub name: Option<String>,
+    /// What the filter answered.
+    pub answer: Answer,
+    /// True where the thread had loaded filters of its own besides the container's: it is possibly one of those that
+    /// answered.
+    pub own_filter: bool,
+    /// How often.
+    pub count: u64,
+    /// When it was denied first.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub first_seen: Timestamp,
+    /// The name of the thread that was denied it first (`comm`).
+    pub comm: String,
+}
+
+/// What a filter answers (seccomp(2), "Filter return values").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// This errno.
+    Errno(u16),
+    /// SIGSYS, which the program may handle.
+    Trap,
+    /// The end of the thread or the process.
+    Kill,
+    /// A value that is no error: a supervisor's (`SCMP_ACT_NOTIFY`), or an errno of 0.
+    Value,
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Errno(errno) => match syscalls::Errno::new(i32::from(*errno)).name() {
+                Some(name) => formatter.write_str(name),
+                None => write!(formatter, "errno {errno}"),
+            },
+            Self::Trap => formatter.write_str("SIGSYS"),
+            Self::Kill => formatter.write_str("killed"),
+            Self::Value => formatter.write_str("answered by a supervisor"),
+        }
+    }
+}
+
+/// Denials by ABI, in the order of their numbers.
+pub type Denials = BTreeMap<Abi, Vec<Denial>>;
+
+/// Adds denials of the same container, or of another one.
+pub fn add(denials: &mut Denials, abi: Abi, more: Denial) {
+    let all = denials.entry(abi).or_default();
+    let key = |denial: &Denial| (denial.number, denial.own_filter, denial.answer);
+    match all.binary_search_by_key(&key(&more), key) {
+        Ok(at) => {
+            if let Some(old) = all.get_mut(at) {
+                old.count = old.count.saturating_add(more.count);
+                if more.first_seen < old.first_seen {
+                    (old.first_seen, old.comm) = (more.first_seen, more.comm);
+                }
+            }
+        }
+        Err(at) => all.insert(at, more),
+    }
+}
+
+impl Denial {
+    /// `mkdir`, `i386 mkdir`, `x86_64 700`.
+    #[must_use]
+    pub fn title(&self, abi: Abi, native: Option<Abi>) -> String {
+        match &self.name {
+            Some(name) if native == Some(abi) => name.clone(),
+            Some(name) => format!("{abi} {name}"),
+            None => format!("{abi} {}", self.number),
+        }
+    }
+}
+
+impl Recording {
+    /// All denials, those of the filter that the container came with first.
+    pub fn denials(&self) -> impl Iterator<Item = (Abi, &Denial)> {
+        let all = self.denied.iter().flatten();
+        all.flat_map(|(abi, denials)| denials.iter().map(|denial| (*abi, denial)))
+    }
+
+    /// Says in the warnings what was denied, anew.
+    pub fn warn_of_denials(&mut self) {
+        self.warnings.retain(|warning| ![DENIED, DENIED_BY_OWN_FILTER].contains(&warning.code.as_str()));
+        let named = |own: bool| {
+            let native = Abi::of_machine(&self.host.architecture).and_then(|abis| abis.first().copied());
+            let denials = self.denials().filter(|(_, denial)| denial.own_filter == own);
+            let names: Vec<_> = denials
+                .map(|(abi, denial)| {
+                    let times =
+                        if denial.count == 1 { "once".into() } else { format!("{} times", denial.count) };
+                    format!("{} ({}, {times})", denial.title(abi, native), denial.answer)
+                })
+                .collect();
+            (!names.is_empty()).then(|| list(&names, LISTED))
+        };
+        let (denied, own) = (named(false), named(true));
+        if let Some(names) = denied {
+            self.warn(
+                DENIED,
+                format!(
+                    "denied by the profile that it ran under: {names}; the recording is as complete as that profile \
+                     lets the program run: for all of it, run it under the one that `seccomp-trace tracing-profile` \
+                     prints"
+                ),
+            );
+        }
+        if let Some(names) = own {
+            self.warn(
+                DENIED_BY_OWN_FILTER,
+                format!("denied, possibly by a filter that the program loads itself: {names}; no rule is made of it"),
+            );
+        }
+    }
+}
