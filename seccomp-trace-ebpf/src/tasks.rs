@@ -166,11 +166,13 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool) -> Option<()> {
         return None;
     };
     let flags = if with_group { F_GROUP } else { 0 };
+    if kernel::finds_denials() {
+        // Of who moves itself it is known; an exec ends it.
+        let inside = if task == KernelTask::current() { kernel::current_call().1 } else { ANY };
+        denials::is_inside(tid, inside, number);
+    }
     if is_own(task, number)? {
         return None;
-    }
-    if kernel::finds_denials() {
-        denials::is_inside(tid, ANY, number);
     }
     arrive(task, tid, number, flags)
 }

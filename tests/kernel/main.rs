@@ -12,6 +12,7 @@
 //! - `record_unit`: units of a systemd
 //! - `record_moves`: processes that move, cgroups that are made meanwhile
 //! - `runtimes`: runc and crun by hand, with the boundary
+//! - `denials`: what filters deny, and what only looks so
 //! - `own_filter`: a program that loads a filter, without a runtime
 //! - `hostile_cgroups`: cgroups without end
 //! - `many_cgroups`: thousands of cgroups in one session
@@ -30,6 +31,8 @@ mod bad_host;
 mod bad_input;
 mod bad_output;
 mod checkpoint;
+#[cfg(target_arch = "x86_64")]
+mod denials;
 mod help;
 mod hostile_cgroups;
 mod interrupts;
@@ -68,6 +71,8 @@ fn main() -> std::process::ExitCode {
         runtimes::tests(),
         #[cfg(target_arch = "x86_64")]
         own_filter::tests(),
+        #[cfg(target_arch = "x86_64")]
+        denials::tests(),
         hostile_cgroups::tests(),
         many_cgroups::tests(),
         bad_host::tests(),

@@ -42,6 +42,11 @@ impl Cgroup {
         self.hierarchy.directory(&self.path)
     }
 
+    /// The directory of the hierarchy's root.
+    pub fn root(&self) -> PathBuf {
+        self.hierarchy.directory("/")
+    }
+
     /// The file into which a process writes 0 to move itself here.
     pub fn procs(&self) -> String {
         self.directory().join("cgroup.procs").display().to_string()

@@ -21,7 +21,7 @@ use crate::{
         session::Session,
     },
     engine::select::{Selector, suggest_containers},
-    inspect::cgroup::Hierarchy,
+    inspect::{cgroup::Hierarchy, process},
     launch::{self, Signals},
     recording::{Container, Target},
 };
@@ -139,7 +139,11 @@ impl Record<'_> {
         let is_populated = self.hierarchy.is_populated(path);
         if is_there {
             let running = if is_populated { flag::RUNNING } else { 0 };
-            self.session.enrol(subject, &self.hierarchy, path, flag::PINNED | running, 0)?;
+            // What all of its processes have, none has loaded for itself.
+            let tree = self.hierarchy.tree(path).into_iter();
+            let processes = tree.flat_map(|path| self.hierarchy.processes(&path));
+            let base = processes.filter_map(process::filters).min().unwrap_or(0);
+            self.session.enrol(subject, &self.hierarchy, path, flag::PINNED | running, base)?;
         }
         let life = if is_populated { Life::Running } else { Life::NotYet };
         let group = Some(self.groups.add(subject, &target, &mut self.results));

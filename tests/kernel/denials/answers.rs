@@ -1,0 +1,220 @@
+//! Every answer that a filter can give, by ABI, and what becomes of it in the profile.
+
+use super::{NEEDS, denied, run_under, times};
+use crate::{
+    help::{Case, allowed, bare, bare_32_bit, expect, set, stderr, with_libc},
+    support::{self, Trial},
+};
+use anyhow::{Context as _, Result, ensure};
+use seccomp_trace::{abi::Abi, recording::Origin};
+use serde_json::Value;
+
+/// Numbers of x86_64 that the tests' programs make beside their start and end: getitimer, times, getpriority, sync.
+const MARKERS: &str =
+    "call(36, 0, 0, 0); call(100, 0, 0, 0); call(100, 0, 0, 0); call(140, 0, 0, 0); call(110, 0, 0, 0);";
+
+pub fn tests() -> Vec<Trial> {
+    vec![
+        support::test("an_errno_is_told_with_its_count", NEEDS, errnos),
+        support::test("a_denied_call_stays_denied_in_the_profile", NEEDS, rules),
+        support::test("denials_of_a_program_s_own_filter_make_no_rule", NEEDS, own),
+        support::test("no_denials_looks_for_none", NEEDS, not_looked_for),
+        support::test("a_killed_process_is_told", NEEDS, || {
+            let case = Case::new()?;
+            let program = bare(&case, "killed", MARKERS)?;
+            let (recording, _) = run_under(&case, &["100=80000000"], &[], &[&program], 159)?;
+            ensure!(denied(&recording) == times([("times killed", 1)]), "{:?}", denied(&recording));
+            Ok(())
+        }),
+        support::test("a_killed_thread_is_told", NEEDS, killed_thread),
+        support::test("a_trap_and_a_value_are_told", NEEDS, trap_and_value),
+        support::test("denied_32_bit_and_x32_calls_are_told_by_their_abi", NEEDS, abis),
+        support::test("numbers_without_a_name_are_denied_by_number", NEEDS, || {
+            let case = Case::new()?;
+            let program =
+                bare(&case, "odd", "call(700, 0, 0, 0); call(4000000, 0, 0, 0); call(701, 0, 0, 0);")?;
+            let (recording, _) = run_under(&case, &["700=50001", "4000000=50026"], &[], &[&program], 0)?;
+            let expected = times([("x86_64 700 EPERM", 1), ("x86_64 4000000 ENOSYS", 1)]);
+            ensure!(denied(&recording) == expected, "{:?}", denied(&recording));
+            Ok(())
+        }),
+        support::test("more_denials_than_can_be_kept_are_told", NEEDS, many),
+        support::test("every_denial_is_counted_of_threads_at_once", NEEDS, counted),
+    ]
+}
+
+fn errnos() -> Result<()> {
+    let case = Case::new()?;
+    let program = bare(&case, "denied", MARKERS)?;
+    let (recording, output) = run_under(&case, &["100=50001", "140=50026", "36=5000d"], &[], &[&program], 0)?;
+    let expected = times([("getitimer EACCES", 1), ("times EPERM", 2), ("getpriority ENOSYS", 1)]);
+    ensure!(denied(&recording) == expected, "{:?}", denied(&recording));
+    for (_, denial) in recording.denials() {
+        ensure!(denial.comm == "denied", "{denial:?}");
+        ensure!((recording.start..=recording.end).contains(&denial.first_seen), "{denial:?}");
+    }
+    // Not among what was made, and said once, with what to do.
+    let seen = crate::help::names(&recording, Abi::X86_64, Origin::Application);
+    ensure!(seen == set(["getppid", "exit_group"]), "{seen:?}");
+    expect(&output, 0, &["times (EPERM, 2 times)", "getpriority (ENOSYS, once)", "tracing-profile"])?;
+    ensure!(stderr(&output).matches("getpriority (ENOSYS, once)").count() == 1, "{}", stderr(&output));
+    let codes: Vec<_> = recording.warnings.iter().map(|warning| warning.code.as_str()).collect();
+    ensure!(codes.contains(&"denied"), "{codes:?}");
+    // Less than exact.
+    run_under(&case, &["100=50001"], &["--strict"], &[&program], 125)?;
+    Ok(())
+}
+
+/// The errno of a name's rule.
+fn errno_of(profile: &Value, name: &str) -> Option<u64> {
+    let rules = profile["syscalls"].as_array()?;
+    let has =
+        |rule: &&Value| rule["names"].as_array().is_some_and(|names| names.contains(&Value::from(name)));
+    let rule = rules.iter().find(has)?;
+    (rule["action"] == "SCMP_ACT_ERRNO").then(|| rule["errnoRet"].as_u64())?
+}
+
+fn rules() -> Result<()> {
+    let case = Case::new()?;
+    let program = bare(&case, "denied", MARKERS)?;
+    let answers = ["100=50001", "140=50026", "36=5000d"];
+    run_under(&case, &answers, &[], &[&program], 0)?;
+    let profile = case.profile()?;
+    for (name, errno) in [("times", 1), ("getpriority", 38), ("getitimer", 13)] {
+        ensure!(errno_of(&profile, name) == Some(errno), "{name}: {profile}");
+        ensure!(!allowed(&profile).contains(name));
+    }
+    run_under(&case, &answers, &["--allow-denied", "--verbose"], &[&program], 0)
+        .and_then(|(_, output)| expect(&output, 0, &["allow times: denied while it was recorded (EPERM)"]))?;
+    let profile = case.profile()?;
+    for name in ["times", "getpriority", "getitimer"] {
+        ensure!(allowed(&profile).contains(name) && errno_of(&profile, name).is_none(), "{name}: {profile}");
+    }
+    Ok(())
+}
+
+/// Loaded after the command's start: it may be the program's own.
+fn own() -> Result<()> {
+    let case = Case::new()?;
+    let filter = with_libc(&case, "filter", include_str!("filter.c"))?;
+    let program = bare(&case, "denied", MARKERS)?;
+    let command = [filter.as_str(), "100=50001", "140=50026", "--", &program];
+    let output = case.run(&["--allow-denied", "--strict"], &command)?;
+    expect(&output, 0, &["its own filter: times (EPERM, 2 times)"]).or_else(|_| {
+        expect(&output, 0, &["possibly by a filter that the program loads itself: times (EPERM, 2 times)"])
+    })?;
+    let recording = case.recording()?;
+    ensure!(denied(&recording) == times([("own times EPERM", 2), ("own getpriority ENOSYS", 1)]));
+    let profile = case.profile()?;
+    for name in ["times", "getpriority"] {
+        ensure!(!allowed(&profile).contains(name) && errno_of(&profile, name).is_none(), "{name}: {profile}");
+    }
+    // The inherited one's and its own are told apart.
+    let (recording, _) = run_under(&case, &["36=50001"], &[], &command, 0)?;
+    let all = denied(&recording);
+    ensure!(all.contains_key("own times EPERM") && all.contains_key("own getitimer EPERM"), "{all:?}");
+    Ok(())
+}
+
+fn not_looked_for() -> Result<()> {
+    let case = Case::new()?;
+    let program = bare(&case, "marked", MARKERS)?;
+    let (recording, output) = run_under(&case, &["100=50001"], &["--no-denials"], &[&program], 0)?;
+    ensure!(recording.denied.is_none(), "{:?}", recording.denied);
+    ensure!(!stderr(&output).contains("denied"), "{}", stderr(&output));
+    let (recording, _) = run_under(&case, &[], &[], &[&program], 0)?;
+    ensure!(recording.denied.as_ref().is_some_and(|denied| denied.is_empty()), "{:?}", recording.denied);
+    Ok(())
+}
+
+/// No exit of its call is seen: only its end.
+fn killed_thread() -> Result<()> {
+    let case = Case::new()?;
+    let source = "#include <pthread.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n
+        static void *victim(void *nothing) { syscall(SYS_times, 0); return nothing; }
+        int main(void) {
+            pthread_t thread;
+            for (int turn = 0; turn < 3; turn++) {
+                pthread_create(&thread, 0, victim, 0);
+                while (!pthread_tryjoin_np(thread, 0) || !turn) { usleep(50000); break; }
+            }
+            return 0;
+        }";
+    let program = with_libc(&case, "threads", &format!("#define _GNU_SOURCE\n{source}"))?;
+    let (recording, _) = run_under(&case, &["100=0"], &[], &[&program], 0)?;
+    ensure!(denied(&recording) == times([("times killed", 3)]), "{:?}", denied(&recording));
+    Ok(())
+}
+
+fn trap_and_value() -> Result<()> {
+    let case = Case::new()?;
+    let source = "#define _GNU_SOURCE\n#include <signal.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n
+        static void handler(int signal) { (void)signal; }
+        int main(void) {
+            signal(SIGSYS, handler);
+            syscall(SYS_times, 0);
+            syscall(SYS_times, 0);
+            return syscall(SYS_getpriority, 0, 0);
+        }";
+    let program = with_libc(&case, "trapped", source)?;
+    let (recording, output) = run_under(&case, &["100=30000", "140=50000"], &[], &[&program], 0)?;
+    let expected = times([("times SIGSYS", 2), ("getpriority answered by a supervisor", 1)]);
+    ensure!(denied(&recording) == expected, "{:?}", denied(&recording));
+    expect(&output, 0, &["times (SIGSYS; EPERM from now on)"])
+}
+
+fn abis() -> Result<()> {
+    let case = Case::new()?;
+    // By the i386 table: times is 43, getpriority 96. By x32's, times is x86_64's.
+    let body = "call_compat(43); call_compat(43); call_compat(96); call(0x40000000 | 100, 0, 0, 0); call(100, 0, 0, 0);";
+    let program = bare(&case, "mixed", body)?;
+    let answers = ["i386:43=50001", "1073741924=50026"];
+    let (recording, _) = run_under(&case, &answers, &[], &[&program], 0)?;
+    let expected = times([("i386 times EPERM", 2), ("x32 times ENOSYS", 1)]);
+    ensure!(denied(&recording) == expected, "{:?}", denied(&recording));
+    // A whole 32-bit program, which is killed.
+    let program = bare_32_bit(&case, "all32", "call(43, 0, 0, 0);")?;
+    let (recording, _) = run_under(&case, &["i386:43=80000000"], &["--runtimes", "exact"], &[&program], 159)
+        .context("a 32-bit program")?;
+    ensure!(denied(&recording) == times([("i386 times killed", 1)]), "{:?}", denied(&recording));
+    Ok(())
+}
+
+fn many() -> Result<()> {
+    let case = Case::new()?;
+    // Everything but what its end needs: a filter of one comparison is not enough, so the numbers are the errnos'.
+    let source =
+        "#define _GNU_SOURCE\n#include <linux/filter.h>\n#include <linux/seccomp.h>\n#include <stddef.h>\n
+        #include <sys/syscall.h>\n#include <unistd.h>\n
+        int main(void) {
+            struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 1000, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+            };
+            struct sock_fprog program = { 4, code };
+            if (syscall(SYS_seccomp, 1, 0, &program)) return 99;
+            for (long number = 1000; number < 1000 + 1500; number++) syscall(number);
+            return 0;
+        }";
+    let program = with_libc(&case, "many", source)?;
+    let output = case.run(&[], &[&program])?;
+    expect(&output, 0, &["476 denials were lost"])?;
+    let recording = case.recording()?;
+    ensure!(recording.denials().count() == 1024 && recording.lost.denials == 476, "{:?}", recording.lost);
+    ensure!(!recording.is_incomplete());
+    expect(&case.run(&["--strict"], &[&program])?, 125, &["denials are lost"])
+}
+
+/// Atomically: more threads than processors, each with a thousand.
+fn counted() -> Result<()> {
+    let case = Case::new()?;
+    let body = "for (int n = 0; n < 3; n++) call(__NR_fork, 0, 0, 0);
+        for (int n = 0; n < 1000; n++) call(100, 0, 0, 0);
+        while (call(__NR_wait4, -1, 0, 0) > 0) {}";
+    let program = bare(&case, "eight", body)?;
+    let (recording, _) = run_under(&case, &["100=50001"], &["--ring-buffer", "4096"], &[&program], 0)?;
+    ensure!(denied(&recording) == times([("times EPERM", 8000)]), "{:?}", denied(&recording));
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! What a filter denies is named, and nothing else: answers of every kind, and all that looks like a denial and is none.
+//!
+//! Most run seccomp-trace itself under a filter: what a command of `run` inherits is the profile that it runs under.
+
+mod answers;
+mod orphans;
+
+use crate::{
+    help::{Case, expect, with_libc},
+    support::{Need, Trial},
+};
+use anyhow::Result;
+use seccomp_trace::{abi::Abi, recording::Recording};
+use std::{collections::BTreeMap, process::Output};
+
+const NEEDS: &[Need] = &[Need::Kernel, Need::Cc];
+
+pub fn tests() -> Vec<Trial> {
+    [answers::tests(), orphans::tests()].into_iter().flatten().collect()
+}
+
+/// `seccomp-trace run` under a filter with these answers.
+fn run_under(
+    case: &Case,
+    answers: &[&str],
+    options: &[&str],
+    command: &[&str],
+    code: i32,
+) -> Result<(Recording, Output)> {
+    let filter = with_libc(case, "filter", include_str!("filter.c"))?;
+    let program = crate::support::program().get_program().to_string_lossy().into_owned();
+    let words = case.run_words(options, command);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let line = [&[filter.as_str()], answers, &["--", &program], &words].concat();
+    let running = crate::support::Running::start(&mut case.command(&line))?;
+    let output = case.finish(running)?;
+    expect(&output, code, &[])?;
+    Ok((case.recording()?, output))
+}
+
+/// What was denied, as `NAME ANSWER`, of another ABI `ABI NAME ANSWER`, possibly by a program's own filter `own NAME ANSWER`;
+/// with how often.
+fn denied(recording: &Recording) -> BTreeMap<String, u64> {
+    let denials = recording.denials().map(|(abi, denial)| {
+        let own = if denial.own_filter { "own " } else { "" };
+        (format!("{own}{} {}", denial.title(abi, Some(Abi::X86_64)), denial.answer), denial.count)
+    });
+    denials.collect()
+}
+
+fn times<const N: usize>(expected: [(&str, u64); N]) -> BTreeMap<String, u64> {
+    expected.into_iter().map(|(what, count)| (what.to_owned(), count)).collect()
+}

@@ -1,0 +1,209 @@
+//! What exits without having entered and is no denial (each of them under a filter, which would have to be asked).
+
+use super::{NEEDS, denied, run_under, times};
+use crate::{
+    help::{Case, Cgroup, LIMIT, Recorder, bare, eventually, expect, with_libc},
+    support::{self, Running, Trial},
+};
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
+
+/// Answers EPERM to times: there is a filter, and something that it denies.
+const FILTER: &[&str] = &["100=50001"];
+
+pub fn tests() -> Vec<Trial> {
+    vec![
+        support::test("children_that_return_are_no_denials", NEEDS, || {
+            none(
+                "children",
+                "#define _GNU_SOURCE\n#include <sched.h>\n#include <signal.h>\n#include <sys/syscall.h>\n
+                #include <sys/wait.h>\n#include <unistd.h>\n
+                int main(void) {
+                    unsigned long long wanted[11] = { 0, 0, 0, 0, SIGCHLD };
+                    if (!syscall(SYS_fork)) _exit(0);
+                    if (!vfork()) _exit(0);
+                    if (!syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)) _exit(0);
+                    if (!syscall(SYS_clone3, wanted, sizeof wanted)) _exit(0);
+                    while (wait(0) > 0) {}
+                    return 0;
+                }",
+            )
+        }),
+        support::test("an_exec_of_a_thread_is_no_denial", NEEDS, || {
+            none(
+                "threads",
+                "#define _GNU_SOURCE\n#include <pthread.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n
+                static void *other(void *nothing) {
+                    char *words[] = { \"true\", 0 };
+                    // By execveat, which returns as execve.
+                    syscall(SYS_execveat, -1, \"/bin/true\", words, 0, 0);
+                    return nothing;
+                }
+                int main(void) { pthread_t thread; pthread_create(&thread, 0, other, 0); for (;;) pause(); }",
+            )
+        }),
+        support::test("a_signal_handlers_return_is_no_denial", NEEDS, || {
+            none(
+                "signals",
+                "#include <signal.h>\n#include <unistd.h>\n
+                static void handler(int signal) { (void)signal; }
+                int main(void) {
+                    signal(SIGALRM, handler);
+                    for (int turn = 0; turn < 5; turn++) { ualarm(2000, 0); pause(); raise(SIGALRM); }
+                    return 0;
+                }",
+            )
+        }),
+        support::test("what_a_ptracer_injects_is_no_denial", NEEDS, || {
+            none(
+                "ptracer",
+                "#include <signal.h>\n#include <stddef.h>\n#include <sys/ptrace.h>\n#include <sys/syscall.h>\n
+                #include <sys/user.h>\n#include <sys/wait.h>\n#include <unistd.h>\n
+                int main(void) {
+                    int child = fork(), status;
+                    if (!child) {
+                        ptrace(PTRACE_TRACEME, 0, 0, 0);
+                        raise(SIGSTOP);
+                        for (int turn = 0; turn < 3; turn++) syscall(SYS_getitimer, 0, 0);
+                        _exit(0);
+                    }
+                    waitpid(child, &status, 0);
+                    // Every second stop is an entry: getitimer is made nothing, getpriority at its end.
+                    for (int entry = 1; !ptrace(PTRACE_SYSCALL, child, 0, 0); entry = !entry) {
+                        if (waitpid(child, &status, 0) < 0 || WIFEXITED(status)) break;
+                        long at = offsetof(struct user_regs_struct, orig_rax);
+                        long number = ptrace(PTRACE_PEEKUSER, child, at, 0);
+                        if (number == SYS_getitimer) ptrace(PTRACE_POKEUSER, child, at, entry ? -1 : SYS_getpriority);
+                    }
+                    return 0;
+                }",
+            )
+        }),
+        support::test("a_stopped_sleep_that_begins_anew_is_no_denial", NEEDS, || {
+            none(
+                "stopped",
+                "#include <signal.h>\n#include <sys/wait.h>\n#include <unistd.h>\n
+                int main(void) {
+                    int child = fork();
+                    if (!child) { usleep(200000); _exit(0); }
+                    usleep(50000); kill(child, SIGSTOP); usleep(20000); kill(child, SIGCONT);
+                    wait(0);
+                    return 0;
+                }",
+            )
+        }),
+        support::test("the_call_that_loads_a_filter_is_no_denial", NEEDS, loads),
+        support::test("a_call_that_a_task_was_in_when_it_moved_is_no_denial", NEEDS, moved),
+        support::test("calls_in_flight_when_we_come_are_no_denials", NEEDS, in_flight),
+    ]
+}
+
+/// Nothing but what the program is denied at its end, which shows that its filter is asked.
+fn none(name: &str, source: &str) -> Result<()> {
+    let case = Case::new()?;
+    let program = with_libc(&case, name, source)?;
+    let proof = bare(&case, "proof", "call(100, 0, 0, 0);")?;
+    let script = format!("{program} && {proof}");
+    let (recording, _) = run_under(&case, FILTER, &[], &["sh", "-c", &script], 0)?;
+    ensure!(denied(&recording) == times([("times EPERM", 1)]), "{:?}", denied(&recording));
+    Ok(())
+}
+
+/// Of its own, for all its threads: those are in calls meanwhile.
+fn loads() -> Result<()> {
+    let case = Case::new()?;
+    let source =
+        "#define _GNU_SOURCE\n#include <linux/filter.h>\n#include <linux/seccomp.h>\n#include <pthread.h>\n
+        #include <sys/prctl.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n
+        static void *other(void *nothing) { for (int n = 0; n < 3; n++) usleep(30000); return nothing; }
+        int main(void) {
+            struct sock_filter code[] = { BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
+            struct sock_fprog program = { 1, code };
+            pthread_t thread;
+            pthread_create(&thread, 0, other, 0);
+            usleep(10000);
+            if (syscall(SYS_seccomp, 1, SECCOMP_FILTER_FLAG_TSYNC, &program)) return 99;
+            if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) return 98;
+            pthread_join(thread, 0);
+            return 0;
+        }";
+    let program = with_libc(&case, "loads", source)?;
+    expect(&case.run(&[], &[&program])?, 0, &[])?;
+    let recording = case.recording()?;
+    ensure!(denied(&recording).is_empty(), "{:?}", denied(&recording));
+    Ok(())
+}
+
+/// It sleeps outside, is moved in, wakes up, and is then denied something.
+fn moved() -> Result<()> {
+    let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+    let filter = with_libc(&case, "filter", include_str!("filter.c"))?;
+    let sleeper = bare(
+        &case,
+        "sleeper",
+        "struct { long seconds, nanoseconds; } time = { 4, 0 };
+        call(__NR_nanosleep, (long)&time, 0, 0); call(100, 0, 0, 0); call(100, 0, 0, 0);",
+    )?;
+    let words: Vec<&str> = [&[filter.as_str()], FILTER, &["--", &sleeper]].concat();
+    let outside = Running::start(&mut case.command(&words))?;
+    let pid = outside.pid().as_raw_nonzero();
+    eventually("it sleeps", || {
+        let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+        call.starts_with("35 ").then_some(())
+    })?;
+    // What runs there moves it in, under the same filter.
+    let script = format!(
+        "set -e; cgroup=$(sed -n 's/^0:://p' /proc/self/cgroup); echo {pid} >{}$cgroup/cgroup.procs; \
+         while [ -e /proc/{pid}/exe ]; do sleep 0.05; done",
+        cgroup.root().display()
+    );
+    let (recording, _) = run_under(&case, FILTER, &[], &["sh", "-c", &script], 0)?;
+    outside.finish(LIMIT)?;
+    ensure!(denied(&recording) == times([("times EPERM", 2)]), "{:?}", denied(&recording));
+    Ok(())
+}
+
+/// A process under a filter, some threads of which sleep when we come; what they are denied later is told.
+fn in_flight() -> Result<()> {
+    let source = "#define _GNU_SOURCE\n#include <poll.h>\n#include <pthread.h>\n#include <signal.h>\n#include <sys/epoll.h>\n
+        #include <sys/syscall.h>\n#include <time.h>\n#include <unistd.h>\n
+        static volatile int go;
+        static void handler(int signal) { (void)signal; go = 1; }
+        static void *polls(void *nothing) { while (!go) poll(0, 0, 3000); syscall(SYS_times, 0); return nothing; }
+        static void *waits(void *nothing) {
+            struct epoll_event event;
+            int epoll = epoll_create1(0);
+            epoll_wait(epoll, &event, 1, 3000);
+            return nothing;
+        }
+        static void *spins(void *nothing) { while (!go) {} return nothing; }
+        int main(void) {
+            pthread_t threads[3];
+            struct timespec time = { 3, 0 };
+            signal(SIGUSR1, handler);
+            pthread_create(threads, 0, polls, 0);
+            pthread_create(threads + 1, 0, waits, 0);
+            pthread_create(threads + 2, 0, spins, 0);
+            nanosleep(&time, 0);
+            for (int n = 0; n < 3; n++) pthread_join(threads[n], 0);
+            return 0;
+        }";
+    let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+    let filter = with_libc(&case, "filter", include_str!("filter.c"))?;
+    let program = with_libc(&case, "busy", source)?;
+    let enter = format!("echo 0 >{}/cgroup.procs && exec \"$@\"", cgroup.directory().display());
+    let words: Vec<&str> = [&["sh", "-c", &enter, "sh", filter.as_str()], FILTER, &["--", &program]].concat();
+    let running = Running::start(&mut case.command(&words))?;
+    eventually("all its threads run", || {
+        let threads =
+            std::fs::read_dir(format!("/proc/{}/task", running.pid().as_raw_nonzero())).ok()?.count();
+        (threads == 4).then_some(())
+    })?;
+    let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
+    running.signal(Signal::USR1)?;
+    expect(&running.finish(LIMIT)?, 0, &[])?;
+    expect(&recorder.interrupt()?, 0, &["attached late"])?;
+    let recording = case.recording()?;
+    ensure!(denied(&recording) == times([("times EPERM", 1)]), "{:?}", denied(&recording));
+    Ok(())
+}
