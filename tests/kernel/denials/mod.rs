@@ -7,7 +7,7 @@ mod orphans;
 
 use crate::{
     help::{Case, expect, with_libc},
-    support::{Need, Trial},
+    support::{Need, Running, Trial},
 };
 use anyhow::Result;
 use seccomp_trace::{abi::Abi, recording::Recording};
@@ -27,15 +27,19 @@ fn run_under(
     command: &[&str],
     code: i32,
 ) -> Result<(Recording, Output)> {
+    let output = case.finish(start_under(case, answers, options, command)?)?;
+    expect(&output, code, &[])?;
+    Ok((case.recording()?, output))
+}
+
+/// As [`run_under`], to its start.
+fn start_under(case: &Case, answers: &[&str], options: &[&str], command: &[&str]) -> Result<Running> {
     let filter = with_libc(case, "filter", include_str!("filter.c"))?;
     let program = crate::support::program().get_program().to_string_lossy().into_owned();
     let words = case.run_words(options, command);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let line = [&[filter.as_str()], answers, &["--", &program], &words].concat();
-    let running = crate::support::Running::start(&mut case.command(&line))?;
-    let output = case.finish(running)?;
-    expect(&output, code, &[])?;
-    Ok((case.recording()?, output))
+    Running::start(&mut case.command(&line))
 }
 
 /// What was denied, as `NAME ANSWER`, of another ABI `ABI NAME ANSWER`, possibly by a program's own filter `own NAME ANSWER`;

@@ -1,6 +1,6 @@
 //! What exits without having entered and is no denial (each of them under a filter, which would have to be asked).
 
-use super::{NEEDS, denied, run_under, times};
+use super::{NEEDS, denied, run_under, start_under, times};
 use crate::{
     help::{Case, Cgroup, LIMIT, Recorder, bare, eventually, expect, with_libc},
     support::{self, Running, Trial},
@@ -29,19 +29,8 @@ pub fn tests() -> Vec<Trial> {
                 }",
             )
         }),
-        support::test("an_exec_of_a_thread_is_no_denial", NEEDS, || {
-            none(
-                "threads",
-                "#define _GNU_SOURCE\n#include <pthread.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n
-                static void *other(void *nothing) {
-                    char *words[] = { \"true\", 0 };
-                    // By execveat, which returns as execve.
-                    syscall(SYS_execveat, -1, \"/bin/true\", words, 0, 0);
-                    return nothing;
-                }
-                int main(void) { pthread_t thread; pthread_create(&thread, 0, other, 0); for (;;) pause(); }",
-            )
-        }),
+        support::test("a_child_born_into_the_cgroup_is_no_denial", NEEDS, born),
+        support::test("an_exec_of_a_thread_is_no_denial", NEEDS, executed),
         support::test("a_signal_handlers_return_is_no_denial", NEEDS, || {
             none(
                 "signals",
@@ -109,6 +98,57 @@ fn none(name: &str, source: &str) -> Result<()> {
     Ok(())
 }
 
+/// Its parent has entered clone3 outside (CLONE_INTO_CGROUP), and nobody inside makes that call.
+fn born() -> Result<()> {
+    let case = Case::new()?;
+    let (place, pipe) = (case.file("place"), case.file("pipe"));
+    ensure!(std::process::Command::new("mkfifo").arg(&pipe).status()?.success());
+    let script = format!("cat /proc/self/cgroup >{place}.new; mv {place}.new {place}; read line <{pipe}");
+    let running = start_under(&case, FILTER, &[], &["sh", "-c", &script])?;
+    let path = eventually("its cgroup is told", || {
+        let text = std::fs::read_to_string(&place).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("0::").map(str::to_owned))
+    })?;
+    let source = "#define _GNU_SOURCE\n#include <fcntl.h>\n#include <linux/sched.h>\n#include <signal.h>\n
+        #include <sys/syscall.h>\n#include <sys/wait.h>\n#include <unistd.h>\n
+        int main(int count, char **words) {
+            struct clone_args wanted = { .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD };
+            wanted.cgroup = open(words[count - 1], O_RDONLY);
+            if (!syscall(SYS_clone3, &wanted, sizeof wanted)) { syscall(SYS_times, 0); _exit(0); }
+            return wait(0) < 0;
+        }";
+    let (program, filter) = (with_libc(&case, "born", source)?, case.file("filter"));
+    let directory = Cgroup::named()?.root().join(path.trim_start_matches('/')).display().to_string();
+    let words: Vec<&str> = [&[filter.as_str()], FILTER, &["--", &program, &directory]].concat();
+    expect(&Running::start(&mut case.command(&words))?.finish(LIMIT)?, 0, &[])?;
+    std::fs::write(&pipe, "\n")?;
+    expect(&case.finish(running)?, 0, &[])?;
+    ensure!(denied(&case.recording()?) == times([("times EPERM", 1)]), "{:?}", denied(&case.recording()?));
+    Ok(())
+}
+
+/// By execveat, which returns as execve (and nobody makes that call here), to the leader's id.
+fn executed() -> Result<()> {
+    let case = Case::new()?;
+    let proof = bare(&case, "proof", "call(100, 0, 0, 0);")?;
+    let source = "#define _GNU_SOURCE\n#include <pthread.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n
+        static char *words[] = { 0, 0 };
+        static void *other(void *nothing) {
+            syscall(SYS_execveat, -1, words[0], words, 0, 0);
+            return nothing;
+        }
+        int main(int count, char **given) {
+            pthread_t thread;
+            words[0] = given[count - 1];
+            pthread_create(&thread, 0, other, 0);
+            for (;;) pause();
+        }";
+    let program = with_libc(&case, "threads", source)?;
+    let (recording, _) = run_under(&case, FILTER, &[], &[&program, &proof], 0)?;
+    ensure!(denied(&recording) == times([("times EPERM", 1)]), "{:?}", denied(&recording));
+    Ok(())
+}
+
 /// Of its own, for all its threads: those are in calls meanwhile.
 fn loads() -> Result<()> {
     let case = Case::new()?;
@@ -134,26 +174,25 @@ fn loads() -> Result<()> {
     Ok(())
 }
 
-/// It sleeps outside, is moved in, wakes up, and is then denied something.
+/// It waits outside, is moved in, goes on, and is then denied something.
 fn moved() -> Result<()> {
     let (case, cgroup) = (Case::new()?, Cgroup::create()?);
     let filter = with_libc(&case, "filter", include_str!("filter.c"))?;
-    let sleeper = bare(
-        &case,
-        "sleeper",
-        "struct { long seconds, nanoseconds; } time = { 4, 0 };
-        call(__NR_nanosleep, (long)&time, 0, 0); call(100, 0, 0, 0); call(100, 0, 0, 0);",
-    )?;
-    let words: Vec<&str> = [&[filter.as_str()], FILTER, &["--", &sleeper]].concat();
+    // Until somebody else opens it; nobody in the cgroup makes this old call.
+    let pipe = case.file("pipe");
+    ensure!(std::process::Command::new("mkfifo").arg(&pipe).status()?.success());
+    let body = format!("call(__NR_open, (long)\"{pipe}\", 0, 0); call(100, 0, 0, 0); call(100, 0, 0, 0);");
+    let waiter = bare(&case, "waiter", &body)?;
+    let words: Vec<&str> = [&[filter.as_str()], FILTER, &["--", &waiter]].concat();
     let outside = Running::start(&mut case.command(&words))?;
     let pid = outside.pid().as_raw_nonzero();
-    eventually("it sleeps", || {
+    eventually("it waits", || {
         let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-        call.starts_with("35 ").then_some(())
+        call.starts_with("2 ").then_some(())
     })?;
     // What runs there moves it in, under the same filter.
     let script = format!(
-        "set -e; cgroup=$(sed -n 's/^0:://p' /proc/self/cgroup); echo {pid} >{}$cgroup/cgroup.procs; \
+        "set -e; cgroup=$(sed -n 's/^0:://p' /proc/self/cgroup); echo {pid} >{}$cgroup/cgroup.procs; : >{pipe}; \
          while [ -e /proc/{pid}/exe ]; do sleep 0.05; done",
         cgroup.root().display()
     );
@@ -169,22 +208,22 @@ fn in_flight() -> Result<()> {
         #include <sys/syscall.h>\n#include <time.h>\n#include <unistd.h>\n
         static volatile int go;
         static void handler(int signal) { (void)signal; go = 1; }
-        static void *polls(void *nothing) { while (!go) poll(0, 0, 3000); syscall(SYS_times, 0); return nothing; }
+        static void *polls(void *nothing) { while (!go) poll(0, 0, 300); syscall(SYS_times, 0); return nothing; }
         static void *waits(void *nothing) {
             struct epoll_event event;
             int epoll = epoll_create1(0);
-            epoll_wait(epoll, &event, 1, 3000);
+            while (!go) epoll_wait(epoll, &event, 1, 300);
             return nothing;
         }
         static void *spins(void *nothing) { while (!go) {} return nothing; }
         int main(void) {
             pthread_t threads[3];
-            struct timespec time = { 3, 0 };
+            struct timespec time = { 10, 0 };
             signal(SIGUSR1, handler);
             pthread_create(threads, 0, polls, 0);
             pthread_create(threads + 1, 0, waits, 0);
             pthread_create(threads + 2, 0, spins, 0);
-            nanosleep(&time, 0);
+            while (!go) nanosleep(&time, 0);
             for (int n = 0; n < 3; n++) pthread_join(threads[n], 0);
             return 0;
         }";
