@@ -104,6 +104,8 @@ pub fn ensure_boundary(recording: &Recording, found_by: FoundBy) -> Result<()> {
     let boundary = recording.boundary;
     ensure!(boundary.found_by == found_by && !boundary.attached_late, "{boundary:?}");
     ensure!(recording.lost == Default::default(), "{:?}", recording.lost);
+    // Nothing here is what a profile denies.
+    ensure!(recording.denied.as_ref().is_some_and(|denied| denied.is_empty()), "{:?}", recording.denied);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod containerd;
 mod containerd_api;
 mod containerd_pods;
 mod containerd_record;
+mod denials;
 mod docker_api;
 mod marker;
 mod podman;
@@ -41,6 +42,7 @@ fn main() -> std::process::ExitCode {
         containerd_api::tests(),
         containerd_pods::tests(),
         containerd_record::tests(),
+        denials::tests(),
         podman_api::tests(),
         podman_record::tests(),
         podman_service::tests(),

@@ -9,9 +9,9 @@ mod record;
 mod starts;
 mod witness;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use programs::{NGINX, PYTHON, REDIS, SHELL};
-use record::{record, shared};
+use record::{Recorded, record, record_under, shared};
 use starts::{fails_without_its_calls, works};
 
 use crate::support::{Need, Trial, test};
@@ -40,10 +40,23 @@ pub fn tests() -> Vec<Trial> {
         test("python_works_with_no_new_privileges", DOCKER, || {
             works(&PYTHON, &record(&PYTHON, NO_NEW_PRIVILEGES)?, NO_NEW_PRIVILEGES, STARTS)
         }),
+        test("python_works_under_a_profile_made_under_dockers_default", DOCKER, under_dockers_default),
         test("a_profile_covers_other_ways_to_start", DOCKER, other_ways_to_start),
         test("strace_saw_the_same_calls", WITNESS, witness::agrees),
         test("straces_log_is_read", &[], witness::reads_a_log),
     ]
+}
+
+/// Which answers ENOSYS to clone3, so that glibc takes clone: threads start only where the profile answers the same.
+fn under_dockers_default() -> Result<()> {
+    let recorded = record_under(&PYTHON, &[], None)?;
+    ensure!(!recorded.calls.contains("clone3"), "{:?}", recorded.calls);
+    works(&PYTHON, &recorded, &[], STARTS)?;
+    let other_errno = recorded.profile.replace("\"errnoRet\": 38", "\"errnoRet\": 1");
+    ensure!(other_errno != recorded.profile, "{}", recorded.profile);
+    let broken = Recorded { profile: other_errno, ..recorded };
+    ensure!(works(&PYTHON, &broken, &[], 1).is_err(), "its threads start without clone3's ENOSYS");
+    Ok(())
 }
 
 /// With no-new-privileges, runc makes the fewest calls; the profile has those of the other ways all the same.

@@ -43,12 +43,16 @@ pub fn record(program: &Program, options: &[&'static str]) -> Result<Recorded> {
     let tracing = folder.path().join("tracing.json");
     let printed = command::output(support::program().arg("tracing-profile"), PATIENCE)?;
     fs::write(&tracing, printed)?;
+    record_under(program, options, Some(&tracing))
+}
 
+/// The same under another profile; under Docker's default without one.
+pub fn record_under(program: &Program, options: &[&'static str], under: Option<&Path>) -> Result<Recorded> {
+    let folder = support::temp_dir()?;
     let (profile, recording) = (folder.path().join("profile.json"), folder.path().join("recording.json"));
     let name = unused_name("recorded");
     let tracer = Tracer::start(&name, &profile, &recording)?;
-    let start =
-        Start { name: Some(name), profile: Some(&tracing), options: [program.options, options].concat() };
+    let start = Start { name: Some(name), profile: under, options: [program.options, options].concat() };
     let container = Container::start(start, program.argv, PATIENCE)?;
     let outcome = (program.exercise)(&container)
         .with_context(|| format!("{} doesn't do its work while it is recorded", program.name))?;

@@ -136,7 +136,7 @@ fn killed_thread() -> Result<()> {
             pthread_t thread;
             for (int turn = 0; turn < 3; turn++) {
                 pthread_create(&thread, 0, victim, 0);
-                while (!pthread_tryjoin_np(thread, 0) || !turn) { usleep(50000); break; }
+                pthread_join(thread, 0);
             }
             return 0;
         }";
