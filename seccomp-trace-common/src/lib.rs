@@ -56,8 +56,10 @@ pub mod set {
 pub const SEEN: u8 = 1;
 /// In a set's byte: the ring buffer has taken the news of it.
 pub const TOLD: u8 = 2;
+/// In a set's byte: the call was made by the vsyscall page.
+pub const VSYSCALL: u8 = 4;
 
-/// A slot's calls: for each set and ABI a byte a number ([`SEEN`], [`TOLD`]).
+/// A slot's calls: for each set and ABI a byte a number ([`SEEN`], [`TOLD`], [`VSYSCALL`]).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Sets {

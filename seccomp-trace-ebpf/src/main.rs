@@ -14,9 +14,10 @@ mod kernel;
 mod sightings;
 mod slots;
 mod tasks;
+mod vsyscall;
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
-use seccomp_trace_common::{ABI_COMPAT, ABI_NATIVE, ABI_X32, NUMBERS, TOLD, X32_BIT, set};
+use seccomp_trace_common::{ABI_COMPAT, ABI_NATIVE, ABI_X32, NUMBERS, SEEN, TOLD, X32_BIT, set};
 
 /// Every call that no filter denied: ptrace and seccomp come before this tracepoint.
 #[raw_tracepoint(tracepoint = "sys_enter")]
@@ -38,7 +39,7 @@ pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
             return 0;
         }
     }
-    sightings::first(slot, abi, number);
+    sightings::first(slot, abi, number, SEEN);
     0
 }
 

@@ -75,7 +75,7 @@ pub fn write_profile(
     let (profile, mut warnings) = profile::build(recordings, options)?;
     warnings.extend(unresolvable(&profile));
     for warning in &warnings {
-        printer.warn(&warning.message);
+        printer.warn_once(&warning.message);
     }
     if printer.is_verbose() {
         tell_reasons(&profile, printer);

@@ -23,6 +23,11 @@ pub struct ProfileOptions {
     /// fail under such a profile. A call that the service made too stays
     #[arg(long)]
     exclude_joined: bool,
+    /// Add what another C library, kernel or machine would call instead of what is allowed: openat2 for openat, statx
+    /// for newfstatat, clone3 for clone, and what the vDSO hides, such as clock_gettime. Each with its reason
+    /// (--verbose); docs/portable.md has the table
+    #[arg(long)]
+    portable: bool,
     /// The profile's format
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: Format,
@@ -42,7 +47,7 @@ impl ProfileOptions {
             }
             names => Runtimes::Named(names.to_vec()),
         };
-        Ok(Options { runtimes, exclude_joined: self.exclude_joined })
+        Ok(Options { runtimes, exclude_joined: self.exclude_joined, portable: self.portable })
     }
 }
 

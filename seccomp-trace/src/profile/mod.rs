@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use build::{ProfileError, build, has_application};
 pub use reason::Reason;
-pub use warnings::Warning;
+pub use warnings::{Warning, of_recording};
 
 use crate::abi::Abi;
 use crate::tables::runtimes::{self, RuntimeSet};
@@ -39,6 +39,8 @@ pub struct Options {
     pub runtimes: Runtimes,
     /// Leaves out what only joined processes made: `docker exec`, health checks. What anybody else made too stays.
     pub exclude_joined: bool,
+    /// Adds what another C library, kernel or machine would call instead.
+    pub portable: bool,
 }
 
 /// Which runtimes must be able to start a container under the profile.

@@ -18,6 +18,8 @@ pub enum Reason {
         /// Its version.
         version: &'static str,
     },
+    /// It stands for one that is allowed, on another machine: [`crate::tables::portable`] has the reason.
+    Portable(&'static str),
     /// clone was seen and clone3 was not: glibc tries clone3 first, and takes clone only when it is
     /// told that there is no clone3 (ENOSYS).
     CloneFallback,
@@ -40,6 +42,7 @@ impl fmt::Display for Reason {
             Reason::RuntimeStart { runtime, version } => {
                 write!(f, "{runtime} {version} needs it to start a container")
             }
+            Reason::Portable(reason) => write!(f, "portable: {reason}"),
             Reason::CloneFallback => {
                 f.write_str("ENOSYS, so that glibc, which tries clone3 first, falls back to clone")
             }

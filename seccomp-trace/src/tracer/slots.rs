@@ -4,7 +4,9 @@ use aya::{
     Ebpf, Pod,
     maps::{Array, HashMap, MapData, Queue},
 };
-use seccomp_trace_common::{ABIS, Beyond, Cell, NUMBERS, SEEN, Sets, Slot, TOLD, control, set, state};
+use seccomp_trace_common::{
+    ABIS, Beyond, Cell, NUMBERS, SEEN, Sets, Slot, TOLD, VSYSCALL, control, set, state,
+};
 
 use super::{Tracer, TracerError};
 
@@ -19,6 +21,8 @@ pub struct Calls {
     pub set: usize,
     /// Whether the ring buffer has taken the news of it.
     pub told: bool,
+    /// Whether it was made by the vsyscall page, too.
+    pub by_vsyscall: bool,
 }
 
 /// A slot, with its path as text.
@@ -52,7 +56,13 @@ impl Tracer {
         for (set, abis) in sets.calls.iter().enumerate() {
             for (abi, numbers) in abis.iter().enumerate() {
                 let seen = numbers.iter().zip(0..).filter(|(byte, _)| **byte & SEEN != 0);
-                calls.extend(seen.map(|(byte, number)| Calls { abi, number, set, told: byte & TOLD != 0 }));
+                calls.extend(seen.map(|(byte, number)| Calls {
+                    abi,
+                    number,
+                    set,
+                    told: byte & TOLD != 0,
+                    by_vsyscall: byte & VSYSCALL != 0,
+                }));
             }
         }
         if self.slot(number)?.slot.beyond > 0 {
@@ -64,6 +74,7 @@ impl Tracer {
                         number: key.number,
                         set: usize::from(key.set),
                         told: byte & TOLD != 0,
+                        by_vsyscall: false,
                     });
                 }
             }
