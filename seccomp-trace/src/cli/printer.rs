@@ -10,6 +10,7 @@ use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use clap::ColorChoice;
 
+use crate::recording::{VDSO, Warning};
 use crate::report::text::sanitise_message;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -77,6 +78,13 @@ impl Printer {
         let is_new = SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(message.to_owned());
         if is_new {
             self.warn(message);
+        }
+    }
+
+    /// A recording's or a profile's warning, once. What is true of almost every recording is not said if quiet.
+    pub fn tell(&self, warning: &Warning) {
+        if warning.code != VDSO || self.verbosity > Verbosity::Quiet {
+            self.warn_once(&warning.message);
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use build::{ProfileError, build, has_application};
 pub use reason::Reason;
-pub use warnings::{Warning, of_recording};
+pub use warnings::{Warning, told};
 
 use crate::abi::Abi;
 use crate::tables::runtimes::{self, RuntimeSet};

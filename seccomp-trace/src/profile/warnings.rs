@@ -58,8 +58,8 @@ fn warning(code: &str, message: impl Into<String>) -> Warning {
     Warning { code: code.to_owned(), message: message.into() }
 }
 
-/// The recording's own warnings, each with whose it is, as people are told them.
-pub fn of_recording(recording: &Recording, options: &Options) -> Vec<Warning> {
+/// What is to be said of a recording, also where it was written before anybody said it.
+fn of_recording(recording: &Recording, options: &Options) -> Vec<Warning> {
     let mut all = recording.clone();
     all.warn_of_blind_spots();
     if !recording.finished {
@@ -71,12 +71,17 @@ pub fn of_recording(recording: &Recording, options: &Options) -> Vec<Warning> {
     if !has_application(recording) {
         all.warn("nothing-seen", "no syscall of its application was seen: it adds nothing of its own");
     }
+    told(&all, options)
+}
+
+/// A recording's warnings, each with whose it is, as people are told them.
+pub fn told(recording: &Recording, options: &Options) -> Vec<Warning> {
     let title = recording.title();
-    let told = all.warnings.into_iter().filter(|its| its.code != VDSO || !options.portable);
+    let told = recording.warnings.iter().filter(|its| its.code != VDSO || !options.portable);
     told.map(|its| match its.code.as_str() {
         // True of almost all: once for all of them.
-        VDSO => its,
-        _ => Warning { message: format!("{title}: {}", its.message), ..its },
+        VDSO => its.clone(),
+        code => warning(code, format!("{title}: {}", its.message)),
     })
     .collect()
 }

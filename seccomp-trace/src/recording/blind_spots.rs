@@ -119,9 +119,8 @@ impl Recording {
             (
                 VDSO_CALLS.into_iter().filter(is_hidden).any(|name| !seen.contains(name)),
                 VDSO,
-                "the clock and the number of the CPU may be asked for without a syscall (vDSO: clock_gettime, \
-                 gettimeofday, time, getcpu), which no recording shows; if the profile is for machines whose kernel or \
-                 sandbox has no vDSO clock, add --portable"
+                "what the vDSO answers without a syscall (clock_gettime, gettimeofday, time, getcpu) is in no recording; if \
+                 the profile is for machines or sandboxes without a vDSO clock, add --portable"
                     .to_owned(),
             ),
         ];

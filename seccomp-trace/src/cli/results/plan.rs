@@ -88,9 +88,7 @@ impl Plan {
         let mut troubles = judge(recording, options);
         // Also where no profile is made that would say so.
         if let Ok(options) = options.profile.options() {
-            for warning in profile::of_recording(recording, &options) {
-                printer.warn_once(&warning.message);
-            }
+            profile::told(recording, &options).iter().for_each(|warning| printer.tell(warning));
         }
         // A profile says so itself.
         if self.profile.is_none() && !profile::has_application(recording) {
