@@ -58,9 +58,11 @@ pub const SEEN: u8 = 1;
 pub const TOLD: u8 = 2;
 /// In a byte of the application's set: the container's profile allows the call for some arguments only, so each thread's
 /// entries and exits are held against each other.
-pub const PAIRED: u8 = 4;
+pub const PAIRED: u8 = 8;
+/// In a set's byte: the call was made by the vsyscall page.
+pub const VSYSCALL: u8 = 4;
 
-/// A slot's calls: for each set and ABI a byte a number ([`SEEN`], [`TOLD`]).
+/// A slot's calls: for each set and ABI a byte a number ([`SEEN`], [`TOLD`], [`VSYSCALL`]).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Sets {

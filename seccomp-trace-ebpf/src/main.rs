@@ -15,6 +15,7 @@ mod kernel;
 mod sightings;
 mod slots;
 mod tasks;
+mod vsyscall;
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use seccomp_trace_common::{NUMBERS, PAIRED, SEEN, TOLD, set};
@@ -32,7 +33,7 @@ pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
             return 0;
         }
     }
-    sightings::first(slot, abi, number);
+    sightings::first(slot, abi, number, SEEN);
     0
 }
 

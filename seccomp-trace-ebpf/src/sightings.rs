@@ -12,9 +12,9 @@ use crate::{denials, kernel, slots, tasks};
 static BEYOND: HashMap<Beyond, u8> =
     HashMap::with_max_entries(MAX_BEYOND, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
 
-/// A call that the application's set has not told yet.
+/// A call that the application's set has not told yet. `seen` is [`SEEN`], with how it was made.
 #[inline(never)]
-pub fn first(slot: u32, abi: usize, number: u32) {
+pub fn first(slot: u32, abi: usize, number: u32, seen: u8) {
     let Some((set, is_plain)) = tasks::set_of_current(slot) else { return };
     if kernel::finds_denials() && (!is_plain || is_paired(slot, abi, number)) {
         // SAFETY: a helper that takes nothing.
@@ -23,7 +23,7 @@ pub fn first(slot: u32, abi: usize, number: u32) {
     if (number as usize) < NUMBERS && abi < ABIS && set < set::COUNT {
         let Some(sets) = slots::sets(slot) else { return };
         // SAFETY: the map's own memory, all three indexes in their bounds.
-        unsafe { mark(&raw mut (*sets).calls[set][abi][number as usize], slot, set, abi, number) };
+        unsafe { mark(&raw mut (*sets).calls[set][abi][number as usize], slot, set, abi, number, seen) };
     } else {
         beyond(slot, set, abi, number);
     }
@@ -84,13 +84,16 @@ pub fn pair(slot: u32, abi: usize, number: usize) {
 }
 
 /// Plain stores: a race between two threads can at worst tell a call twice.
-unsafe fn mark(byte: *mut u8, slot: u32, set: usize, abi: usize, number: u32) {
+unsafe fn mark(byte: *mut u8, slot: u32, set: usize, abi: usize, number: u32, seen: u8) {
     // SAFETY: the caller's pointer is into a map's value.
     unsafe {
         if *byte & TOLD != 0 {
+            if *byte & seen != seen {
+                *byte |= seen;
+            }
             return;
         }
-        *byte |= SEEN;
+        *byte |= seen;
         if slots::tell(event::SIGHTING, slot, set as u16, abi as u16, number) {
             *byte |= TOLD;
         } else {
@@ -119,6 +122,6 @@ fn beyond(number_slot: u32, set: usize, abi: usize, number: u32) {
     }
     if let Some(byte) = BEYOND.get_ptr_mut(key) {
         // SAFETY: the map's own memory.
-        unsafe { mark(byte, number_slot, set, abi, number) };
+        unsafe { mark(byte, number_slot, set, abi, number, SEEN) };
     }
 }

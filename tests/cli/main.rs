@@ -1,6 +1,7 @@
 //! The command line as a plain user meets it: no root, no BPF, no engine. One module a subject:
 //!
 //! - `places`: where results may go
+//! - `portable_document`: docs/portable.md is the table of `--portable`
 //! - `profile`: generate and tracing-profile, from files to files
 //! - `recording_format`: the recording's schema, its document, and version 1 for ever
 //! - `support`: the harness of the other suites, which tests itself here
@@ -8,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod places;
+mod portable_document;
 mod profile;
 mod recording_format;
 #[path = "../support/mod.rs"]

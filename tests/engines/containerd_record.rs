@@ -140,8 +140,8 @@ fn ran_before() -> Result<()> {
     is_up(&host, &name)?;
     let both = ["--container", &id, "--container", &name];
     let mut recorder = host.recorder(&[&both[..], &FOLDERS].concat())?;
-    recorder.ensure_said("default/web-1/app was running before")?;
-    recorder.ensure_said(&format!("{name} was running before"))?;
+    recorder.ensure_said("default/web-1/app: it was running before")?;
+    recorder.ensure_said(&format!("{name}: it was running before"))?;
     pod.stop(&id, PATIENCE)?;
     drop(pod);
     host.ctr(&["tasks", "kill", "--signal", "TERM", &name])?;

@@ -179,7 +179,7 @@ fn late() -> Result<()> {
     container.until_said("up")?;
     let mut recorder = Recorder::ready(&one_file(&container.name, &[]))?;
     let command = format!("docker restart {}", container.name);
-    recorder.ensure_said(&format!("{} was running before (attached late)", container.name))?;
+    recorder.ensure_said(&format!("{}: it was running before (attached late)", container.name))?;
     recorder.ensure_said(&format!("start it anew while this runs: {command}\n"))?;
     let words: Vec<_> = command.split(' ').skip(1).chain(["--time", "0"]).collect();
     docker(&words)?;

@@ -277,7 +277,7 @@ fn new_cgroup_inside() -> Result<()> {
     let below = hierarchy.directory(&own).join("below");
     std::fs::create_dir(&below)?;
     recorder.until_said("note: ready")?;
-    recorder.ensure_said(&format!("{} was running before (attached late)", container.name))?;
+    recorder.ensure_said(&format!("{}: it was running before (attached late)", container.name))?;
     docker(&["exec", &container.name, "touch", "/go"])?;
     container.ends_well()?;
     std::fs::remove_dir(&below).ok();

@@ -6,6 +6,8 @@
 //! - `run_calls`: which calls count: from the first one on, of all descendants, and no other
 //! - `run_ends`: what is left of COMMAND, Ctrl-C, signals, `--duration`
 //! - `abis`: 32-bit and x32 calls, numbers beyond the tables
+//! - `blind_spots`: what no recording can hold, and the vsyscall page
+//! - `portable`: a profile for another build of the program
 //! - `ring`: a ring buffer that is too small
 //! - `checkpoint`: a killed seccomp-trace
 //! - `record_cgroup`, `record_pid`: recording without an engine
@@ -30,6 +32,8 @@ mod abis;
 mod bad_host;
 mod bad_input;
 mod bad_output;
+#[cfg(target_arch = "x86_64")]
+mod blind_spots;
 mod checkpoint;
 #[cfg(target_arch = "x86_64")]
 mod denials;
@@ -39,6 +43,8 @@ mod interrupts;
 mod many_cgroups;
 #[cfg(target_arch = "x86_64")]
 mod own_filter;
+#[cfg(target_arch = "x86_64")]
+mod portable;
 mod record_cgroup;
 mod record_moves;
 mod record_pid;
@@ -60,6 +66,10 @@ fn main() -> std::process::ExitCode {
         run_ends::tests(),
         #[cfg(target_arch = "x86_64")]
         abis::tests(),
+        #[cfg(target_arch = "x86_64")]
+        blind_spots::tests(),
+        #[cfg(target_arch = "x86_64")]
+        portable::tests(),
         #[cfg(target_arch = "x86_64")]
         ring::tests(),
         checkpoint::tests(),

@@ -1,7 +1,7 @@
 //! runc and crun by hand, without an engine: the boundary is where the runtime loads the filter.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, Recorder, bare, expect, names, set},
+    help::{Case, Cgroup, LIMIT, Recorder, bare, bundle, expect, names, set},
     support::{self, Need, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -11,14 +11,14 @@ use seccomp_trace::{
     tables::{always::ALWAYS, runtimes},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{collections::BTreeSet, process::Command};
 
 pub fn tests() -> Vec<Trial> {
     vec![
         support::test("runc_is_recorded_from_its_filter_on", &[Need::Kernel, Need::Cc, Need::Runc], || {
             let (case, cgroup) = (Case::new()?, Cgroup::named()?);
             // It makes the cgroup itself.
-            bundle(&case, json!({"noNewPrivileges": false}), &cgroup.path)?;
+            traced(&case, json!({"noNewPrivileges": false}), &cgroup.path)?;
             let recorder = Recorder::start(&case, &["--wait", "--cgroup", &cgroup.path], &[])?;
             let mut runc = Command::new("runc");
             contained(runc.args(["run", "-b", &case.file("bundle"), &name(&cgroup)]))?;
@@ -30,7 +30,7 @@ pub fn tests() -> Vec<Trial> {
             &[Need::Kernel, Need::Cc, Need::Runc],
             || {
                 let (case, cgroup) = (Case::new()?, Cgroup::named()?);
-                bundle(&case, json!({"noNewPrivileges": true}), &cgroup.path)?;
+                traced(&case, json!({"noNewPrivileges": true}), &cgroup.path)?;
                 let recorder = Recorder::start(&case, &["--wait", "--cgroup", &cgroup.path], &[])?;
                 let mut runc = Command::new("runc");
                 contained(runc.args(["run", "-b", &case.file("bundle"), &name(&cgroup)]))?;
@@ -43,7 +43,7 @@ pub fn tests() -> Vec<Trial> {
         support::test("crun_is_recorded_from_its_filter_on", &[Need::Kernel, Need::Cc, Need::Crun], || {
             let (case, cgroup) = (Case::new()?, Cgroup::create()?);
             // crun 1.8 refuses a host with cgroup v2 beside v1: it doesn't see the one, and stays where it is started.
-            bundle(&case, json!({"noNewPrivileges": false}), &cgroup.path)?;
+            traced(&case, json!({"noNewPrivileges": false}), &cgroup.path)?;
             let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
             let script = "echo 0 >$0 && exec unshare -m sh -c 'umount -l /sys/fs/cgroup/unified 2>/dev/null
                 exec crun --cgroup-manager=disabled run -b $0 $1' $1 $2";
@@ -64,32 +64,11 @@ fn contained(runtime: &mut Command) -> Result<()> {
 }
 
 /// A bundle under the tracing profile, whose only program is one with known calls.
-fn bundle(case: &Case, process: Value, cgroup: &str) -> Result<()> {
-    let root = case.folder.path().join("bundle/rootfs");
-    for folder in ["proc", "dev", "sys"] {
-        fs::create_dir_all(root.join(folder))?;
-    }
+fn traced(case: &Case, process: Value, cgroup: &str) -> Result<()> {
     let program = bare(case, "program", "call(__NR_getitimer, 0, 0, 0);")?;
-    fs::rename(program, root.join("program"))?;
     let output = support::run_with_timeout(support::program().arg("tracing-profile"), LIMIT)?;
-    let profile: Value = serde_json::from_slice(&output.stdout).context("the tracing profile")?;
-    let mut config = json!({
-        "ociVersion": "1.0.2",
-        "process": {
-            "user": {"uid": 0, "gid": 0}, "args": ["/program"], "cwd": "/", "env": ["PATH=/"],
-            "capabilities": {"bounding": ["CAP_KILL"], "effective": ["CAP_KILL"], "permitted": ["CAP_KILL"]},
-        },
-        "root": {"path": "rootfs", "readonly": true},
-        "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
-        "linux": {
-            "namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}],
-            "cgroupsPath": cgroup,
-            "seccomp": profile,
-        },
-    });
-    let into = config["process"].as_object_mut().context("no process")?;
-    into.extend(process.as_object().cloned().unwrap_or_default());
-    Ok(fs::write(case.file("bundle/config.json"), config.to_string())?)
+    let profile = serde_json::from_slice(&output.stdout).context("the tracing profile")?;
+    bundle(case, &program, process, profile, cgroup)
 }
 
 /// The application's calls are those of its program; the runtime's are ones that its measured sets know.

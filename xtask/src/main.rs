@@ -4,6 +4,7 @@
 mod build;
 mod cargo;
 mod host;
+mod measure_minimality;
 mod measure_runtimes;
 mod packages;
 mod plan;
@@ -30,6 +31,8 @@ enum Task {
     Run(run::Args),
     /// Runs all tests; what can't run here is skipped, counted and named.
     Test(test::Args),
+    /// Measures what the test containers do without each call of their profiles.
+    MeasureMinimality(measure_minimality::Args),
     /// Measures what this machine's runtimes call when they start a container.
     MeasureRuntimes(measure_runtimes::Args),
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Build(args) => build::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Run(args) => run::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::MeasureMinimality(args) => measure_minimality::run(&args).map(|()| ExitCode::SUCCESS),
         Task::MeasureRuntimes(args) => measure_runtimes::run(&args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

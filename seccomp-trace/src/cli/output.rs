@@ -74,9 +74,7 @@ pub fn write_profile(
 ) -> Result<Vec<Warning>> {
     let (profile, mut warnings) = profile::build(recordings, options)?;
     warnings.extend(unresolvable(&profile));
-    for warning in &warnings {
-        printer.warn(&warning.message);
-    }
+    warnings.iter().for_each(|warning| printer.tell(warning));
     if printer.is_verbose() {
         tell_reasons(&profile, printer);
     }

@@ -1,19 +1,25 @@
 //! What people are told: all on stderr. What a program reads goes to stdout, by [`Printer::data`].
 //! Everything is sanitised here, so that no name from a container reaches the terminal as it is.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::{Mutex, PoisonError};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use clap::ColorChoice;
 
+use crate::recording::{VDSO, Warning};
 use crate::report::text::sanitise_message;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const NOTE: Style = AnsiColor::Cyan.on_default().bold();
 const HINT: Style = AnsiColor::Green.on_default().bold();
+
+/// What [`Printer::warn_once`] has said.
+static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Tells people what happens, as much as they want to know.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +70,22 @@ impl Printer {
     /// Something that may make the result wrong.
     pub fn warn(&self, message: impl Display) {
         self.line(WARNING, "warning", &message.to_string());
+    }
+
+    /// A warning that more than one part of the program comes upon: a recording's, and that of the profile made of it. Said
+    /// the first time only.
+    pub fn warn_once(&self, message: &str) {
+        let is_new = SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(message.to_owned());
+        if is_new {
+            self.warn(message);
+        }
+    }
+
+    /// A recording's or a profile's warning, once. What is true of almost every recording is not said if quiet.
+    pub fn tell(&self, warning: &Warning) {
+        if warning.code != VDSO || self.verbosity > Verbosity::Quiet {
+            self.warn_once(&warning.message);
+        }
     }
 
     /// Something good to know. Not if quiet.

@@ -26,6 +26,11 @@ pub struct ProfileOptions {
     /// Allow what the profile denied under which it was recorded; else that stays denied, with the same errno
     #[arg(long)]
     allow_denied: bool,
+    /// Add what another C library, kernel or machine would call instead of what is allowed: openat2 for openat, statx
+    /// for newfstatat, clone3 for clone, and what the vDSO hides, such as clock_gettime. Each with its reason
+    /// (--verbose); docs/portable.md has the table
+    #[arg(long)]
+    portable: bool,
     /// The profile's format
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: Format,
@@ -45,7 +50,8 @@ impl ProfileOptions {
             }
             names => Runtimes::Named(names.to_vec()),
         };
-        Ok(Options { runtimes, exclude_joined: self.exclude_joined, allow_denied: self.allow_denied })
+        let Self { exclude_joined, allow_denied, portable, .. } = *self;
+        Ok(Options { runtimes, exclude_joined, allow_denied, portable })
     }
 }
 

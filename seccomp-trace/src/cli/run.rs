@@ -158,7 +158,7 @@ impl Traced<'_> {
         drop(self.session);
         drop(self.cgroup);
         let recording = recording.context("nothing was recorded")?;
-        let troubles = self.plan.write(&recording, &self.args.trace, self.printer);
+        let troubles = self.plan.write(recording, &self.args.trace, self.printer);
         troubles.iter().for_each(|trouble| self.printer.error(trouble));
         Ok(ExitStatus::Command(match (child::exit_code(status), troubles.is_empty()) {
             (0, false) => super::FAILED_BESIDE_COMMAND,

@@ -8,6 +8,7 @@ use crate::abi::Abi;
 use crate::recording::{Answer, FoundBy, Origin, Recording, Syscall};
 use crate::tables::always::ALWAYS;
 use crate::tables::never::is_never_filtered;
+use crate::tables::portable;
 use crate::tables::runtimes::{self, RuntimeSet};
 
 /// Why there is no profile.
@@ -46,20 +47,20 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
         let titles: BTreeSet<_> = recordings.iter().map(|recording| recording.title().into_owned()).collect();
         return Err(ProfileError::NothingSeen { titles: titles.into_iter().collect() });
     }
+    let without_joined: Vec<Recording>;
+    let recordings = if options.exclude_joined {
+        without_joined = recordings.iter().map(Recording::without_joined).collect();
+        &without_joined
+    } else {
+        recordings
+    };
     let mut seen = Seen::default();
     let mut allowed: BTreeMap<String, BTreeSet<Reason>> = BTreeMap::new();
     for (abi, syscall) in recordings.iter().flat_map(syscalls) {
-        let counts = |origin: &Origin| !options.exclude_joined || *origin != Origin::Joined;
-        let mut origins = syscall.origins.iter().copied().filter(counts).peekable();
-        if origins.peek().is_none() {
-            continue;
-        }
-        let Some(name) = name(abi, syscall) else {
-            seen.add_unnamed(abi, syscall.number);
-            continue;
-        };
+        seen.add_abi(abi);
+        let Some(name) = syscall.name_in(abi) else { continue };
         seen.add(abi, name);
-        allowed.entry(name.to_owned()).or_default().extend(origins.map(Reason::Seen));
+        allowed.entry(name.to_owned()).or_default().extend(syscall.origins.iter().copied().map(Reason::Seen));
     }
     let native = native_abis(recordings);
     let mut architectures = seen.abis();
@@ -80,6 +81,13 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
             allow(name, Reason::RuntimeStart { runtime, version });
         }
     }
+    if options.portable {
+        for (name, reason) in portable::equivalents(|name| allowed.contains_key(name)) {
+            if architectures.iter().any(|abi| abi.number(name).is_some()) {
+                allowed.entry(name.to_owned()).or_default().insert(Reason::Portable(reason));
+            }
+        }
+    }
     let mut errno = BTreeMap::new();
     for (name, answer) in denied(recordings) {
         if options.allow_denied {
@@ -95,7 +103,7 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
         errno.insert("clone3".to_owned(), (ENOSYS, Reason::CloneFallback));
     }
     let profile = Profile { default_errno: EPERM, architectures, allowed, errno };
-    let warnings = warnings::collect(recordings, &options.runtimes, &profile, &seen, &native);
+    let warnings = warnings::collect(recordings, options, &profile, &seen, &native);
     Ok((profile, warnings))
 }
 
@@ -111,11 +119,8 @@ fn syscalls(recording: &Recording) -> impl Iterator<Item = (Abi, &Syscall)> {
 /// What the containers' profiles denied, by name: ENOSYS first, on which fallbacks depend.
 fn denied(recordings: &[Recording]) -> Vec<(String, Answer)> {
     let denials = recordings.iter().flat_map(Recording::denials).filter(|(_, denial)| !denial.own_filter);
-    let mut denied: Vec<_> = denials
-        .filter_map(|(abi, denial)| {
-            Some((known_name(abi, denial.number, denial.name.as_deref())?.to_owned(), denial.answer))
-        })
-        .collect();
+    let mut denied: Vec<_> =
+        denials.filter_map(|(abi, denial)| Some((denial.name_in(abi)?.to_owned(), denial.answer))).collect();
     denied.sort_by_key(|(name, answer)| (name.clone(), *answer != Answer::Errno(ENOSYS as u16), *answer));
     denied.dedup();
     denied
@@ -134,19 +139,6 @@ fn unseen_starts(recordings: &[Recording]) -> impl Iterator<Item = &'static Runt
 /// True where an application's own syscall is in the recording.
 pub fn has_application(recording: &Recording) -> bool {
     syscalls(recording).any(|(_, syscall)| syscall.origins.contains(&Origin::Application))
-}
-
-/// Our table's name; where it has none, that of a newer program's, if it looks like one.
-fn name(abi: Abi, syscall: &Syscall) -> Option<&str> {
-    known_name(abi, syscall.number, syscall.name.as_deref())
-}
-
-fn known_name(abi: Abi, number: u32, recorded: Option<&str>) -> Option<&str> {
-    let looks_like_one = |name: &&str| {
-        !name.is_empty()
-            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
-    };
-    abi.name(number).or_else(|| recorded.filter(looks_like_one))
 }
 
 /// The native ABIs of the machines recorded on: what the runtimes there use.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use build::{ProfileError, build, has_application};
 pub use reason::Reason;
-pub use warnings::Warning;
+pub use warnings::{Warning, told};
 
 use crate::abi::Abi;
 use crate::tables::runtimes::{self, RuntimeSet};
@@ -41,6 +41,8 @@ pub struct Options {
     pub exclude_joined: bool,
     /// Allows what the containers' profiles denied while it was recorded. A program's own filter's denials stay out.
     pub allow_denied: bool,
+    /// Adds what another C library, kernel or machine would call instead.
+    pub portable: bool,
 }
 
 /// Which runtimes must be able to start a container under the profile.

@@ -9,8 +9,10 @@ use crate::recording::{
     Boundary, Container, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool,
 };
 
-const EXACT: Options = Options { runtimes: Runtimes::Exact, exclude_joined: false, allow_denied: false };
-const ALL: Options = Options { runtimes: Runtimes::All, exclude_joined: false, allow_denied: false };
+const EXACT: Options =
+    Options { runtimes: Runtimes::Exact, exclude_joined: false, allow_denied: false, portable: false };
+const ALL: Options =
+    Options { runtimes: Runtimes::All, exclude_joined: false, allow_denied: false, portable: false };
 
 /// A good recording of a container named `web`, of these calls.
 fn recording(calls: &[(Abi, &str, Origin)]) -> Recording {
@@ -51,7 +53,9 @@ fn built(recordings: &[Recording], options: &Options) -> Profile {
 
 fn warned(recordings: &[Recording], options: &Options) -> Vec<(String, String)> {
     let (_, warnings) = build(recordings, options).unwrap();
-    warnings.into_iter().map(|its| (its.code, its.message)).collect()
+    // True of almost all.
+    let others = warnings.into_iter().filter(|its| its.code != crate::recording::VDSO);
+    others.map(|its| (its.code, its.message)).collect()
 }
 
 fn names(profile: &Profile) -> String {
@@ -99,7 +103,7 @@ fn what_only_joined_processes_made_can_be_left_out() {
     // Nothing is warned about that is not in.
     assert_eq!(warned(&[both.clone()], &without), []);
     let codes: Vec<_> = warned(&[both.clone()], &EXACT).into_iter().map(|(code, _)| code).collect();
-    assert_eq!(codes, ["unnamed", "over-allowed", "io-uring"]);
+    assert_eq!(codes, ["io-uring", "unnamed-numbers", "over-allowed"]);
 
     // What another recording has of the service stays.
     let other = application(Abi::X86_64, &["mkdir"]);
@@ -249,7 +253,7 @@ fn a_number_without_a_name_is_reported_and_its_abi_listed() {
     numbers.push(syscall(999, Some("no good; name"), Origin::Application));
     numbers.push(syscall(1000, Some("from_the_future"), Origin::Application));
     let recordings = [recording];
-    insta::assert_snapshot!(warned(&recordings, &EXACT)[0].1, @"numbers without a name are seen, and will be denied: x86_64 999, i386 600");
+    insta::assert_snapshot!(warned(&recordings, &EXACT)[0].1, @"web: numbers without a name are called, which no rule can allow: x86_64 999, i386 600; update seccomp-trace where the kernel has such calls; where it has none they fail anyway");
     let profile = built(&recordings, &EXACT);
     assert!(profile.allowed.contains_key("from_the_future"));
     assert_eq!(profile.architectures, [Abi::X86_64, Abi::I386].into());
@@ -270,6 +274,38 @@ fn what_a_recording_lacks_is_said_with_its_name() {
     insta::assert_snapshot!(text.join("\n"));
 }
 
+#[test]
+fn portable_adds_what_stands_for_what_is_allowed_with_its_reason() {
+    let portable =
+        |abi, names: &[&'static str]| built(&[application(abi, names)], &Options { portable: true, ..EXACT });
+    let read = portable(Abi::X86_64, &["read", "openat", "newfstatat", "faccessat2"]);
+    for name in ["openat2", "open", "statx", "stat", "access", "readv", "clock_gettime", "time", "getcpu"] {
+        let [Reason::Portable(_)] = read.allowed[name].iter().collect::<Vec<_>>()[..] else {
+            panic!("{name}: {:?}", read.allowed[name])
+        };
+    }
+    let reason = read.allowed["openat2"].first().unwrap().to_string();
+    assert!(reason.starts_with("portable: a file is opened by open (musl)"), "{reason}");
+    // Only of what is allowed, and only what an ABI of the profile has.
+    for name in ["writev", "mkdir", "clone3", "clock_gettime64", "stat64"] {
+        assert!(!read.allowed.contains_key(name), "{name}");
+    }
+    assert!(portable(Abi::I386, &["read"]).allowed.contains_key("clock_gettime64"));
+    // Nothing needs to fall back.
+    let clone = portable(Abi::X86_64, &["clone"]);
+    assert!(clone.allowed.contains_key("clone3") && clone.errno.is_empty());
+    let plain = built(&[application(Abi::X86_64, &["clone"])], &EXACT);
+    assert!(!plain.allowed.contains_key("clone3") && !plain.allowed.contains_key("clock_gettime"));
+}
+
+#[test]
+fn what_the_vdso_hides_is_said_once_where_nothing_is_done_about_it() {
+    let recordings = [application(Abi::X86_64, &["read"]), application(Abi::X86_64, &["write"])];
+    let said =
+        |options| build(&recordings, options).unwrap().1.iter().filter(|its| its.code == "vdso").count();
+    assert_eq!((said(&EXACT), said(&Options { portable: true, ..EXACT })), (1, 0));
+}
+
 /// Any recording with at least one call of the application.
 fn any_recording() -> impl Strategy<Value = Recording> {
     let origin = prop_oneof![Just(Origin::Runtime), Just(Origin::Application), Just(Origin::Joined)];
@@ -288,7 +324,8 @@ fn any_options() -> impl Strategy<Value = Options> {
     prop_oneof![
         Just(EXACT),
         Just(ALL),
-        Just(Options { runtimes: Runtimes::Named(vec!["runc".into()]), ..ALL })
+        Just(Options { runtimes: Runtimes::Named(vec!["runc".into()]), ..ALL }),
+        Just(Options { portable: true, ..EXACT })
     ]
 }
 
@@ -305,7 +342,9 @@ proptest! {
         let (one, both) = (built(std::slice::from_ref(&a), &o), built(&[a.clone(), b], &o));
         prop_assert!(both.architectures.is_superset(&one.architectures));
         for (name, reasons) in &one.allowed {
-            prop_assert!(both.allowed[name].is_superset(reasons));
+            // What is seen in the other one need not be added any more.
+            let kept = reasons.iter().filter(|reason| !matches!(reason, Reason::Portable(_)));
+            prop_assert!(both.allowed[name].is_superset(&kept.cloned().collect()));
         }
     }
 
@@ -325,7 +364,7 @@ proptest! {
         for (abi, syscalls) in &a.syscalls {
             prop_assert!(profile.architectures.contains(abi) || syscalls.is_empty());
             for syscall in syscalls {
-                let is_said = || warnings.iter().any(|warning| warning.code == "unnamed");
+                let is_said = || warnings.iter().any(|warning| warning.code == "unnamed-numbers");
                 let is_uprobe = *abi == Abi::X86_64 && [335, 336].contains(&syscall.number);
                 prop_assert!(syscall.name.as_deref().map_or_else(is_said, |name| names.contains(name)) || is_uprobe);
             }

@@ -120,7 +120,7 @@ impl Builder {
                 containers: None,
             });
         }
-        let mut recording = Recording {
+        Recording {
             kind: Kind::Recording,
             version: VERSION,
             tool: Tool {
@@ -137,8 +137,6 @@ impl Builder {
             denied: self.denied.clone(),
             lost: self.lost,
             warnings: self.warnings.clone(),
-        };
-        recording.warn_of_denials();
-        recording
+        }
     }
 }

@@ -13,9 +13,6 @@ use crate::report::text::list;
 
 /// The names in one warning, at most; the recording has them all.
 const LISTED: usize = 12;
-/// The warnings' codes.
-const DENIED: &str = "denied";
-const DENIED_BY_OWN_FILTER: &str = "denied-by-own-filter";
 
 /// One kind of denial: a syscall, what a filter answered, and whose filter that was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -87,6 +84,11 @@ pub fn add(denials: &mut Denials, abi: Abi, more: Denial) {
 }
 
 impl Denial {
+    /// As [`super::Syscall::name_in`].
+    pub fn name_in(&self, abi: Abi) -> Option<&str> {
+        super::name_in(abi, self.number, self.name.as_deref())
+    }
+
     /// `mkdir`, `i386 mkdir`, `x86_64 700`.
     #[must_use]
     pub fn title(&self, abi: Abi, native: Option<Abi>) -> String {
@@ -105,37 +107,16 @@ impl Recording {
         all.flat_map(|(abi, denials)| denials.iter().map(|denial| (*abi, denial)))
     }
 
-    /// Says in the warnings what was denied, anew.
-    pub fn warn_of_denials(&mut self) {
-        self.warnings.retain(|warning| ![DENIED, DENIED_BY_OWN_FILTER].contains(&warning.code.as_str()));
-        let named = |own: bool| {
-            let native = Abi::of_machine(&self.host.architecture).and_then(|abis| abis.first().copied());
-            let denials = self.denials().filter(|(_, denial)| denial.own_filter == own);
-            let names: Vec<_> = denials
-                .map(|(abi, denial)| {
-                    let times =
-                        if denial.count == 1 { "once".into() } else { format!("{} times", denial.count) };
-                    format!("{} ({}, {times})", denial.title(abi, native), denial.answer)
-                })
-                .collect();
-            (!names.is_empty()).then(|| list(&names, LISTED))
-        };
-        let (denied, own) = (named(false), named(true));
-        if let Some(names) = denied {
-            self.warn(
-                DENIED,
-                format!(
-                    "denied by the profile that it ran under: {names}; the recording is as complete as that profile \
-                     lets the program run: for all of it, run it under the one that `seccomp-trace tracing-profile` \
-                     prints"
-                ),
-            );
-        }
-        if let Some(names) = own {
-            self.warn(
-                DENIED_BY_OWN_FILTER,
-                format!("denied, possibly by a filter that the program loads itself: {names}; no rule is made of it"),
-            );
-        }
+    /// `mkdir (EPERM, 2 times), …`: what was denied by the filter that it came with, or possibly by the program's own;
+    /// none where nothing was.
+    pub(super) fn denied_names(&self, own: bool) -> Option<String> {
+        let native = Abi::of_machine(&self.host.architecture).and_then(|abis| abis.first().copied());
+        let denials = self.denials().filter(|(_, denial)| denial.own_filter == own);
+        let named = denials.map(|(abi, denial)| {
+            let times = if denial.count == 1 { "once".into() } else { format!("{} times", denial.count) };
+            format!("{} ({}, {times})", denial.title(abi, native), denial.answer)
+        });
+        let names: Vec<_> = named.collect();
+        (!names.is_empty()).then(|| list(&names, LISTED))
     }
 }

@@ -2,6 +2,7 @@
 //! (docs/recording-format.md). It holds no policy: what a profile adds or leaves out is decided in
 //! [`crate::profile`].
 
+mod blind_spots;
 pub mod builder;
 pub mod denial;
 pub mod file;
@@ -11,6 +12,7 @@ mod unite;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
+pub use blind_spots::{VDSO, VDSO_CALLS};
 pub use denial::{Answer, Denial, Denials};
 pub use read::{ReadError, ReadProblem};
 pub use unite::{Group, GroupBy};
@@ -290,6 +292,21 @@ pub struct Warning {
     pub code: String,
     /// One sentence, with what to do.
     pub message: String,
+}
+
+impl Syscall {
+    /// Our table's name; where it has none, that of a newer program's, if it looks like one.
+    pub fn name_in(&self, abi: Abi) -> Option<&str> {
+        name_in(abi, self.number, self.name.as_deref())
+    }
+}
+
+fn name_in(abi: Abi, number: u32, recorded: Option<&str>) -> Option<&str> {
+    let looks_like_one = |name: &&str| {
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    abi.name(number).or_else(|| recorded.filter(looks_like_one))
 }
 
 impl Recording {

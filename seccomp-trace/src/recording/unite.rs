@@ -177,7 +177,6 @@ impl Group {
         for ((abi, _), syscall) in seen {
             united.syscalls.entry(abi).or_default().push(syscall);
         }
-        united.warn_of_denials();
         Some(united)
     }
 }

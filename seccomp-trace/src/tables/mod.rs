@@ -4,4 +4,5 @@
 
 pub mod always;
 pub mod never;
+pub mod portable;
 pub mod runtimes;

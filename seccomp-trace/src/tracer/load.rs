@@ -1,5 +1,7 @@
 //! Loading and attaching.
 
+use std::io::ErrorKind;
+
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{HashMap, Queue, RingBuf},
@@ -29,6 +31,9 @@ const TRACEPOINTS: [&str; 8] = [
 ];
 /// Attached where denials are looked for.
 const SYS_EXIT: &str = "sys_exit";
+
+/// The kernel has it where it has a vsyscall page (x86_64, CONFIG_X86_VSYSCALL_EMULATION).
+const VSYSCALL: &str = "emulate_vsyscall";
 
 /// How large the kernel side is.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +107,11 @@ impl Tracer {
         for name in tracepoints {
             program(&mut ebpf, name, |program| program.attach(name).map(drop))?;
         }
+        program(&mut ebpf, VSYSCALL, |program| program.load())?;
+        program(&mut ebpf, VSYSCALL, |program| match program.attach(VSYSCALL) {
+            Err(ProgramError::SyscallError(error)) if error.io_error.kind() == ErrorKind::NotFound => Ok(()),
+            attached => attached.map(drop),
+        })?;
         Ok(Self { ebpf, events, log, max_containers: options.max_containers, denials: options.denials })
     }
 }

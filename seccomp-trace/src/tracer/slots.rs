@@ -5,7 +5,7 @@ use aya::{
     maps::{Array, HashMap, MapData, MapError, Queue},
 };
 use seccomp_trace_common::{
-    ABIS, Beyond, Cell, Denial, Denied, NUMBERS, SEEN, Sets, Slot, TOLD, control, set, state,
+    ABIS, Beyond, Cell, Denial, Denied, NUMBERS, SEEN, Sets, Slot, TOLD, VSYSCALL, control, set, state,
 };
 
 use super::{Tracer, TracerError};
@@ -24,6 +24,8 @@ pub struct Calls {
     pub set: usize,
     /// Whether the ring buffer has taken the news of it.
     pub told: bool,
+    /// Whether it was made by the vsyscall page, too.
+    pub by_vsyscall: bool,
 }
 
 /// A slot, with its path as text.
@@ -57,7 +59,13 @@ impl Tracer {
         for (set, abis) in sets.calls.iter().enumerate() {
             for (abi, numbers) in abis.iter().enumerate() {
                 let seen = numbers.iter().zip(0..).filter(|(byte, _)| **byte & SEEN != 0);
-                calls.extend(seen.map(|(byte, number)| Calls { abi, number, set, told: byte & TOLD != 0 }));
+                calls.extend(seen.map(|(byte, number)| Calls {
+                    abi,
+                    number,
+                    set,
+                    told: byte & TOLD != 0,
+                    by_vsyscall: byte & VSYSCALL != 0,
+                }));
             }
         }
         if self.slot(number)?.slot.beyond > 0 {
@@ -69,6 +77,7 @@ impl Tracer {
                         number: key.number,
                         set: usize::from(key.set),
                         told: byte & TOLD != 0,
+                        by_vsyscall: false,
                     });
                 }
             }

@@ -59,6 +59,11 @@ impl Container {
         finished.trim().parse().with_context(|| format!("docker wait: {finished:?}"))
     }
 
+    /// Has it not ended?
+    pub fn is_running(&self) -> Result<bool> {
+        Ok(self.inspect("{{.State.Running}}")? == "true")
+    }
+
     /// What it wrote to its standard output and standard error so far.
     pub fn logs(&self) -> Result<Output> {
         support::run_with_timeout(support::docker().args(["logs", &self.name]), DOCKER)

@@ -4,6 +4,7 @@
 pub mod command;
 pub mod container;
 pub mod image;
+mod minimality;
 mod programs;
 mod record;
 mod starts;
@@ -14,7 +15,7 @@ use programs::{NGINX, PYTHON, REDIS, SHELL};
 use record::{Recorded, record, record_under, shared};
 use starts::{fails_without_its_calls, works};
 
-use crate::support::{Need, Trial, test};
+use crate::support::{Need, Trial, alone, test};
 
 const STARTS: usize = 20;
 const USER: &[&str] = &["--user=1000:1000"];
@@ -25,7 +26,7 @@ const WITNESS: &[Need] = &[Need::Kernel, Need::Strace, Need::Cc];
 
 /// The tests.
 pub fn tests() -> Vec<Trial> {
-    vec![
+    let mut tests = vec![
         test("nginx_works_under_its_profile", DOCKER, || works(&NGINX, shared(&NGINX)?, &[], STARTS)),
         test("redis_works_under_its_profile", DOCKER, || works(&REDIS, shared(&REDIS)?, &[], STARTS)),
         test("python_works_under_its_profile", DOCKER, || works(&PYTHON, shared(&PYTHON)?, &[], STARTS)),
@@ -44,7 +45,12 @@ pub fn tests() -> Vec<Trial> {
         test("a_profile_covers_other_ways_to_start", DOCKER, other_ways_to_start),
         test("strace_saw_the_same_calls", WITNESS, witness::agrees),
         test("straces_log_is_read", &[], witness::reads_a_log),
-    ]
+        test("each_call_of_a_profile_has_its_reason", DOCKER, minimality::each_call_has_its_reason),
+    ];
+    if let Some(path) = std::env::var_os(minimality::MEASURE) {
+        tests.push(alone("minimality_is_measured", DOCKER, move || minimality::measure(path.as_ref())));
+    }
+    tests
 }
 
 /// Which answers ENOSYS to clone3, so that glibc takes clone: threads start only where the profile answers the same.

@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Recorded {
     /// The profile, as it was written.
     pub profile: String,
+    /// The recording, as it was written.
+    pub recording: String,
     /// The recording's calls, by name.
     pub calls: BTreeSet<String>,
     /// What the exercise saw while it was recorded.
@@ -62,7 +64,8 @@ pub fn record_under(program: &Program, options: &[&'static str], under: Option<&
     let read = |file: &Path| {
         fs::read_to_string(file).with_context(|| format!("record ended well, but {}", file.display()))
     };
-    Ok(Recorded { profile: read(&profile)?, calls: calls(&read(&recording)?)?, outcome })
+    let recording = read(&recording)?;
+    Ok(Recorded { profile: read(&profile)?, calls: calls(&recording)?, recording, outcome })
 }
 
 /// The names of the calls in a recording, of all ABIs; one without a name is its number.

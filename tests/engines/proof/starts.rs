@@ -80,11 +80,11 @@ pub fn fails_without_its_calls(program: &Program, recorded: &Recorded) -> Result
 }
 
 /// One start, compared with the recorded one.
-fn same(program: &Program, recorded: &Recorded, profile: &Path, options: &[&'static str]) -> Result<()> {
+pub fn same(program: &Program, recorded: &Recorded, profile: &Path, options: &[&'static str]) -> Result<()> {
     compare(program, recorded, &start(program, profile, options, PATIENCE)?)
 }
 
-fn start(
+pub fn start(
     program: &Program,
     profile: &Path,
     options: &[&'static str],
@@ -103,7 +103,7 @@ fn compare(program: &Program, recorded: &Recorded, container: &Container) -> Res
 }
 
 /// The profile without one call; an error where it isn't in.
-fn without(profile: &str, call: &str) -> Result<String> {
+pub fn without(profile: &str, call: &str) -> Result<String> {
     let mut profile: Value = serde_json::from_str(profile).context("the profile is not JSON")?;
     let rules = profile["syscalls"].as_array_mut().context("a profile without rules")?;
     let mut taken = 0;

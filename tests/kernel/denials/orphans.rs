@@ -38,7 +38,7 @@ pub fn tests() -> Vec<Trial> {
                 static void handler(int signal) { (void)signal; }
                 int main(void) {
                     signal(SIGALRM, handler);
-                    for (int turn = 0; turn < 5; turn++) { ualarm(2000, 0); pause(); raise(SIGALRM); }
+                    for (int turn = 0; turn < 5; turn++) { ualarm(2000, 2000); pause(); ualarm(0, 0); raise(SIGALRM); }
                     return 0;
                 }",
             )

@@ -54,6 +54,11 @@ pub fn with_libc(case: &Case, name: &str, source: &str) -> Result<String> {
     build(case, name, source, &["-pthread"])
 }
 
+/// As [`with_libc`], in one file that needs no other: for a container of its own.
+pub fn static_with_libc(case: &Case, name: &str, source: &str) -> Result<String> {
+    build(case, name, source, &["-static"])
+}
+
 fn compile(case: &Case, name: &str, body: &str, options: &[&str]) -> Result<String> {
     let main = format!("void _start(void) {{\n{body}\ncall(__NR_exit_group, 0, 0, 0);\nfor (;;) {{}}\n}}\n");
     let alone = ["-static", "-no-pie", "-nostdlib", "-ffreestanding", "-fno-stack-protector"];

@@ -95,7 +95,7 @@ impl Record<'_> {
         // Detached before anything is written.
         drop(session);
         for (recording, plan) in recordings {
-            troubles.extend(plan.write(&recording, &args.trace, printer));
+            troubles.extend(plan.write(recording, &args.trace, printer));
         }
         Ok(Outcome { command, troubles })
     }
@@ -157,7 +157,6 @@ impl Record<'_> {
         let message = format!("the container {id} ran, and the engine never said what it is");
         recording.warn("unnamed", &message);
         if self.selector.is_all() {
-            self.printer.warn(message);
             return self.results.plan(&recording.target);
         }
         self.troubles.push(anyhow!(
@@ -168,17 +167,14 @@ impl Record<'_> {
 }
 
 fn estimated(target: &Target) -> String {
-    let title = target.title();
-    let what = format!(
-        "{title} runs without a seccomp filter, so its boundary is estimated: from its application's first exec on"
-    );
+    let what = "it runs without a seccomp filter, so its boundary is estimated: from its application's first exec on";
     let start = match target.containers().first().map(|container| container.engine.as_str()) {
         Some(engine @ ("docker" | "podman")) => format!("{engine} run --security-opt seccomp=tracing.json …"),
         Some(_) => {
             "with tracing.json as its seccomp profile (in Kubernetes of the type Localhost)".to_owned()
         }
         None if matches!(target, Target::Cgroup { unit: None, .. }) => "where a runtime starts it".to_owned(),
-        None => return what,
+        None => return what.to_owned(),
     };
     format!(
         "{what}; for an exact recording start it under the tracing profile: seccomp-trace tracing-profile > tracing.json; \

@@ -54,7 +54,7 @@ impl Record<'_> {
                     .is_some_and(|known| !std::mem::replace(&mut known.is_said_late, true));
                 if is_new {
                     let restart = self.engines.restart(engine, &info.container);
-                    self.say_late(&name, restart.as_deref());
+                    self.say_late(subject, &name, restart.as_deref());
                 }
             }
             Ok(Enrolment::FromTheFirst | Enrolment::Gone) => {}

@@ -3,19 +3,19 @@
 use procfs::process::Process;
 
 use super::start::Record;
-use crate::inspect::cgroup::Hierarchy;
+use crate::{cli::session::SubjectId, inspect::cgroup::Hierarchy};
 
 impl Record<'_> {
     /// Says that a container was running before. `restart` starts it anew.
-    pub fn say_late(&self, name: &str, restart: Option<&[String]>) {
+    pub fn say_late(&mut self, subject: SubjectId, name: &str, restart: Option<&[String]>) {
         let restart = restart.map(|words| format!(": {}", shell(words))).unwrap_or_default();
-        self.warn_late(name, &format!("to have all, start it anew while this runs{restart}"));
+        self.warn_late(subject, name, &format!("to have all, start it anew while this runs{restart}"));
     }
 
     /// Says that a cgroup without an engine was in use before.
-    pub fn say_cgroup_late(&self, path: &str) {
-        if let Some(unit) = self.resolved.units.get(path) {
-            return self.say_late(unit, Some(&["systemctl", "restart", unit].map(str::to_owned)));
+    pub fn say_cgroup_late(&mut self, subject: SubjectId, path: &str) {
+        if let Some(unit) = self.resolved.units.get(path).cloned() {
+            return self.say_late(subject, &unit, Some(&["systemctl", "restart", &unit].map(str::to_owned)));
         }
         let run = first_command(&self.hierarchy, path).map(|argv| {
             let run = ["seccomp-trace", "run", "-o", "profile.json", "--"].map(str::to_owned);
@@ -23,15 +23,21 @@ impl Record<'_> {
         });
         let run = run.unwrap_or_default();
         self.warn_late(
+            subject,
             path,
             &format!("to have all, end what runs there, and start it under observation{run}"),
         );
     }
 
-    fn warn_late(&self, name: &str, advice: &str) {
-        self.printer.warn(format!(
-            "{name} was running before (attached late): what it has called already is not in the recording; {advice}"
-        ));
+    /// At once, while it can still be started anew; the recording has it in the same words.
+    fn warn_late(&mut self, subject: SubjectId, name: &str, advice: &str) {
+        let message = format!(
+            "it was running before (attached late): what it has called already is not in the recording; {advice}"
+        );
+        self.printer.warn_once(&format!("{name}: {message}"));
+        if let Some(subject) = self.session.subject(subject) {
+            subject.builder.warn("attached-late", message);
+        }
     }
 }
 

@@ -150,7 +150,7 @@ impl Record<'_> {
         let known = Known { subject: Some(subject), verdict: Verdict::Wanted, life, group, ..Known::new() };
         self.known.insert(path.to_owned(), known);
         if is_populated {
-            self.say_cgroup_late(path);
+            self.say_cgroup_late(subject, path);
         }
         Ok(())
     }

@@ -79,11 +79,17 @@ impl Plan {
     /// the command comes back as errors, with everything written all the same.
     pub fn write(
         &self,
-        recording: &Recording,
+        mut recording: Recording,
         options: &TraceOptions,
         printer: &Printer,
     ) -> Vec<anyhow::Error> {
+        recording.warn_of_blind_spots();
+        let recording = &recording;
         let mut troubles = judge(recording, options);
+        // Also where no profile is made that would say so.
+        if let Ok(options) = options.profile.options() {
+            profile::told(recording, &options).iter().for_each(|warning| printer.tell(warning));
+        }
         // A profile says so itself.
         if self.profile.is_none() && !profile::has_application(recording) {
             troubles.push(ProfileError::NothingSeen { titles: vec![recording.title().into_owned()] }.into());

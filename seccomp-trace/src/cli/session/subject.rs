@@ -76,6 +76,9 @@ impl Subject {
         self.has_application |= view.slot.application > 0;
         // The news of them may be lost.
         self.has_calls |= !calls.is_empty();
+        if calls.iter().any(|call| call.by_vsyscall) {
+            self.builder.warn("vsyscall", VSYSCALL);
+        }
         for call in calls {
             match (Abi::from_index(call.abi), origin(call.set)) {
                 (Some(abi), Some(origin)) => self.builder.saw(abi, call.number, origin, None),
@@ -157,6 +160,10 @@ impl Subject {
         });
     }
 }
+
+const VSYSCALL: &str = "it calls the vsyscall page (gettimeofday, time or getcpu at a fixed address): these calls are \
+    in the recording, but a kernel started with vsyscall=none, as many are, ends such a program whatever its profile; run it \
+    where vsyscall=xonly is set, or build it with a C library of this decade";
 
 /// What a slot holds at one moment.
 #[derive(Debug)]

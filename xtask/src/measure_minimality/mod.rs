@@ -1,0 +1,92 @@
+//! `cargo xtask measure-minimality`: what the test containers do without each call of their profiles. The containers are those of
+//! `tests/engines/proof`, which measures; here it is started, and what it wrote is rendered.
+
+#[path = "../../../tests/engines/proof/minimality/document.rs"]
+mod document;
+mod render;
+
+use crate::{cargo, host};
+use anyhow::{Context as _, Result, bail};
+use document::Minimality;
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+const DATA: &str = "docs/minimality.json";
+const DOCUMENT: &str = "docs/minimality.md";
+/// The test that measures, and the variable that asks it to.
+const TEST: &str = "minimality_is_measured";
+const MEASURE: &str = "SECCOMP_TRACE_MINIMALITY";
+
+/// The arguments of `cargo xtask measure-minimality`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Renders the document from the data that is there, and measures nothing.
+    #[arg(long)]
+    render: bool,
+}
+
+/// Measures, writes the data, and renders the document.
+pub fn run(args: &Args) -> Result<()> {
+    let (data, document) = (cargo::root().join(DATA), cargo::root().join(DOCUMENT));
+    if !args.render {
+        measure(data.clone().into())?;
+    }
+    let text = fs::read_to_string(&data).with_context(|| format!("cannot read {}", data.display()))?;
+    let measured: Minimality = serde_json::from_str(&text).context(DATA)?;
+    fs::write(&document, render::document(&measured))
+        .with_context(|| format!("cannot write {}", document.display()))?;
+    writeln!(std::io::stdout(), "written: {}", document.display()).context("cannot write to stdout")
+}
+
+/// Some ten minutes; each call is told on stderr when it is done.
+fn measure(data: OsString) -> Result<()> {
+    if host::privilege() != host::Privilege::Root {
+        bail!("containers are traced as root alone; as root, type: cargo xtask measure-minimality");
+    }
+    let features = "seccomp-trace/test-kernel,seccomp-trace/test-engines";
+    let program =
+        cargo::executable(&["test", "--no-run", "--test", "engines", "--features", features], "engines")?;
+    let package = cargo::root().join("seccomp-trace");
+    let mut tests = Command::new(program);
+    tests.args(["--exact", TEST]).current_dir(&package).env("CARGO_MANIFEST_DIR", &package);
+    // What the machine lacks is a failure, and no skip.
+    tests.env(MEASURE, data).env("SECCOMP_TRACE_REQUIRE", "kernel,docker,debootstrap").stdin(Stdio::null());
+    let status = tests.status().context("cannot start the tests of engines")?;
+    if !status.success() {
+        bail!("the measurement failed ({status}); {DATA} is as it was");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured() -> Minimality {
+        serde_json::from_str(&fs::read_to_string(cargo::root().join(DATA)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_document_is_what_the_data_renders_to() {
+        let committed = fs::read_to_string(cargo::root().join(DOCUMENT)).unwrap();
+        assert!(
+            committed == render::document(&measured()),
+            "{DOCUMENT} is not that of {DATA}; run: cargo xtask measure-minimality --render"
+        );
+    }
+
+    #[test]
+    fn every_call_was_measured_and_has_a_reason() {
+        let measured = measured();
+        assert_eq!(measured.programs.len(), 4);
+        for program in &measured.programs {
+            assert!(program.calls.len() > 40, "{}", program.name);
+            for (name, call) in &program.calls {
+                assert!(!call.reasons.is_empty(), "{}: {name}", program.name);
+                assert_eq!(call.seen.is_none(), call.effect == document::Effect::Tolerated, "{name}");
+            }
+        }
+    }
+}
