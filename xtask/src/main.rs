@@ -4,6 +4,7 @@
 mod build;
 mod cargo;
 mod host;
+mod measure_exactness;
 mod measure_runtimes;
 mod packages;
 mod plan;
@@ -14,6 +15,8 @@ mod setup;
 mod test;
 #[path = "../../seccomp-trace/build/toolchain.rs"]
 mod toolchain;
+#[path = "../../tests/witness/mod.rs"]
+mod witness;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -32,6 +35,8 @@ enum Task {
     Test(test::Args),
     /// Measures what this machine's runtimes call when they start a container.
     MeasureRuntimes(measure_runtimes::Args),
+    /// Compares recordings with what strace sees of the same executions, and writes docs/exactness.md.
+    MeasureExactness(measure_exactness::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +46,7 @@ fn main() -> ExitCode {
         Task::Run(args) => run::run(&args),
         Task::Test(args) => test::run(&args),
         Task::MeasureRuntimes(args) => measure_runtimes::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::MeasureExactness(args) => measure_exactness::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
