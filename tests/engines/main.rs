@@ -10,6 +10,7 @@ mod containerd_api;
 mod containerd_pods;
 mod containerd_record;
 mod docker_api;
+mod exactness;
 mod marker;
 mod podman;
 mod podman_api;
@@ -31,6 +32,8 @@ mod recorder;
 mod run_profile;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../witness/mod.rs"]
+mod witness;
 
 fn main() -> std::process::ExitCode {
     support::main([
@@ -38,6 +41,7 @@ fn main() -> std::process::ExitCode {
         boundary_engine::tests(),
         boundary_hooks::tests(),
         docker_api::tests(),
+        exactness::tests(),
         containerd_api::tests(),
         containerd_pods::tests(),
         containerd_record::tests(),

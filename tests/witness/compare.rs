@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::calls::{Abi, Calls, names};
+use super::log::Seen;
 
 /// More would make the witness worthless.
 const MOST_EXCEPTIONS: usize = 10;
@@ -87,11 +88,20 @@ pub struct Comparison {
     /// The others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
+    /// Calls that strace can't tell whether they were made, and that were not recorded.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub undecided: BTreeMap<Abi, BTreeSet<String>>,
 }
 
 impl Comparison {
     /// Compares.
-    pub fn new(recorded: &Calls, straced: &Calls) -> Self {
+    pub fn new(recorded: &Calls, straced: &Seen) -> Self {
+        let mut undecided = straced.undecided.clone();
+        undecided.retain(|call, _| !recorded.contains_key(call));
+        // One that was recorded was made.
+        let made = straced.undecided.iter().filter(|(call, _)| recorded.contains_key(call));
+        let straced: Calls =
+            straced.calls.iter().chain(made).map(|(call, name)| (*call, name.clone())).collect();
         let mut agreed = recorded.clone();
         let mut differences = Vec::new();
         let all: BTreeSet<_> = recorded.keys().chain(straced.keys()).collect();
@@ -109,7 +119,12 @@ impl Comparison {
             differences.push(Difference { kind, abi: key.0, call });
         }
         differences.sort();
-        Self { agreed: names(&agreed), differences }
+        Self { agreed: names(&agreed), differences, undecided: names(&undecided) }
+    }
+
+    /// Whether both saw the same, and strace was sure of it.
+    pub fn is_equal(&self) -> bool {
+        self.differences.is_empty() && self.undecided.is_empty()
     }
 
     /// How many calls one of them saw: all that both saw, and those that differ in a way other than `other`.

@@ -7,20 +7,23 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde::Deserialize;
 
-use super::calls::{Abi, Calls};
-use super::log::{self, From};
+use super::calls::Calls;
+use super::log::{self, From, Seen};
+use super::recording;
 
 /// Seconds, after which an execution is killed: more than ten times what the slowest takes.
 const LIMIT: &str = "180";
+
+/// Where strace writes, in its own words.
+const LOG: &str = "/proc/self/fd/3";
 
 /// What both saw of one execution.
 pub struct Execution {
     /// What seccomp-trace recorded.
     pub recorded: Calls,
     /// What strace saw.
-    pub straced: Calls,
+    pub straced: Seen,
     /// The command's.
     pub status: ExitStatus,
     /// What the command printed, with what the witnesses say.
@@ -57,65 +60,23 @@ pub fn execute(program: &Path, argv: &[String]) -> Result<Execution> {
     let status = record.status().with_context(|| format!("cannot start {}", program.display()))?;
     let output = String::from_utf8_lossy(&fs::read(file("output"))?).into_owned();
 
-    let seen = || -> Result<(Calls, Calls)> {
+    let seen = || -> Result<(Calls, Seen)> {
         ensure!(status.code() != Some(137), "it did not end within {LIMIT} seconds");
-        let told = |line: &&str| line.starts_with("strace: ") && !line.ends_with(" attached");
-        if let Some(trouble) = output.lines().find(told) {
+        if let Some(trouble) = output.lines().find(|line| line.starts_with("strace: ") && line.contains(LOG))
+        {
             bail!("{trouble}");
         }
         let recording = fs::read(file("recording.json")).context("there is no recording")?;
         let log = fs::read(file("log")).context("there is no log of strace")?;
-        Ok((recorded(&recording)?, log::read(&String::from_utf8_lossy(&log), From::SecondExec)?))
+        Ok((
+            recording::read(&recording, "estimated")?,
+            log::read(&String::from_utf8_lossy(&log), From::SecondExec)?,
+        ))
     };
     let seen =
         seen().with_context(|| format!("{} ({status}); it printed:\n{}", argv.join(" "), tail(&output)));
     let (recorded, straced) = seen?;
     Ok(Execution { recorded, straced, status, output })
-}
-
-/// The calls in a recording that lost nothing and saw the command from its exec on.
-fn recorded(json: &[u8]) -> Result<Calls> {
-    let recording: Recording = serde_json::from_slice(json).context("the recording")?;
-    let Recording { boundary, lost, .. } = &recording;
-    ensure!(
-        boundary.found_by == "estimated" && !boundary.attached_late,
-        "the recording's boundary: {boundary:?}"
-    );
-    ensure!(lost.syscalls == 0 && lost.origins == 0, "the recording has lost something: {lost:?}");
-    let mut calls = Calls::new();
-    for (abi, list) in recording.syscalls {
-        for call in list {
-            ensure!(call.origins == ["application"], "not the command's own: {call:?}");
-            calls.insert((abi, call.number), call.name);
-        }
-    }
-    Ok(calls)
-}
-
-#[derive(Deserialize)]
-struct Recording {
-    boundary: Boundary,
-    lost: Lost,
-    syscalls: std::collections::BTreeMap<Abi, Vec<Recorded>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Boundary {
-    found_by: String,
-    attached_late: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct Lost {
-    syscalls: u64,
-    origins: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Recorded {
-    number: u32,
-    name: Option<String>,
-    origins: Vec<String>,
 }
 
 /// The end of what something printed.

@@ -18,7 +18,17 @@ pub enum From {
 }
 
 /// The calls of a log.
-pub fn read(log: &str, from: From) -> Result<Calls> {
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Those that were made.
+    pub calls: Calls,
+    /// Those that never returned, their thread being killed: strace stops a thread before the kernel lets its call in,
+    /// and can't tell whether it came so far.
+    pub undecided: Calls,
+}
+
+/// Reads a log.
+pub fn read(log: &str, from: From) -> Result<Seen> {
     let mut reader = Reader { execs: usize::from(from == From::Attach) * 2, ..Reader::default() };
     for line in log.lines() {
         reader
@@ -28,12 +38,14 @@ pub fn read(log: &str, from: From) -> Result<Calls> {
     if reader.execs < 2 {
         bail!("strace's log ends before the command's exec");
     }
-    Ok(reader.calls)
+    let Reader { mut seen, .. } = reader;
+    seen.undecided.retain(|call, _| !seen.calls.contains_key(call));
+    Ok(seen)
 }
 
 #[derive(Default)]
 struct Reader {
-    calls: Calls,
+    seen: Seen,
     /// Successful execs of the first process.
     execs: usize,
     first: Option<u32>,
@@ -78,9 +90,17 @@ impl Reader {
             self.execs += usize::from(pid == first && name == "execve" && rest.trim_end().ends_with(" = 0"));
             return Ok(());
         }
-        self.calls.insert(key(number.trim(), name, compat)?, name_of(name));
+        let list = if returned(name, rest) { &mut self.seen.calls } else { &mut self.seen.undecided };
+        list.insert(key(number.trim(), name, compat)?, name_of(name));
         Ok(())
     }
+}
+
+/// Whether a call is known to have come back. Two never do; where the second half of one is in a later line, that one tells.
+fn returned(name: &str, line: &str) -> bool {
+    let result = line.rsplit_once(" = ").map(|(_, result)| result.trim());
+    let is_known = |result: &str| result != "?" && !result.starts_with("? <");
+    matches!(name, "exit" | "exit_group") || result.is_some_and(is_known)
 }
 
 /// What it has no name for is called by its number.

@@ -1,7 +1,7 @@
 //! Independent witnesses of the recordings: one execution of a program is seen by seccomp-trace and by `strace -f`, and
 //! both must name the same calls, by number and name, for each ABI. Shared by the tests and by
 //! `cargo xtask measure-exactness`, which writes what came out into docs/exactness.json and docs/exactness.md.
-#![allow(dead_code, reason = "each of the two uses a part of this")]
+#![allow(dead_code, unused_imports, reason = "each of the two uses a part of this")]
 
 pub mod calls;
 pub mod compare;
@@ -9,6 +9,7 @@ mod execution;
 pub mod log;
 pub mod page;
 pub mod programs;
+pub mod recording;
 pub mod results;
 pub mod stressors;
 
@@ -53,3 +54,6 @@ pub fn stressor(tracer: &Path, name: &str) -> Result<StressorResult> {
     }
     Ok(result)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ fn summary(results: &Results) -> String {
         }
     }
     let counts: Vec<_> = calls.iter().map(|(abi, names)| format!("{} of {abi}", names.len())).collect();
-    let equal = results.compared().filter(|(_, comparison)| comparison.differences.is_empty()).count();
+    let equal = results.compared().filter(|(_, comparison)| comparison.is_equal()).count();
     format!(
         "\n**{equal} of {} executions have equal sets.** Together they made {} different calls; a number that no call has is one, too.\n",
         results.compared().count(),
@@ -68,13 +68,12 @@ fn stressors(results: &Results) -> String {
         not_run.len()
     );
     text += "\n### With equal sets\n\nIn parentheses how many calls both saw; \\* as root.\n\n";
-    let equal =
-        |one: &&&StressorResult| one.comparison.as_ref().is_some_and(|seen| seen.differences.is_empty());
+    let equal = |one: &&&StressorResult| one.comparison.as_ref().is_some_and(Comparison::is_equal);
     let names: Vec<_> = ran.iter().filter(equal).map(|one| counted(one)).collect();
     text += &names.join(", ");
-    text += "\n\n### With a difference\n\n";
+    text += "\n\n### With a difference, or with an undecided call\n\n";
     let unequal = all.iter().filter_map(|one| Some((one, one.comparison.as_ref()?)));
-    let unequal = unequal.filter(|(_, seen)| !seen.differences.is_empty());
+    let unequal = unequal.filter(|(_, seen)| !seen.is_equal());
     text += &table(["stressor", "difference"], unequal.map(|(one, seen)| (&one.name, differences(seen))));
     text += "\n### That can't run here\n\nAs stress-ng says. What it called until then was compared too.\n\n";
     let reasons = skipped.iter().map(|(one, reason)| (&one.name, escaped(reason)));
@@ -106,7 +105,10 @@ fn counted(one: &StressorResult) -> String {
 }
 
 fn differences(comparison: &Comparison) -> String {
-    let differences: Vec<_> = comparison.differences.iter().map(ToString::to_string).collect();
+    let mut differences: Vec<_> = comparison.differences.iter().map(ToString::to_string).collect();
+    for (abi, calls) in &comparison.undecided {
+        differences.extend(calls.iter().map(|call| format!("undecided: {abi} {call}")));
+    }
     if differences.is_empty() { "none".to_owned() } else { differences.join("; ") }
 }
 

@@ -10,8 +10,8 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 const DATA: &str = "docs/exactness.json";
 const PAGE: &str = "docs/exactness.md";
@@ -82,8 +82,8 @@ fn measure(only: &[String], old: Option<Results>) -> Result<Results> {
     Ok(results)
 }
 
-/// Does something for each of `list`, some at a time, and tells what it is at. The first error is returned, after those that
-/// were begun are done.
+/// Does something for each of `list`, some at a time, and tells what it is at. One that fails doesn't keep the others from
+/// their turn.
 fn each<'a, T: Sync, N: Display, R: Send>(
     list: &'a [T],
     at_a_time: usize,
@@ -91,26 +91,32 @@ fn each<'a, T: Sync, N: Display, R: Send>(
     act: impl Fn(&'a T) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
     let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::new());
-    let work = || -> Result<()> {
-        while let Some(item) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
-            eprintln!("{}", name(item));
-            let result = act(item).with_context(|| name(item).to_string());
-            if result.is_err() {
-                next.store(list.len(), Ordering::Relaxed);
-            }
-            done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(result?);
-        }
-        Ok(())
-    };
+    let done = Mutex::new((Vec::new(), Vec::new()));
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..at_a_time).map(|_| scope.spawn(work)).collect();
-        let ended = workers.into_iter().map(|worker| worker.join());
-        ended
-            .map(|ended| ended.unwrap_or_else(|_| bail!("a thread has panicked")))
-            .collect::<Result<Vec<()>>>()
-    })?;
-    Ok(done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+        for _ in 0..at_a_time {
+            scope.spawn(|| {
+                while let Some(item) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    eprintln!("{}", name(item));
+                    let result = act(item);
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    match result {
+                        Ok(result) => done.0.push(result),
+                        Err(error) => done.1.push(format!("{}: {error:#}", name(item))),
+                    }
+                }
+            });
+        }
+    });
+    let (results, errors) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !errors.is_empty() {
+        bail!(
+            "{} of {} were not compared, and nothing is written:\n{}",
+            errors.len(),
+            list.len(),
+            errors.join("\n")
+        );
+    }
+    Ok(results)
 }
 
 fn install_packages() -> Result<()> {
