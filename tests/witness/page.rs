@@ -26,11 +26,21 @@ fn summary(results: &Results) -> String {
             calls.entry(*abi).or_default().extend(names);
         }
     }
-    let counts: Vec<_> = calls.iter().map(|(abi, names)| format!("{} of {abi}", names.len())).collect();
+    let is_number = |call: &&&String| call.bytes().all(|byte| byte.is_ascii_digit());
+    let counts: Vec<_> = calls
+        .iter()
+        .map(|(abi, calls)| {
+            let numbers = calls.iter().filter(is_number).count();
+            format!("{} calls of {abi} and {numbers} numbers that it has no call for", calls.len() - numbers)
+        })
+        .collect();
     let equal = results.compared().filter(|(_, comparison)| comparison.is_equal()).count();
+    let total = results.compared().count();
+    let differences: usize = results.compared().map(|(_, seen)| seen.differences.len()).sum();
     format!(
-        "\n**{equal} of {} executions have equal sets.** Together they made {} different calls; a number that no call has is one, too.\n",
-        results.compared().count(),
+        "\n**Executions: {total}, with equal sets: {equal}, differences: {differences}, executions with an \
+         undecided call: {}.** Together they made {}.\n",
+        results.compared().filter(|(_, seen)| !seen.undecided.is_empty()).count(),
         counts.join(", ")
     )
 }
@@ -75,7 +85,7 @@ fn stressors(results: &Results) -> String {
     let unequal = all.iter().filter_map(|one| Some((one, one.comparison.as_ref()?)));
     let unequal = unequal.filter(|(_, seen)| !seen.is_equal());
     text += &table(["stressor", "difference"], unequal.map(|(one, seen)| (&one.name, differences(seen))));
-    text += "\n### That can't run here\n\nAs stress-ng says. What it called until then was compared too.\n\n";
+    text += "\n### That can't run here\n\nAs stress-ng says; what it called until then was compared too. `ptrace` can't trace what strace traces.\n\n";
     let reasons = skipped.iter().map(|(one, reason)| (&one.name, escaped(reason)));
     text += &table(["stressor", "reason"], reasons);
     text += "\n### That are not run\n\nTheir effects reach beyond a namespace, or they have no end.\n\n";

@@ -8,6 +8,7 @@ for place in /tmp /var/tmp /dev/shm; do
     mount -t tmpfs -o size=512m,mode=1777 tmpfs "$place" || exit
 done
 busybox ifconfig lo up || exit
+echo 0 65535 >/proc/sys/net/ipv4/ping_group_range || exit
 cd /tmp || exit
 exec strace --follow-forks --syscall-number --raw=all --quiet=none --output=/proc/self/fd/3 \
     sh -c 'exec 3>&-; echo 0 >"$0" && exec "$@"' "$procs" "$@"

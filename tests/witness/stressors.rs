@@ -10,7 +10,7 @@ const STRESS_NG: &str = "/usr/bin/stress-ng";
 pub const PACKAGE: &str = "stress-ng";
 
 /// Those that do nothing without root, and harm nobody in namespaces of their own. All others run as nobody.
-const AS_ROOT: [&str; 19] = [
+const AS_ROOT: [&str; 20] = [
     "apparmor",
     "bind-mount",
     "binderfs",
@@ -28,6 +28,7 @@ const AS_ROOT: [&str; 19] = [
     "rawsock",
     "rawudp",
     "seccomp",
+    "tun",
     "umount",
     "userfaultfd",
 ];
@@ -48,8 +49,9 @@ const NOT_RUN: [(&str, &str); 12] = [
     ("watchdog", "arms the machine's watchdog, which restarts it"),
 ];
 
-/// Options beyond the common ones: what is more than the sandbox has room for.
-const OPTIONS: [(&str, &str); 1] = [("iomix", "--iomix-bytes=64m")];
+/// Options beyond the common ones: what is more than the sandbox and [`LIMITS`] have room for.
+const OPTIONS: [(&str, &str); 3] =
+    [("iomix", "--iomix-bytes=64m"), ("stream", "--stream-l3-size=4m"), ("timerfd", "--timerfd-fds=256")];
 
 /// Bounds what one takes of the machine: memory, processes, files.
 const LIMITS: [&str; 4] = ["prlimit", "--as=4000000000", "--nproc=500", "--nofile=1024"];
@@ -92,8 +94,11 @@ pub fn skipped(name: &str, output: &str) -> Option<String> {
             .lines()
             .find(move |line| line.starts_with("stress-ng: ") && words.iter().any(|word| line.contains(word)))
     };
-    let line = says(&["skipping stress", "skipping this stress", "will be skipped", "not skipping"])
-        .or_else(|| says(&["out of system resources", "No stress workers invoked", "unsuccessful run"]))?;
+    let skipped = says(&["skipping stress", "skipping this stress", "will be skipped", "not skipping"]);
+    let line = skipped.or_else(|| {
+        let failed = says(&["out of system resources", "No stress workers invoked", "unsuccessful run"])?;
+        says(&["fail: ", "cannot "]).or(Some(failed))
+    })?;
     let (_, reason) = line.split_once("] ").unwrap_or_default();
     let own = [name.to_owned(), name.replace('-', "_")];
     let own = own.iter().find_map(|own| reason.trim().strip_prefix(own.as_str()));
