@@ -7,6 +7,9 @@ use anyhow::{Context as _, Result, bail};
 
 use super::calls::{Abi, Calls};
 
+/// A witness that is unsure of more than this proves nothing.
+const MOST_UNDECIDED: usize = 5;
+
 /// From where on calls count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From {
@@ -40,6 +43,9 @@ pub fn read(log: &str, from: From) -> Result<Seen> {
     }
     let Reader { mut seen, .. } = reader;
     seen.undecided.retain(|call, _| !seen.calls.contains_key(call));
+    if seen.undecided.len() > MOST_UNDECIDED {
+        bail!("strace's log leaves too many calls undecided: {:?}", seen.undecided);
+    }
     Ok(seen)
 }
 

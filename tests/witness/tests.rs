@@ -87,6 +87,16 @@ fn a_line_that_is_not_understood_is_an_error() {
     assert!(cut.unwrap_err().to_string().contains("ends before"));
 }
 
+#[test]
+fn a_witness_that_is_mostly_unsure_is_none() {
+    let unsure = |count: usize| {
+        let lines = (0..count).map(|number| format!("101 [{number}] syscall_0x{number:x}(0) = ?\n"));
+        format!("101 [  59] execve(0) = 0\n101 [  59] execve(0) = 0\n{}", lines.collect::<String>())
+    };
+    assert_eq!(log::read(&unsure(5), From::SecondExec).unwrap().undecided.len(), 5);
+    assert!(log::read(&unsure(6), From::SecondExec).unwrap_err().to_string().contains("undecided"));
+}
+
 fn compared() -> Comparison {
     let recorded = calls(&[
         call(Abi::X86_64, 0, Some("read")),
