@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use super::calls::Calls;
 use super::log::{self, From, Seen};
@@ -47,13 +47,11 @@ pub fn execute(program: &Path, argv: &[String]) -> Result<Execution> {
         "--signal=KILL",
         LIMIT,
         "unshare",
-        "--mount",
-        "--net",
-        "--ipc",
-        "--uts",
-        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
     ]);
-    record.args(["--fork", "--kill-child", "--mount-proc", "sh"]).arg(file("sandbox.sh"));
+    record.args(["--mount", "--net", "--ipc", "--uts", "--pid", "sh"]).arg(file("sandbox.sh"));
     record.arg(folder.path()).arg(cgroup.folder.join("cgroup.procs")).args(argv);
     record.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8").env_remove("TMPDIR");
     record.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
@@ -73,9 +71,8 @@ pub fn execute(program: &Path, argv: &[String]) -> Result<Execution> {
             log::read(&String::from_utf8_lossy(&log), From::SecondExec)?,
         ))
     };
-    let seen =
-        seen().with_context(|| format!("{} ({status}); it printed:\n{}", argv.join(" "), tail(&output)));
-    let (recorded, straced) = seen?;
+    let (recorded, straced) =
+        seen().map_err(|error| anyhow!("{error:#} ({status}); it printed:\n{}", tail(&output)))?;
     Ok(Execution { recorded, straced, status, output })
 }
 
