@@ -10,6 +10,9 @@ use super::calls::{Abi, Calls};
 /// A witness that is unsure of more than this proves nothing.
 const MOST_UNDECIDED: usize = 5;
 
+/// Results above are errors (MAX_ERRNO in include/linux/err.h).
+const ERRORS: u32 = u32::MAX - 4095;
+
 /// From where on calls count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From {
@@ -96,8 +99,13 @@ impl Reader {
             self.execs += usize::from(pid == first && name == "execve" && rest.trim_end().ends_with(" = 0"));
             return Ok(());
         }
-        let list = if returned(name, rest) { &mut self.seen.calls } else { &mut self.seen.undecided };
-        list.insert(key(number.trim(), name, compat)?, name_of(name));
+        let (key, returned) = (key(number.trim(), name, compat)?, returned(name, rest));
+        // Of a thread on its way out, strace can take the last call's result, such as -EINVAL, for a number.
+        if !returned && key.1 > ERRORS {
+            return Ok(());
+        }
+        let list = if returned { &mut self.seen.calls } else { &mut self.seen.undecided };
+        list.insert(key, name_of(name));
         Ok(())
     }
 }

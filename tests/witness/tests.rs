@@ -37,6 +37,7 @@ const LOG: &str = r#"
 103   [   0] read(0x3, 0x7f, 0x1 <unfinished ...>
 103   [   0] <... read resumed>)         = ?
 103   [  17] pread64(0x3, 0x7f, 0x3, 0)         = ?
+103   [18446744073709551594] syscall_0xffffffffffffffea(0x7f, 0x3 <unfinished ...>
 103   [   0] +++ killed by SIGKILL (core dumped) +++
 102   [ 231] exit_group(0)                     = ?
 "#;
