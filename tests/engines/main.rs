@@ -11,6 +11,7 @@ mod containerd_pods;
 mod containerd_record;
 mod denials;
 mod docker_api;
+mod exactness;
 mod marker;
 mod podman;
 mod podman_api;
@@ -32,6 +33,8 @@ mod recorder;
 mod run_profile;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../witness/mod.rs"]
+mod witness;
 
 fn main() -> std::process::ExitCode {
     support::main([
@@ -39,6 +42,7 @@ fn main() -> std::process::ExitCode {
         boundary_engine::tests(),
         boundary_hooks::tests(),
         docker_api::tests(),
+        exactness::tests(),
         containerd_api::tests(),
         containerd_pods::tests(),
         containerd_record::tests(),

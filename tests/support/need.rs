@@ -36,11 +36,19 @@ pub enum Need {
     Curl,
     /// systemd, installed: the tests run one of their own.
     Systemd,
+    /// Debian's stress-ng.
+    StressNg,
+    /// Debian's PostgreSQL.
+    Postgresql,
+    /// Debian's nginx.
+    Nginx,
+    /// Debian's Python.
+    Python,
 }
 
 impl Need {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::Kernel,
         Self::Docker,
         Self::Podman,
@@ -54,6 +62,10 @@ impl Need {
         Self::Cc,
         Self::Curl,
         Self::Systemd,
+        Self::StressNg,
+        Self::Postgresql,
+        Self::Nginx,
+        Self::Python,
     ];
 
     /// The name by which `SECCOMP_TRACE_REQUIRE` and the reasons of skips call it.
@@ -72,6 +84,10 @@ impl Need {
             Self::Cc => "cc",
             Self::Curl => "curl",
             Self::Systemd => "systemd",
+            Self::StressNg => "stress-ng",
+            Self::Postgresql => "postgresql",
+            Self::Nginx => "nginx",
+            Self::Python => "python",
         }
     }
 
@@ -100,16 +116,22 @@ impl Need {
                 Some(path) => Err(format!("{} is dynamically linked", path.display())),
                 None => Err("there is no program busybox".into()),
             },
-            Self::Systemd if !Path::new("/lib/systemd/systemd").exists() => {
-                Err("there is no /lib/systemd/systemd".into())
-            }
-            Self::Systemd => Ok(()),
+            Self::Systemd => file("/lib/systemd/systemd"),
+            Self::StressNg => file("/usr/bin/stress-ng"),
+            Self::Postgresql => file("/usr/lib/postgresql/15/bin/postgres"),
+            Self::Nginx => file("/usr/sbin/nginx"),
+            Self::Python => file("/usr/bin/python3"),
             program => match find_program(program.name()) {
                 Some(_) => Ok(()),
                 None => Err(format!("there is no program {}", program.name())),
             },
         }
     }
+}
+
+/// Whether Debian's own is here, wherever the PATH leads.
+fn file(path: &str) -> Result<(), String> {
+    if Path::new(path).exists() { Ok(()) } else { Err(format!("there is no {path}")) }
 }
 
 fn kernel() -> Result<(), String> {

@@ -4,6 +4,7 @@
 mod build;
 mod cargo;
 mod host;
+mod measure_exactness;
 mod measure_minimality;
 mod measure_runtimes;
 mod packages;
@@ -15,6 +16,8 @@ mod setup;
 mod test;
 #[path = "../../seccomp-trace/build/toolchain.rs"]
 mod toolchain;
+#[path = "../../tests/witness/mod.rs"]
+mod witness;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -35,6 +38,8 @@ enum Task {
     MeasureMinimality(measure_minimality::Args),
     /// Measures what this machine's runtimes call when they start a container.
     MeasureRuntimes(measure_runtimes::Args),
+    /// Compares recordings with what strace sees of the same executions, and writes docs/exactness.md.
+    MeasureExactness(measure_exactness::Args),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::MeasureMinimality(args) => measure_minimality::run(&args).map(|()| ExitCode::SUCCESS),
         Task::MeasureRuntimes(args) => measure_runtimes::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::MeasureExactness(args) => measure_exactness::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

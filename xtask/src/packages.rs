@@ -4,9 +4,9 @@ use crate::plan::{Plan, Step};
 use crate::programs::{find_program, is_static};
 use std::process::Command;
 
-/// What the tests run, and the package it is in on Debian 12. Told by the program, not by the package: another
+/// What the tests run (by its path where it has to be Debian's own), and the package it is in on Debian 12. Told by the program, not by the package: another
 /// vendor's Docker must not be replaced.
-const FOR_TESTS: [(&str, &str); 12] = [
+const FOR_TESTS: [(&str, &str); 16] = [
     ("dockerd", "docker.io"),
     ("docker-compose", "docker-compose"),
     ("podman", "podman"),
@@ -19,6 +19,10 @@ const FOR_TESTS: [(&str, &str); 12] = [
     ("gcc", "gcc"),
     ("curl", "curl"),
     ("systemctl", "systemd"),
+    ("/usr/bin/stress-ng", "stress-ng"),
+    ("/usr/lib/postgresql/15/bin/postgres", "postgresql-15"),
+    ("/usr/sbin/nginx", "nginx-light"),
+    ("/usr/bin/python3", "python3"),
 ];
 
 /// The packages that the tests need and that are missing here.

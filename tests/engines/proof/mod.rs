@@ -43,8 +43,7 @@ pub fn tests() -> Vec<Trial> {
         }),
         test("python_works_under_a_profile_made_under_dockers_default", DOCKER, under_dockers_default),
         test("a_profile_covers_other_ways_to_start", DOCKER, other_ways_to_start),
-        test("strace_saw_the_same_calls", WITNESS, witness::agrees),
-        test("straces_log_is_read", &[], witness::reads_a_log),
+        test("strace_sees_the_same_calls_of_a_run", WITNESS, witness::agrees),
         test("each_call_of_a_profile_has_its_reason", DOCKER, minimality::each_call_has_its_reason),
     ];
     if let Some(path) = std::env::var_os(minimality::MEASURE) {

@@ -49,6 +49,12 @@ static void stop_then(const char *next)
     fail("execl");
 }
 
+/* A call of the 32-bit table, from a 64-bit program. */
+static void call_compat(long number)
+{
+    __asm__ volatile("int $0x80" : "+a"(number) : "b"(0), "c"(0), "d"(0) : "memory", "r8", "r9", "r10", "r11");
+}
+
 static void *worker(void *argument)
 {
     long n = (long)argument;
@@ -67,7 +73,8 @@ static void *worker(void *argument)
     case 3: { struct utsname u; uname(&u); break; }
     case 4: { cpu_set_t set; sched_getaffinity(0, sizeof set, &set); break; }
     case 5: { int f = eventfd(0, EFD_CLOEXEC); must(f >= 0, "eventfd"); close(f); break; }
-    case 6: { void *p = malloc(8 << 20); memset(p, 1, 8 << 20); free(p); break; }
+    case 6: { call_compat(20); syscall(0x40000000 | 39); break; }
+    case 7: { void *p = malloc(8 << 20); memset(p, 1, 8 << 20); free(p); break; }
     default: { struct rusage u; getrusage(RUSAGE_THREAD, &u); break; }
     }
     return NULL;
@@ -75,10 +82,10 @@ static void *worker(void *argument)
 
 static void threads(void)
 {
-    pthread_t all[8];
-    pthread_barrier_init(&together, NULL, 8);
-    for (long n = 0; n < 8; n++) must(pthread_create(&all[n], NULL, worker, (void *)n) == 0, "thread");
-    for (int n = 0; n < 8; n++) pthread_join(all[n], NULL);
+    pthread_t all[9];
+    pthread_barrier_init(&together, NULL, 9);
+    for (long n = 0; n < 9; n++) must(pthread_create(&all[n], NULL, worker, (void *)n) == 0, "thread");
+    for (int n = 0; n < 9; n++) pthread_join(all[n], NULL);
 }
 
 static void files(void)
@@ -134,7 +141,7 @@ static void processes(void)
 {
     int status;
     pid_t child = fork();
-    if (child == 0) { setpgid(0, 0); getppid(); _exit(3); }
+    if (child == 0) { call_compat(199); setpgid(0, 0); getppid(); _exit(3); }
     must(waitpid(child, &status, 0) == child && WEXITSTATUS(status) == 3, "fork");
     child = vfork();
     if (child == 0) _exit(4);

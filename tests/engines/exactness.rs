@@ -1,0 +1,105 @@
+//! Independent witnesses: of real programs and of stress-ng's stressors, strace sees the same calls in the same execution.
+//! docs/exactness.md, which says so, is what its data make.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::support::{Need, Trial, test};
+use crate::witness::{self, Results, page, programs::PROGRAMS};
+
+/// Those that make the most different calls, threads, processes and signals. `cargo xtask measure-exactness` has all, which
+/// takes ten minutes.
+const STRESSORS: [&str; 24] = [
+    "access",
+    "aio",
+    "clone",
+    "close",
+    "enosys",
+    "exec",
+    "forkheavy",
+    "get",
+    "kill",
+    "landlock",
+    "pidfd",
+    "ptrace",
+    "ramfs",
+    "resources",
+    "seccomp",
+    "set",
+    "sigsegv",
+    "sockabuse",
+    "sysbadaddr",
+    "syscall",
+    "sysinval",
+    "userfaultfd",
+    "vfork",
+    "x86syscall",
+];
+
+/// The tests.
+pub fn tests() -> Vec<Trial> {
+    const DATABASE: &[Need] = &[Need::Kernel, Need::Strace, Need::Busybox, Need::Postgresql];
+    const WEB: &[Need] = &[Need::Kernel, Need::Strace, Need::Busybox, Need::Nginx, Need::Curl];
+    const INTERPRETER: &[Need] = &[Need::Kernel, Need::Strace, Need::Busybox, Need::Python];
+    const COMPILER: &[Need] = &[Need::Kernel, Need::Strace, Need::Busybox, Need::Cc];
+    const GO: &[Need] = &[Need::Kernel, Need::Strace, Need::Busybox, Need::Containerd];
+    const STRESS: &[Need] = &[Need::Kernel, Need::Strace, Need::Busybox, Need::StressNg];
+    vec![
+        test("strace_sees_the_same_calls_of_postgresql", DATABASE, || agrees("PostgreSQL")),
+        test("strace_sees_the_same_calls_of_nginx", WEB, || agrees("nginx")),
+        test("strace_sees_the_same_calls_of_python", INTERPRETER, || agrees("Python")),
+        test("strace_sees_the_same_calls_of_gcc", COMPILER, || agrees("GCC")),
+        test("strace_sees_the_same_calls_of_containerd", GO, || agrees("containerd")),
+        test("strace_sees_the_same_calls_of_stressors", STRESS, stressors),
+        test("the_page_on_exactness_is_made_of_its_data", &[], page_and_data),
+    ]
+}
+
+fn tracer() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_seccomp-trace"))
+}
+
+fn agrees(name: &str) -> Result<()> {
+    let program = PROGRAMS.iter().find(|program| program.name == name).context("no such program")?;
+    let result = witness::program(tracer(), program)?;
+    let exceptions = witness::exceptions()?;
+    let unexplained = result.comparison.unexplained(name, &exceptions);
+    ensure!(unexplained.is_empty(), "{unexplained:?}");
+    let count: usize = result.comparison.agreed.values().map(|calls| calls.len()).sum();
+    ensure!(count > 60, "{count} calls only: {:?}", result.comparison.agreed);
+    Ok(())
+}
+
+fn stressors() -> Result<()> {
+    let exceptions = witness::exceptions()?;
+    let mut faults = Vec::new();
+    for name in STRESSORS {
+        let result = witness::stressor(tracer(), name).with_context(|| name)?;
+        let comparison = result.comparison.with_context(|| format!("{name} is one that is not run"))?;
+        let unexplained = comparison.unexplained(name, &exceptions);
+        faults.extend(unexplained.into_iter().map(|difference| format!("{name}: {difference}")));
+    }
+    ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    Ok(())
+}
+
+fn page_and_data() -> Result<()> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let results = Results::read(&docs.join("exactness.json"))?.context("there is no docs/exactness.json")?;
+    let exceptions = witness::exceptions()?;
+    let faults = results.faults(&exceptions);
+    ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    let names = |list: &[&str]| list.join(" ");
+    let measured: Vec<_> = results.programs.iter().map(|program| program.name.as_str()).collect();
+    ensure!(names(&measured) == names(&PROGRAMS.map(|program| program.name)), "{measured:?}");
+    let made = page::render(&results, &exceptions);
+    let page = std::fs::read_to_string(docs.join("exactness.md"))?;
+    ensure!(
+        made == page,
+        "docs/exactness.md is not what its data make; type: cargo xtask measure-exactness --render"
+    );
+    let text = std::fs::read_to_string(docs.join("exactness.json"))?;
+    ensure!(results.to_json()? == text, "docs/exactness.json has another layout than it is written with");
+    Ok(())
+}
