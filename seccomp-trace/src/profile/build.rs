@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::warnings::{self, Seen};
-use super::{ENOSYS, EPERM, Options, Profile, Reason, Runtimes, UnknownRuntime, Warning};
+use super::seen::Seen;
+use super::{ENOSYS, EPERM, Options, Profile, Reason, Runtimes, UnknownRuntime, Warning, warnings};
 use crate::abi::Abi;
 use crate::recording::{FoundBy, Origin, Recording, Syscall};
 use crate::tables::always::ALWAYS;
@@ -84,8 +84,9 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
     if allowed.contains_key("clone") && !allowed.contains_key("clone3") {
         errno.insert("clone3".to_owned(), (ENOSYS, Reason::CloneFallback));
     }
-    let profile = Profile { default_errno: EPERM, architectures, allowed, errno };
-    let warnings = warnings::collect(recordings, &options.runtimes, &profile, &seen, &native);
+    let over_allowed = seen.over_allowed(&architectures, &allowed, &native);
+    let profile = Profile { default_errno: EPERM, architectures, allowed, errno, over_allowed };
+    let warnings = warnings::collect(recordings, &options.runtimes, &profile, &seen);
     Ok((profile, warnings))
 }
 
