@@ -7,6 +7,7 @@
 //! - `run_ends`: what is left of COMMAND, Ctrl-C, signals, `--duration`
 //! - `abis`: 32-bit and x32 calls, numbers beyond the tables
 //! - `ring`: a ring buffer that is too small
+//! - `flood`: every harmless number of all ABIs, from all CPUs at once
 //! - `checkpoint`: a killed seccomp-trace
 //! - `record_cgroup`, `record_pid`: recording without an engine
 //! - `record_unit`: units of a systemd
@@ -30,6 +31,8 @@ mod bad_host;
 mod bad_input;
 mod bad_output;
 mod checkpoint;
+#[cfg(target_arch = "x86_64")]
+mod flood;
 mod help;
 mod hostile_cgroups;
 mod interrupts;
@@ -59,6 +62,8 @@ fn main() -> std::process::ExitCode {
         abis::tests(),
         #[cfg(target_arch = "x86_64")]
         ring::tests(),
+        #[cfg(target_arch = "x86_64")]
+        flood::tests(),
         checkpoint::tests(),
         record_cgroup::tests(),
         record_moves::tests(),

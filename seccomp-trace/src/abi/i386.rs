@@ -40,9 +40,5 @@ const IPC: [&str; 12] = [
 
 /// The call that stands for this one, too.
 pub(super) fn multiplexer(name: &str) -> Option<&'static str> {
-    if SOCKETCALL.contains(&name) {
-        Some("socketcall")
-    } else {
-        IPC.contains(&name).then_some("ipc")
-    }
+    if SOCKETCALL.contains(&name) { Some("socketcall") } else { IPC.contains(&name).then_some("ipc") }
 }
