@@ -2,6 +2,8 @@
 //!
 //! One module a subject, each with `pub fn tests() -> Vec<Trial>`, listed here:
 
+#[cfg(target_arch = "x86_64")]
+mod abis;
 mod boundary_docker;
 mod boundary_engine;
 mod boundary_hooks;
@@ -34,6 +36,8 @@ mod support;
 
 fn main() -> std::process::ExitCode {
     support::main([
+        #[cfg(target_arch = "x86_64")]
+        abis::tests(),
         boundary_docker::tests(),
         boundary_engine::tests(),
         boundary_hooks::tests(),

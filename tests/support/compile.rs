@@ -58,12 +58,17 @@ static __attribute__((unused)) void say(const char *what, long result) {
 
 /// Compiles a program into `folder` that does what `body` says and then exits by `exit_group`; returns its path.
 pub fn bare(folder: &Path, name: &str, body: &str) -> Result<String> {
-    alone(folder, name, body, &[])
+    bare_with(folder, name, "", body)
 }
 
 /// As [`bare`], a 32-bit program.
 pub fn bare_32_bit(folder: &Path, name: &str, body: &str) -> Result<String> {
-    alone(folder, name, body, &["-m32"])
+    alone(folder, name, "", body, &["-m32"])
+}
+
+/// As [`bare`], with functions for the body.
+pub fn bare_with(folder: &Path, name: &str, functions: &str, body: &str) -> Result<String> {
+    alone(folder, name, functions, body, &[])
 }
 
 /// Compiles a whole C program, with the C library and threads; returns its path.
@@ -76,10 +81,10 @@ pub fn static_with_libc(folder: &Path, name: &str, source: &str) -> Result<Strin
     build(folder, name, source, &["-pthread", "-static", "-no-pie"])
 }
 
-fn alone(folder: &Path, name: &str, body: &str, options: &[&str]) -> Result<String> {
+fn alone(folder: &Path, name: &str, functions: &str, body: &str, options: &[&str]) -> Result<String> {
     let main = format!("void _start(void) {{\n{body}\ncall(__NR_exit_group, 0, 0, 0);\nfor (;;) {{}}\n}}\n");
     let alone = ["-static", "-no-pie", "-nostdlib", "-ffreestanding", "-fno-stack-protector"];
-    build(folder, name, &format!("{PRELUDE}{main}"), &[&alone, options].concat())
+    build(folder, name, &format!("{PRELUDE}{functions}{main}"), &[&alone, options].concat())
 }
 
 fn build(folder: &Path, name: &str, source: &str, options: &[&str]) -> Result<String> {

@@ -13,6 +13,7 @@ const MAIN: &str = r#"
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -77,5 +78,9 @@ pub fn calls(extra: u32) -> BTreeSet<(Abi, u32)> {
 /// Compiles it into a folder, statically; returns its path.
 pub fn program(folder: &Path, name: &str, calls: &BTreeSet<(Abi, u32)>) -> Result<String> {
     let source = harmless::c_source(calls.iter().copied());
-    compile::static_with_libc(folder, name, &format!("#define _GNU_SOURCE\n{source}{MAIN}"))
+    compile::static_with_libc(
+        folder,
+        name,
+        &format!("#define _GNU_SOURCE\n{source}{}{MAIN}", harmless::TIGHTEN),
+    )
 }

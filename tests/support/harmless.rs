@@ -52,25 +52,18 @@ pub fn numbers(abi: Abi, end: u32) -> impl Iterator<Item = u32> {
 }
 
 /// What a C program needs to call them: `CALLS`, an array of `{ABI, NUMBER}`, with `make(ABI, NUMBER)`, which calls
-/// one and gives its result; and `tighten()`, after which the process is nobody, and can't make descriptors or
-/// processes.
+/// one and gives its result. It needs no C library.
 pub fn c_source(calls: impl IntoIterator<Item = (Abi, u32)>) -> String {
     let index = |abi| Abi::ALL.iter().position(|one| *one == abi).unwrap_or(usize::MAX);
     let rows: Vec<_> =
         calls.into_iter().map(|(abi, number)| format!("{{{}, {number}u}}", index(abi))).collect();
     format!(
-        "static const struct {{ int abi; unsigned number; }} CALLS[] = {{\n{}\n}};\n{FUNCTIONS}",
+        "static const struct {{ int abi; unsigned number; }} CALLS[] = {{\n{}\n}};\n{MAKE}",
         rows.join(", ")
     )
 }
 
-const FUNCTIONS: &str = r#"
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#include <stdlib.h>
-
+const MAKE: &str = r#"
 /* By its ABI: 0 is x86_64, 1 i386 (0xffffffff is no address of this program either), 2 x32. */
 static long make(int abi, unsigned number) {
     if (abi == 1) {
@@ -88,8 +81,16 @@ static long make(int abi, unsigned number) {
                      : "rcx", "r11", "memory");
     return result;
 }
+"#;
 
-/* Not by libc, which would tell every thread. Descriptors that there are stay. */
+/// `tighten()`: from then on the thread is nobody, and can't make descriptors or processes. What is open stays.
+pub const TIGHTEN: &str = r#"
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Not by libc, which would tell every thread. */
 static void tighten(void) {
     static const struct { int what; unsigned long most; } LIMITS[] = {
         {RLIMIT_NOFILE, 0}, {RLIMIT_NPROC, 0}, {RLIMIT_MEMLOCK, 0}, {RLIMIT_CORE, 0},
