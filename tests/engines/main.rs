@@ -13,6 +13,8 @@ mod containerd_pods;
 mod containerd_record;
 mod docker_api;
 mod marker;
+#[cfg(target_arch = "x86_64")]
+mod over_allowed;
 mod podman;
 mod podman_api;
 mod podman_record;
@@ -45,6 +47,8 @@ fn main() -> std::process::ExitCode {
         containerd_api::tests(),
         containerd_pods::tests(),
         containerd_record::tests(),
+        #[cfg(target_arch = "x86_64")]
+        over_allowed::tests(),
         podman_api::tests(),
         podman_record::tests(),
         podman_service::tests(),
