@@ -12,6 +12,8 @@ mod containerd_api;
 mod containerd_pods;
 mod containerd_record;
 mod docker_api;
+#[cfg(target_arch = "x86_64")]
+mod flood;
 mod marker;
 #[cfg(target_arch = "x86_64")]
 mod over_allowed;
@@ -49,6 +51,8 @@ fn main() -> std::process::ExitCode {
         containerd_record::tests(),
         #[cfg(target_arch = "x86_64")]
         over_allowed::tests(),
+        #[cfg(target_arch = "x86_64")]
+        flood::tests(),
         podman_api::tests(),
         podman_record::tests(),
         podman_service::tests(),
