@@ -2,7 +2,7 @@
 //! recorded is complete, what the live news lost is told, and a neighbour loses nothing.
 
 use crate::{
-    help::{Case, Cgroup, Recorder, bare, expect, numbers, stderr},
+    help::{Case, Cgroup, Recorder, bare, eventually, expect, numbers, stderr},
     support::{self, Need, Running, Trial, flood},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -108,6 +108,10 @@ fn counted() -> Result<()> {
         let recorder =
             Recorder::start_with(&case, &["--cgroup", &cgroup.path], &options, &["sh", "-c", &script])?;
         recorder.running.signal(Signal::STOP)?;
+        let status = format!("/proc/{}/status", recorder.running.pid().as_raw_nonzero());
+        eventually("it is stopped", || {
+            std::fs::read_to_string(&status).ok()?.contains("State:\tT").then_some(())
+        })?;
         let mut command = Command::new(&flood);
         let output = Running::start(command.args([&processes()?, "0.5", &cgroup.procs()]))?.finish(LIMIT)?;
         expect(&output, 0, &[])?;
