@@ -35,6 +35,20 @@ pub fn tests() -> Vec<Trial> {
             ensure!(architectures(&case.profile()?) == set(["SCMP_ARCH_X86"]));
             Ok(())
         }),
+        support::test("what_one_abi_lends_another_is_said", needs, || {
+            let case = Case::new()?;
+            let program = bare(&case, "lends", "call(__NR_getppid, 0, 0, 0); call_compat(65);")?;
+            let output = case.run(&["--runtimes", "exact", "--verbose"], &[&program])?;
+            expect(
+                &output,
+                0,
+                &[
+                    "warning: a rule counts under every architecture listed (x86_64, i386)",
+                    "are allowed too: 1 to x86_64: getpgrp; 1 to i386: getppid\n",
+                    "over-allowed to i386: getppid\n",
+                ],
+            )
+        }),
         support::test("i386s_own_numbers_have_i386s_names", needs, own_names),
         support::test("an_exec_is_of_the_abi_that_makes_it", needs, execs),
         support::test("an_interrupted_sleep_is_restarted_in_its_abi", needs, restarts),
