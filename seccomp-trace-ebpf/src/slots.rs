@@ -170,7 +170,12 @@ pub fn is_used(number: u32) -> bool {
 pub fn lose_call(number: u32) {
     if let Some(slot) = slot(number) {
         // SAFETY: the map's own memory.
-        unsafe { add(&raw mut (*slot).lost, 1) };
+        unsafe {
+            // A flood must not count it round to nothing.
+            if (*slot).lost < u32::MAX / 2 {
+                add(&raw mut (*slot).lost, 1);
+            }
+        }
         count_untold();
     }
 }
@@ -241,7 +246,7 @@ pub fn is_any_crowded() -> bool {
 /// Numbers more in the table of those beyond the sets, or fewer.
 pub fn count_beyond(by: i64) {
     // SAFETY: a counter of our own.
-    unsafe { bump(&raw mut BEYOND, by) };
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut BEYOND, by as u64) };
 }
 
 /// May a slot that keeps so many numbers beyond the sets keep another one? However many slots take all that they can,

@@ -2,6 +2,8 @@
 //!
 //! One module a subject, each with `pub fn tests() -> Vec<Trial>`, listed here:
 
+#[cfg(target_arch = "x86_64")]
+mod abis;
 mod boundary_docker;
 mod boundary_engine;
 mod boundary_hooks;
@@ -12,7 +14,11 @@ mod containerd_record;
 mod denials;
 mod docker_api;
 mod exactness;
+#[cfg(target_arch = "x86_64")]
+mod flood;
 mod marker;
+#[cfg(target_arch = "x86_64")]
+mod over_allowed;
 mod podman;
 mod podman_api;
 mod podman_record;
@@ -38,6 +44,8 @@ mod witness;
 
 fn main() -> std::process::ExitCode {
     support::main([
+        #[cfg(target_arch = "x86_64")]
+        abis::tests(),
         boundary_docker::tests(),
         boundary_engine::tests(),
         boundary_hooks::tests(),
@@ -47,6 +55,10 @@ fn main() -> std::process::ExitCode {
         containerd_pods::tests(),
         containerd_record::tests(),
         denials::tests(),
+        #[cfg(target_arch = "x86_64")]
+        over_allowed::tests(),
+        #[cfg(target_arch = "x86_64")]
+        flood::tests(),
         podman_api::tests(),
         podman_record::tests(),
         podman_service::tests(),

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -33,16 +33,17 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
-/// A root file system of busybox alone, and a profile of what the script does in it.
-struct Bundle {
+/// A root file system of busybox alone, and what runs in it.
+pub struct Bundle {
     folder: TempDir,
     name: String,
-    script: String,
-    profile: Value,
+    /// The program and its arguments.
+    pub argv: Vec<String>,
 }
 
 impl Bundle {
-    fn new() -> Result<Self> {
+    /// One without a program yet.
+    pub fn new() -> Result<Self> {
         let (folder, name) = (support::temp_dir()?, unused_name("bundle"));
         let rootfs = folder.path().join("rootfs");
         busybox(&rootfs)?;
@@ -52,26 +53,28 @@ impl Bundle {
         // Another user goes in and writes there.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         fs::set_permissions(rootfs.join("tmp"), fs::Permissions::from_mode(0o1777))?;
-        let script = format!(
-            "mkdir /tmp/{name} && cd /tmp/{name} && echo some words >file && sort file | tr a-z A-Z && ls -l >list && \
-             rm file list && cd / && rmdir /tmp/{name}"
-        );
-        let written = folder.path().join("profile.json");
-        let mut run = support::program();
-        run.args(["run", "-o"]).arg(&written).arg("--").arg(rootfs.join("bin/busybox")).args(["sh", "-c"]);
-        ensure!(command::output(run.arg(&script), PATIENCE)? == "SOME WORDS\n");
-        let profile = serde_json::from_str(&fs::read_to_string(written)?)?;
-        Ok(Self { folder, name, script, profile })
+        Ok(Self { folder, name, argv: Vec::new() })
+    }
+
+    /// The folder that is the container's root.
+    pub fn rootfs(&self) -> PathBuf {
+        self.folder.path().join("rootfs")
     }
 
     /// Starts it once, and gives what it printed.
-    fn start(&self, runtime: &str, user: u32, no_new_privileges: bool, profile: &Value) -> Result<String> {
+    pub fn start(
+        &self,
+        runtime: &str,
+        user: u32,
+        no_new_privileges: bool,
+        profile: &Value,
+    ) -> Result<String> {
         let capabilities = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"];
         let effective = if user == 0 { &capabilities[..] } else { &[] };
         let config = json!({
             "ociVersion": "1.0.2",
             "process": {
-                "args": ["sh", "-c", self.script],
+                "args": self.argv,
                 "cwd": "/",
                 "env": ["PATH=/bin"],
                 "user": { "uid": user, "gid": user },
@@ -104,19 +107,40 @@ fn cgroup2_alone(runtime: &str, folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// A bundle in which a script runs, and a profile of what it does.
+fn recorded() -> Result<(Bundle, Value)> {
+    let mut bundle = Bundle::new()?;
+    let name = &bundle.name;
+    let script = format!(
+        "mkdir /tmp/{name} && cd /tmp/{name} && echo some words >file && sort file | tr a-z A-Z && ls -l >list && \
+         rm file list && cd / && rmdir /tmp/{name}"
+    );
+    let written = bundle.folder.path().join("profile.json");
+    let mut run = support::program();
+    run.args(["run", "-o"])
+        .arg(&written)
+        .arg("--")
+        .arg(bundle.rootfs().join("bin/busybox"))
+        .args(["sh", "-c"]);
+    ensure!(command::output(run.arg(&script), PATIENCE)? == "SOME WORDS\n");
+    let profile = serde_json::from_str(&fs::read_to_string(written)?)?;
+    bundle.argv = ["sh", "-c", &script].map(str::to_owned).into();
+    Ok((bundle, profile))
+}
+
 fn starts(runtime: &str) -> Result<()> {
-    let bundle = Bundle::new()?;
+    let (bundle, profile) = recorded()?;
     for (user, no_new_privileges) in [(0, false), (1000, false), (0, true), (1000, true)] {
         for number in 1..=STARTS {
             let said = bundle
-                .start(runtime, user, no_new_privileges, &bundle.profile)
+                .start(runtime, user, no_new_privileges, &profile)
                 .with_context(|| format!("{runtime}, user {user}, {no_new_privileges}, start {number}"))?;
             ensure!(said == "SOME WORDS\n", "{said:?}");
         }
     }
     // The test can fail: mkdir is the script's, setgroups or setresgid the runtime's.
     for call in ["mkdir", if runtime == "runc" { "setgroups" } else { "setresgid" }] {
-        let mut profile = bundle.profile.clone();
+        let mut profile = profile.clone();
         let rules = profile["syscalls"].as_array_mut().context("no rules")?;
         for names in rules.iter_mut().filter_map(|rule| rule["names"].as_array_mut()) {
             names.retain(|name| name != call);

@@ -1,10 +1,11 @@
 //! Calls of every ABI that this machine runs, each in its own table, and numbers that no table has.
 
 use crate::{
-    help::{Case, architectures, bare, bare_32_bit, expect, names, numbers, set, stderr},
+    help::{Case, architectures, bare, bare_32_bit, eventually, expect, names, numbers, set, stderr},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use seccomp_trace::{
     abi::Abi,
     recording::{Origin, Recording},
@@ -34,6 +35,23 @@ pub fn tests() -> Vec<Trial> {
             ensure!(architectures(&case.profile()?) == set(["SCMP_ARCH_X86"]));
             Ok(())
         }),
+        support::test("what_one_abi_lends_another_is_said", needs, || {
+            let case = Case::new()?;
+            let program = bare(&case, "lends", "call(__NR_getppid, 0, 0, 0); call_compat(65);")?;
+            let output = case.run(&["--runtimes", "exact", "--verbose"], &[&program])?;
+            expect(
+                &output,
+                0,
+                &[
+                    "warning: a rule counts under every architecture listed (x86_64, i386)",
+                    "are allowed too: 1 to x86_64: getpgrp; 1 to i386: getppid\n",
+                    "over-allowed to i386: getppid\n",
+                ],
+            )
+        }),
+        support::test("i386s_own_numbers_have_i386s_names", needs, own_names),
+        support::test("an_exec_is_of_the_abi_that_makes_it", needs, execs),
+        support::test("an_interrupted_sleep_is_restarted_in_its_abi", needs, restarts),
         support::test("an_x32_call_is_x32s_by_its_number", needs, || {
             // 520 is x32's own execve; without its arguments it only fails.
             let case =
@@ -65,6 +83,103 @@ fn recorded(name: &str, body: &str, code: i32) -> Result<Case> {
     let program = bare(&case, name, body)?;
     expect(&case.run(&["--runtimes", "exact"], &[&program])?, code, &[])?;
     Ok(case)
+}
+
+/// Numbers whose name is another one on x86_64, or nobody else's; all fail, or do nothing.
+const OWN: [(u32, &str); 16] = [
+    (7, "waitpid"),
+    (17, "break"),
+    (18, "oldstat"),
+    (34, "nice"),
+    (59, "oldolduname"),
+    (68, "sgetmask"),
+    (102, "socketcall"),
+    (117, "ipc"),
+    (140, "_llseek"),
+    (142, "_newselect"),
+    (192, "mmap2"),
+    (195, "stat64"),
+    (199, "getuid32"),
+    (221, "fcntl64"),
+    (272, "fadvise64_64"),
+    (422, "futex_time64"),
+];
+
+fn own_names() -> Result<()> {
+    let case = Case::new()?;
+    let calls: String = OWN.iter().map(|(number, _)| format!("call({number}, -1, -1, -1);")).collect();
+    let program = bare_32_bit(&case, "own", &calls)?;
+    expect(&case.run(&["--runtimes", "exact"], &[&program])?, 0, &[])?;
+    let recording = case.recording()?;
+    let expected = set(OWN.iter().map(|(_, name)| *name).chain(["exit_group"]));
+    ensure!(of(&recording, Abi::I386) == expected, "{:?}", recording.syscalls);
+    ensure!(recording.syscalls.keys().eq([&Abi::I386]), "{:?}", recording.syscalls);
+    Ok(())
+}
+
+/// A 64-bit program becomes a 32-bit one, and that one a 64-bit one.
+fn execs() -> Result<()> {
+    let case = Case::new()?;
+    let last = bare(&case, "last", "call(__NR_getppid, 0, 0, 0);")?;
+    let exec = |number, next: &str| {
+        format!("static char *argv[] = {{\"{next}\", 0}}; call({number}, (long)argv[0], (long)argv, 0);")
+    };
+    let middle = bare_32_bit(&case, "middle", &exec(11, &last))?;
+    let first = bare(&case, "first", &exec(59, &middle))?;
+    for (program, native) in
+        [(&first, &["execve", "exit_group", "getppid"][..]), (&middle, &["exit_group", "getppid"])]
+    {
+        expect(&case.run(&["--runtimes", "exact"], &[program])?, 0, &[])?;
+        let recording = case.recording()?;
+        ensure!(of(&recording, Abi::I386) == set(["execve"]), "{:?}", recording.syscalls);
+        ensure!(of(&recording, Abi::X86_64) == set(native.iter().copied()), "{:?}", recording.syscalls);
+    }
+    Ok(())
+}
+
+/// SIGSTOP and SIGCONT make restart_syscall of a sleep: 219 as x86_64, 0 as i386, which is read as x86_64.
+fn restarts() -> Result<()> {
+    let sleep = |call: &str, number: u32| {
+        format!("static int time[4] = {{600}}; {call}({number}, (long)time, 0, 0);")
+    };
+    let native = (Abi::X86_64, sleep("call", 35), false);
+    let compat = (Abi::I386, sleep("call_32", 162), false);
+    let only_32 = (Abi::I386, sleep("call", 162), true);
+    for (abi, body, is_32_bit) in [native, compat, only_32] {
+        let case = Case::new()?;
+        let program =
+            if is_32_bit { bare_32_bit(&case, "sleeps", &body) } else { bare(&case, "sleeps", &body) }?;
+        let running = case.start(&["--runtimes", "exact"], &[&program])?;
+        // It does nothing but sleep, so where it sleeps, it does that.
+        let pid = eventually("it sleeps", || sleeper(&case))?;
+        for (signal, state) in [(Signal::STOP, "T"), (Signal::CONT, "S")] {
+            kill_process(pid, signal)?;
+            eventually(state, || (self::state(pid).as_deref() == Some(state)).then_some(()))?;
+        }
+        kill_process(pid, Signal::KILL)?;
+        expect(&case.finish(running)?, 137, &[])?;
+        let recording = case.recording()?;
+        ensure!(of(&recording, abi) == set(["nanosleep", "restart_syscall"]), "{:?}", recording.syscalls);
+        ensure!(recording.syscalls.keys().eq([&abi]), "{:?}", recording.syscalls);
+    }
+    Ok(())
+}
+
+/// The process below the test's cgroup, once it sleeps.
+fn sleeper(case: &Case) -> Option<Pid> {
+    let name = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let pid = case
+        .home
+        .processes()
+        .into_iter()
+        .find(|pid| name(*pid).trim() == "sleeps")
+        .and_then(Pid::from_raw)?;
+    (state(pid)? == "S").then_some(pid)
+}
+
+fn state(pid: Pid) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("State:")?.split_whitespace().next().map(str::to_owned))
 }
 
 fn of(recording: &Recording, abi: Abi) -> BTreeSet<String> {

@@ -9,6 +9,7 @@
 //! - `blind_spots`: what no recording can hold, and the vsyscall page
 //! - `portable`: a profile for another build of the program
 //! - `ring`: a ring buffer that is too small
+//! - `flood`: every harmless number of all ABIs, from all CPUs at once
 //! - `checkpoint`: a killed seccomp-trace
 //! - `record_cgroup`, `record_pid`: recording without an engine
 //! - `record_unit`: units of a systemd
@@ -37,6 +38,8 @@ mod blind_spots;
 mod checkpoint;
 #[cfg(target_arch = "x86_64")]
 mod denials;
+#[cfg(target_arch = "x86_64")]
+mod flood;
 mod help;
 mod hostile_cgroups;
 mod interrupts;
@@ -72,6 +75,8 @@ fn main() -> std::process::ExitCode {
         portable::tests(),
         #[cfg(target_arch = "x86_64")]
         ring::tests(),
+        #[cfg(target_arch = "x86_64")]
+        flood::tests(),
         checkpoint::tests(),
         record_cgroup::tests(),
         record_moves::tests(),

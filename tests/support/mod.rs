@@ -25,6 +25,11 @@
 //! ```
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of this")]
 
+pub mod compile;
+#[cfg(target_arch = "x86_64")]
+pub mod flood;
+#[cfg(target_arch = "x86_64")]
+pub mod harmless;
 mod need;
 mod process;
 mod programs;

@@ -1,6 +1,7 @@
 //! ABIs, numbers and names: one syscall numbering each, and what seccomp calls it. Names are
 //! libseccomp's, which are the kernel's: a test compares every one with the installed library.
 
+mod i386;
 mod newer;
 mod x32;
 
@@ -72,6 +73,13 @@ impl Abi {
             }),
         };
         table.or_else(|| newer::number(name))
+    }
+
+    /// The call of this ABI through which libseccomp lets a syscall pass as well: a rule for `connect` lets i386's
+    /// `socketcall` pass where its first argument says connect (`abi_rule_add` in libseccomp's `src/arch.c`; measured
+    /// with 2.5.4).
+    pub fn multiplexer(self, name: &str) -> Option<&'static str> {
+        if self == Abi::I386 { i386::multiplexer(name) } else { None }
     }
 
     /// Every number of the ABI that has a name, in their order, with the name.

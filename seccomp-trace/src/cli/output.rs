@@ -113,7 +113,7 @@ fn unresolvable(profile: &Profile) -> Option<Warning> {
     })
 }
 
-/// One line for each name: why it is in.
+/// One line for each name, why it is in; and one for each ABI, what it does not need.
 fn tell_reasons(profile: &Profile, printer: &Printer) {
     for (name, reasons) in &profile.allowed {
         let reasons: Vec<_> = reasons.iter().map(Reason::to_string).collect();
@@ -121,5 +121,9 @@ fn tell_reasons(profile: &Profile, printer: &Printer) {
     }
     for (name, (errno, reason)) in &profile.errno {
         printer.verbose(format!("errno {errno} for {name}: {reason}"));
+    }
+    for (abi, names) in &profile.over_allowed {
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        printer.verbose(format!("over-allowed to {abi}: {}", names.join(", ")));
     }
 }

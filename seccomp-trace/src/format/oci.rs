@@ -85,6 +85,7 @@ mod tests {
             architectures: [Abi::I386, Abi::X86_64].into(),
             allowed: allowed.collect(),
             errno: errno.collect(),
+            over_allowed: BTreeMap::new(),
         }
     }
 

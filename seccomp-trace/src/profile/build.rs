@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::warnings::{self, Seen};
-use super::{ENOSYS, EPERM, Options, Profile, Reason, Runtimes, UnknownRuntime, Warning};
+use super::seen::Seen;
+use super::{ENOSYS, EPERM, Options, Profile, Reason, Runtimes, UnknownRuntime, Warning, warnings};
 use crate::abi::Abi;
-use crate::recording::{Answer, FoundBy, Origin, Recording, Syscall};
+use crate::recording::{Answer, Denial, FoundBy, Origin, Recording, Syscall};
 use crate::tables::always::ALWAYS;
 use crate::tables::never::is_never_filtered;
 use crate::tables::portable;
@@ -62,6 +62,11 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
         seen.add(abi, name);
         allowed.entry(name.to_owned()).or_default().extend(syscall.origins.iter().copied().map(Reason::Seen));
     }
+    for (abi, denial) in denials(recordings).filter(|_| options.allow_denied) {
+        let Some(name) = denial.name_in(abi) else { continue };
+        seen.add(abi, name);
+        allowed.entry(name.to_owned()).or_default().insert(Reason::Denied(denial.answer));
+    }
     let native = native_abis(recordings);
     let mut architectures = seen.abis();
     if !sets.is_empty() {
@@ -89,21 +94,26 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
         }
     }
     let mut errno = BTreeMap::new();
-    for (name, answer) in denied(recordings) {
-        if options.allow_denied {
-            allowed.entry(name).or_default().insert(Reason::Denied(answer));
-        } else if let Answer::Errno(number) = answer
-            && !allowed.contains_key(&name)
+    for (abi, denial) in denials(recordings) {
+        if let Some(name) = denial.name_in(abi)
+            && let Answer::Errno(answer) = denial.answer
+            && !allowed.contains_key(name)
         {
-            errno.entry(name).or_insert((u32::from(number), Reason::Denied(answer)));
+            let rule = (u32::from(answer), Reason::Denied(denial.answer));
+            let kept = errno.entry(name.to_owned()).or_insert_with(|| rule.clone());
+            // On which fallbacks depend.
+            if rule.0 == ENOSYS {
+                *kept = rule;
+            }
         }
     }
     if allowed.contains_key("clone") && !allowed.contains_key("clone3") {
         // Whatever it was answered: without ENOSYS there is no thread.
         errno.insert("clone3".to_owned(), (ENOSYS, Reason::CloneFallback));
     }
-    let profile = Profile { default_errno: EPERM, architectures, allowed, errno };
-    let warnings = warnings::collect(recordings, options, &profile, &seen, &native);
+    let over_allowed = seen.over_allowed(&architectures, &allowed, &native);
+    let profile = Profile { default_errno: EPERM, architectures, allowed, errno, over_allowed };
+    let warnings = warnings::collect(recordings, options, &profile);
     Ok((profile, warnings))
 }
 
@@ -116,14 +126,9 @@ fn syscalls(recording: &Recording) -> impl Iterator<Item = (Abi, &Syscall)> {
         .filter(|(abi, syscall)| !is_never_filtered(*abi, syscall.number))
 }
 
-/// What the containers' profiles denied, by name: ENOSYS first, on which fallbacks depend.
-fn denied(recordings: &[Recording]) -> Vec<(String, Answer)> {
-    let denials = recordings.iter().flat_map(Recording::denials).filter(|(_, denial)| !denial.own_filter);
-    let mut denied: Vec<_> =
-        denials.filter_map(|(abi, denial)| Some((denial.name_in(abi)?.to_owned(), denial.answer))).collect();
-    denied.sort_by_key(|(name, answer)| (name.clone(), *answer != Answer::Errno(ENOSYS as u16), *answer));
-    denied.dedup();
-    denied
+/// What the containers' own profiles denied.
+pub(super) fn denials(recordings: &[Recording]) -> impl Iterator<Item = (Abi, &Denial)> {
+    recordings.iter().flat_map(Recording::denials).filter(|(_, denial)| !denial.own_filter)
 }
 
 /// The start-up calls that a container's recording can't have: it had no filter to mark them, or began too late.

@@ -3,6 +3,7 @@
 
 mod build;
 mod reason;
+mod seen;
 mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,9 @@ pub struct Profile {
     pub allowed: BTreeMap<String, BTreeSet<Reason>>,
     /// The syscalls denied with an errno of their own; never one that is allowed.
     pub errno: BTreeMap<String, (u32, Reason)>,
+    /// What an ABI may do only because another one needs it, by name; `socketcall(connect)` is what a rule for connect
+    /// lets pass through socketcall.
+    pub over_allowed: BTreeMap<Abi, BTreeSet<String>>,
 }
 
 /// What the user decides about a profile.

@@ -241,8 +241,36 @@ fn two_abis_say_what_they_lend_each_other() {
     // The runtimes' calls are x86_64's own, and lent to i386.
     let all = &warned(&recordings, &ALL)[0].1;
     assert!(all.contains(": 1 to x86_64: reboot; "), "{all}");
-    assert!(all.contains(" to i386: arch_prctl, capget, "), "{all}");
+    assert!(
+        all.contains(" to i386: arch_prctl, capget, ") && all.ends_with("(--verbose names them all)"),
+        "{all}"
+    );
+    let lent = &built(&recordings, &EXACT).over_allowed;
+    assert_eq!(lent[&Abi::I386], ["arch_prctl", "mount"].map(str::to_owned).into());
     assert_eq!(warned(&[application(Abi::X86_64, &["read"])], &ALL), []);
+}
+
+/// What libseccomp does with it, `tests/engines/over_allowed.rs` shows.
+#[test]
+fn a_call_lets_pass_what_stands_for_it_under_i386() {
+    use Origin::Application;
+    let both = |i386| {
+        built(
+            &[recording(&[
+                (Abi::X86_64, "connect", Application),
+                (Abi::X86_64, "semop", Application),
+                (Abi::I386, i386, Application),
+            ])],
+            &EXACT,
+        )
+        .over_allowed
+    };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(both("read")[&Abi::I386], names(&["connect", "ipc(semop)", "socketcall(connect)"]));
+    // What stands for all is allowed whole, because i386 needs it; and where it needs the call itself, it is its own.
+    assert_eq!(both("socketcall")[&Abi::I386], names(&["connect", "ipc(semop)"]));
+    assert_eq!(both("connect")[&Abi::I386], names(&["ipc(semop)"]));
+    assert_eq!(built(&[application(Abi::I386, &["connect"])], &EXACT).over_allowed, BTreeMap::new());
 }
 
 #[test]
@@ -345,6 +373,19 @@ proptest! {
             // What is seen in the other one need not be added any more.
             let kept = reasons.iter().filter(|reason| !matches!(reason, Reason::Portable(_)));
             prop_assert!(both.allowed[name].is_superset(&kept.cloned().collect()));
+        }
+    }
+
+    #[test]
+    fn what_is_over_allowed_is_allowed_and_was_not_seen_there(a in any_recording(), o in any_options()) {
+        let profile = built(std::slice::from_ref(&a), &o);
+        for (abi, names) in &profile.over_allowed {
+            prop_assert!(profile.architectures.contains(abi) && profile.architectures.len() > 1);
+            let seen: BTreeSet<_> = a.syscalls.get(abi).into_iter().flatten().filter_map(|call| call.name.as_deref()).collect();
+            for name in names {
+                let rule = name.split_once('(').map_or(name.as_str(), |(_, rule)| rule.trim_end_matches(')'));
+                prop_assert!(profile.allowed.contains_key(rule) && !seen.contains(rule), "{} {}", abi, name);
+            }
         }
     }
 

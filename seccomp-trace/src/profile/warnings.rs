@@ -1,7 +1,8 @@
 //! What a reader of a profile should know of how it was made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::build::denials;
 use super::build::has_application;
 use super::{Options, Profile, Reason, Runtimes};
 use crate::abi::Abi;
@@ -12,46 +13,14 @@ use crate::report::text::list;
 /// The names listed in one warning, at most.
 const LISTED: usize = 8;
 
-/// Which ABI made which calls.
-#[derive(Default)]
-pub(super) struct Seen {
-    names: BTreeMap<Abi, BTreeSet<String>>,
-}
-
-impl Seen {
-    /// An ABI, also by a number without a name alone: that ABI must not kill either.
-    pub(super) fn add_abi(&mut self, abi: Abi) {
-        self.names.entry(abi).or_default();
-    }
-
-    pub(super) fn add(&mut self, abi: Abi, name: &str) {
-        self.names.entry(abi).or_default().insert(name.to_owned());
-    }
-
-    /// The ABIs seen.
-    pub(super) fn abis(&self) -> BTreeSet<Abi> {
-        self.names.keys().copied().collect()
-    }
-
-    fn has(&self, abi: Abi, name: &str) -> bool {
-        self.names.get(&abi).is_some_and(|names| names.contains(name))
-    }
-}
-
 /// All warnings, in a fixed order: of each recording, then of the profile.
-pub(super) fn collect(
-    recordings: &[Recording],
-    options: &Options,
-    profile: &Profile,
-    seen: &Seen,
-    native: &BTreeSet<Abi>,
-) -> Vec<Warning> {
+pub(super) fn collect(recordings: &[Recording], options: &Options, profile: &Profile) -> Vec<Warning> {
     let mut warnings: Vec<_> = recordings.iter().flat_map(|its| of_recording(its, options)).collect();
     warnings.sort_by(|a, b| (&a.code, &a.message).cmp(&(&b.code, &b.message)));
     warnings.dedup();
     warnings.extend(no_runtime(recordings, &options.runtimes));
     warnings.extend(stays_denied(recordings, profile));
-    warnings.extend(over_allowed(profile, seen, native));
+    warnings.extend(over_allowed(profile));
     warnings
 }
 
@@ -102,7 +71,7 @@ fn no_runtime(recordings: &[Recording], runtimes: &Runtimes) -> Option<Warning> 
 /// What becomes of what was denied while it was recorded.
 fn stays_denied(recordings: &[Recording], profile: &Profile) -> Option<Warning> {
     let (mut denied, mut for_some) = (BTreeSet::new(), BTreeSet::new());
-    for (abi, denial) in recordings.iter().flat_map(Recording::denials).filter(|(_, its)| !its.own_filter) {
+    for (abi, denial) in denials(recordings) {
         let Some(name) = denial.name_in(abi) else { continue };
         match profile.allowed.get(name) {
             None if matches!(denial.answer, Answer::Errno(_)) => {
@@ -130,37 +99,25 @@ fn stays_denied(recordings: &[Recording], profile: &Profile) -> Option<Warning> 
     (!parts.is_empty()).then(|| warning("stays-denied", parts.join("; ")))
 }
 
-/// A rule's name counts under every architecture listed: what one ABI may do because another did it.
-fn over_allowed(profile: &Profile, seen: &Seen, native: &BTreeSet<Abi>) -> Option<Warning> {
-    if profile.architectures.len() < 2 {
-        return None;
-    }
-    let is_needed = |abi: Abi, reason: &Reason| match reason {
-        Reason::Always(_) | Reason::Portable(_) => true,
-        Reason::RuntimeStart { .. } => native.contains(&abi),
-        Reason::Seen(_) | Reason::Denied(_) | Reason::CloneFallback => false,
-    };
-    let parts: Vec<_> = profile
-        .architectures
+/// What one ABI may do because another one did it.
+fn over_allowed(profile: &Profile) -> Option<Warning> {
+    let over_allowed = &profile.over_allowed;
+    let parts: Vec<_> = over_allowed
         .iter()
-        .filter_map(|abi| {
-            let names: Vec<_> = profile
-                .allowed
-                .iter()
-                .filter(|(name, _)| abi.number(name).is_some() && !seen.has(*abi, name))
-                .filter(|(_, reasons)| !reasons.iter().any(|reason| is_needed(*abi, reason)))
-                .map(|(name, _)| name.clone())
-                .collect();
-            (!names.is_empty()).then(|| format!("{} to {abi}: {}", names.len(), list(&names, LISTED)))
+        .map(|(abi, names)| {
+            let names: Vec<_> = names.iter().cloned().collect();
+            format!("{} to {abi}: {}", names.len(), list(&names, LISTED))
         })
         .collect();
     (!parts.is_empty()).then(|| {
         let abis: Vec<_> = profile.architectures.iter().map(Abi::to_string).collect();
+        let is_cut = over_allowed.values().any(|names| names.len() > LISTED);
         let message = format!(
             "a rule counts under every architecture listed ({}), so calls that only another one needs are \
-             allowed too: {}",
+             allowed too: {}{}",
             abis.join(", "),
-            parts.join("; ")
+            parts.join("; "),
+            if is_cut { " (--verbose names them all)" } else { "" }
         );
         warning("over-allowed", message)
     })

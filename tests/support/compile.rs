@@ -1,0 +1,96 @@
+//! Small C programs, compiled on the spot. Those without a C library make known calls and no others, and need no
+//! 32-bit library for the 32-bit ones.
+
+use anyhow::{Context as _, Result, ensure};
+use std::path::Path;
+use std::process::Command;
+
+/// `call(NUMBER, A, B, C)`, `say(TEXT, RESULT)`, and the numbers where the compiler has them.
+const PRELUDE: &str = r#"
+#if defined __x86_64__
+#include <asm/unistd.h>
+static long call(long number, long a, long b, long c) {
+    long result;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+    return result;
+}
+/* By the i386 table, from a 64-bit program; what is pointed to must lie below 4 GiB. */
+static __attribute__((unused)) long call_32(long number, long a, long b, long c) {
+    int result;
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c)
+                     : "r8", "r9", "r10", "r11", "memory");
+    return result;
+}
+static __attribute__((unused)) long call_compat(long number) { return call_32(number, 0, 0, 0); }
+#elif defined __i386__
+#define __NR_write 4
+#define __NR_exit_group 252
+static long call(long number, long a, long b, long c) {
+    long result;
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c) : "memory");
+    return result;
+}
+#elif defined __aarch64__
+#include <asm/unistd.h>
+static long call(long number, long a, long b, long c) {
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
+    return x0;
+}
+#endif
+/* A line on stdout: what, and a call's result. */
+static __attribute__((unused)) void say(const char *what, long result) {
+    char line[64], digits[24];
+    int end = 0, count = 0;
+    unsigned long left = result < 0 ? -(unsigned long)result : (unsigned long)result;
+    while (*what && end < 32) line[end++] = *what++;
+    line[end++] = ' ';
+    if (result < 0) line[end++] = '-';
+    do digits[count++] = '0' + left % 10; while (left /= 10);
+    while (count) line[end++] = digits[--count];
+    line[end++] = '\n';
+    call(__NR_write, 1, (long)line, end);
+}
+"#;
+
+/// Compiles a program into `folder` that does what `body` says and then exits by `exit_group`; returns its path.
+pub fn bare(folder: &Path, name: &str, body: &str) -> Result<String> {
+    bare_with(folder, name, "", body)
+}
+
+/// As [`bare`], a 32-bit program.
+pub fn bare_32_bit(folder: &Path, name: &str, body: &str) -> Result<String> {
+    alone(folder, name, "", body, &["-m32"])
+}
+
+/// As [`bare`], with functions for the body.
+pub fn bare_with(folder: &Path, name: &str, functions: &str, body: &str) -> Result<String> {
+    alone(folder, name, functions, body, &[])
+}
+
+/// Compiles a whole C program, with the C library and threads; returns its path.
+pub fn with_libc(folder: &Path, name: &str, source: &str) -> Result<String> {
+    build(folder, name, source, &["-pthread"])
+}
+
+/// As [`with_libc`], with all of it inside: for containers that have none.
+pub fn static_with_libc(folder: &Path, name: &str, source: &str) -> Result<String> {
+    build(folder, name, source, &["-pthread", "-static", "-no-pie"])
+}
+
+fn alone(folder: &Path, name: &str, functions: &str, body: &str, options: &[&str]) -> Result<String> {
+    let main = format!("void _start(void) {{\n{body}\ncall(__NR_exit_group, 0, 0, 0);\nfor (;;) {{}}\n}}\n");
+    let alone = ["-static", "-no-pie", "-nostdlib", "-ffreestanding", "-fno-stack-protector"];
+    build(folder, name, &format!("{PRELUDE}{functions}{main}"), &[&alone, options].concat())
+}
+
+fn build(folder: &Path, name: &str, source: &str, options: &[&str]) -> Result<String> {
+    let (file, program) = (folder.join(format!("{name}.c")), folder.join(name));
+    std::fs::write(&file, source)?;
+    let output = Command::new("cc").arg("-O1").args(options).arg("-o").args([&program, &file]).output()?;
+    ensure!(output.status.success(), "cc: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(program.to_str().context("a folder that is not UTF-8")?.to_owned())
+}
