@@ -1,4 +1,4 @@
-//! The README's example, typed as it stands there: what it prints is what the README says it prints.
+//! The README's examples, typed as they stand there: what they print is what the README says they print.
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
@@ -11,12 +11,14 @@ use crate::{
 
 const README: &str = include_str!("../../README.md");
 const BEGIN: &str = "<!-- example: tests/engines/readme.rs runs this -->\n```console\n";
+/// The first one leaves the container running.
+const EXAMPLES: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The tests.
 pub fn tests() -> Vec<Trial> {
     let needs = &[Need::Kernel, Need::Docker, Need::Debootstrap, Need::Curl];
-    vec![test("the_readmes_example_does_what_it_says", needs, example)]
+    vec![test("the_readmes_examples_do_what_they_say", needs, examples)]
 }
 
 /// What is typed, and what it prints.
@@ -25,9 +27,23 @@ struct Typed<'a> {
     prints: Vec<&'a str>,
 }
 
-fn example() -> Result<()> {
-    let (_, block) = README.split_once(BEGIN).context("README.md has no example")?;
-    let (block, _) = block.split_once("```").context("README.md's example has no end")?;
+fn examples() -> Result<()> {
+    let folder = support::temp_dir()?;
+    let _web = MyWeb::make()?;
+    let blocks: Vec<&str> = README.split(BEGIN).skip(1).collect();
+    ensure!(blocks.len() == EXAMPLES, "README.md has {} examples", blocks.len());
+    for (number, block) in blocks.into_iter().enumerate() {
+        let (block, _) = block.split_once("```").context("README.md's example has no end")?;
+        example(block, folder.path())?;
+        if number == 0 {
+            let page = "curl --silent --show-error --fail --retry 5 --retry-all-errors localhost:8080 --output /dev/null";
+            run(page, folder.path()).context("the container under its profile serves nothing")?;
+        }
+    }
+    Ok(())
+}
+
+fn example(block: &str, folder: &Path) -> Result<()> {
     let typed: Vec<Typed<'_>> = block
         .split("$ ")
         .skip(1)
@@ -36,23 +52,19 @@ fn example() -> Result<()> {
             Typed { command: lines.next().unwrap_or_default(), prints: lines.collect() }
         })
         .collect();
-    let folder = support::temp_dir()?;
-    let _web = MyWeb::make()?;
     for Typed { command, prints } in &typed {
         if let Some(file) = command.strip_prefix("cat ") {
-            fs::write(folder.path().join(file), prints.join("\n") + "\n")?;
+            fs::write(folder.join(file), prints.join("\n") + "\n")?;
             continue;
         }
-        let printed = run(command.replace("sudo ", "").as_str(), folder.path())?;
+        let printed = run(command.replace("sudo ", "").as_str(), folder)?;
         // The last one starts the container for good: what it prints is its id.
         if !prints.is_empty() {
             let (printed, expected) = (plain(&printed), plain(&prints.join("\n")));
             ensure!(printed == expected, "{command}\nprinted:\n{printed}\nREADME.md says:\n{expected}");
         }
     }
-    let page =
-        "curl --silent --show-error --fail --retry 5 --retry-connrefused localhost:8080 --output /dev/null";
-    run(page, folder.path()).context("the container under its profile serves nothing").map(drop)
+    Ok(())
 }
 
 /// Runs a line in a shell that finds our program and the distribution's Docker; both streams as one.
