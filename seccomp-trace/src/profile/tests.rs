@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::recording::{
-    Boundary, Container, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool,
+    Answer, Boundary, Container, Denial, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool,
 };
 
 const EXACT: Options =
@@ -68,6 +68,65 @@ fn exact_is_what_was_seen_and_what_depends_on_the_moment() {
     insta::assert_snapshot!(names(&profile), @"accept4 epoll_pwait execve exit exit_group futex getpid nanosleep read restart_syscall rt_sigreturn sched_yield tgkill");
     assert_eq!(profile.architectures, [Abi::X86_64].into());
     assert_eq!((profile.default_errno, profile.errno.len()), (EPERM, 0));
+}
+
+/// With what filters denied besides: a name, an answer, and whether it may be the program's own filter's.
+fn with_denials(mut recording: Recording, denials: &[(Abi, &str, Answer, bool)]) -> Recording {
+    let denied = recording.denied.get_or_insert_default();
+    for (abi, name, answer, own_filter) in denials {
+        let denial = Denial {
+            number: abi.number(name).unwrap(),
+            name: Some((*name).to_owned()),
+            answer: *answer,
+            own_filter: *own_filter,
+            count: 1,
+            first_seen: jiff::Timestamp::UNIX_EPOCH,
+            comm: "web".into(),
+        };
+        crate::recording::denial::add(denied, *abi, denial);
+    }
+    recording
+}
+
+#[test]
+fn what_was_denied_stays_denied_or_is_let_in() {
+    use Answer::{Errno, Kill};
+    let denials = [
+        (Abi::X86_64, "mkdir", Errno(1), false),
+        (Abi::X86_64, "rmdir", Errno(13), false),
+        // In two recordings, say: ENOSYS is what a fallback depends on.
+        (Abi::X86_64, "statx", Errno(1), false),
+        (Abi::X86_64, "statx", Errno(38), false),
+        (Abi::X86_64, "reboot", Kill, false),
+        (Abi::X86_64, "ptrace", Errno(1), true),
+        // Allowed for other arguments.
+        (Abi::X86_64, "socket", Errno(1), false),
+        (Abi::I386, "getuid32", Kill, false),
+    ];
+    let recording = with_denials(application(Abi::X86_64, &["read", "socket"]), &denials);
+    let recordings = std::slice::from_ref(&recording);
+    let profile = built(recordings, &EXACT);
+    let errnos: Vec<_> = profile.errno.iter().map(|(name, (errno, _))| (name.as_str(), *errno)).collect();
+    assert_eq!(errnos, [("mkdir", 1), ("rmdir", 13), ("statx", 38)]);
+    assert!(["reboot", "ptrace", "getuid32"].iter().all(|name| !profile.allowed.contains_key(*name)));
+    assert_eq!(profile.architectures, [Abi::X86_64].into());
+    insta::assert_snapshot!(
+        warned(recordings, &EXACT)
+            .into_iter()
+            .map(|(code, message)| format!("{code}: {message}"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+
+    let allowed = built(recordings, &Options { allow_denied: true, ..EXACT });
+    assert!(
+        ["mkdir", "rmdir", "statx", "reboot", "getuid32"]
+            .iter()
+            .all(|name| allowed.allowed.contains_key(*name))
+    );
+    assert!(allowed.errno.is_empty() && !allowed.allowed.contains_key("ptrace"));
+    // Else it would be killed again.
+    assert_eq!(allowed.architectures, [Abi::X86_64, Abi::I386].into());
 }
 
 #[test]

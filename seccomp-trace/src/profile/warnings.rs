@@ -74,7 +74,8 @@ fn stays_denied(recordings: &[Recording], profile: &Profile) -> Option<Warning> 
     for (abi, denial) in denials(recordings) {
         let Some(name) = denial.name_in(abi) else { continue };
         match profile.allowed.get(name) {
-            None if matches!(denial.answer, Answer::Errno(_)) => {
+            // An ABI that is not listed is killed.
+            None if matches!(denial.answer, Answer::Errno(_)) || !profile.architectures.contains(&abi) => {
                 denied.insert(format!("{name} ({})", denial.answer));
             }
             None => {
