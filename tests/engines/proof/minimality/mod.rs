@@ -34,6 +34,8 @@ const PROGRAMS: [(&Program, &str); 4] =
 /// A call is tolerated where all these starts work the same without it.
 const STARTS: usize = 3;
 const AT_ONCE: usize = 3;
+/// What a step says that took longer than [`PATIENCE`].
+const SLOW: [&str; 3] = ["in vain", "timed out", "Resource temporarily unavailable"];
 /// Some fail by never answering. What is only slow gets a second chance.
 const PATIENCE: [Duration; 2] = [Duration::from_secs(8), Duration::from_secs(30)];
 
@@ -173,7 +175,7 @@ fn without_one(
         let first = try_once(program, recorded, &profile, PATIENCE[0]);
         let effect = match first {
             // It may only have been slow.
-            Some((_, said)) if said.contains("in vain") || said.contains("timed out") => {
+            Some((_, said)) if SLOW.iter().any(|slow| said.contains(slow)) => {
                 try_once(program, recorded, &profile, PATIENCE[1])
             }
             other => other,
