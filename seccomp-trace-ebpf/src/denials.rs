@@ -24,9 +24,9 @@ use crate::{
 #[map]
 static DENIALS: HashMap<Denial, Denied> = HashMap::with_max_entries(MAX_DENIALS, BPF_F_NO_PREALLOC);
 
-/// The call in which a thread is, where the sets alone don't tell: of threads that came from outside, since their calls
-/// may count in no set; of all that were there before us; and of [`PAIRED`] calls. User space writes those that were
-/// there.
+/// The call in which a thread is, where the sets alone don't tell: one that counts in no set, as the thread came from
+/// outside; one that it was in when it came, or when we did; and one of those that are paired
+/// ([`seccomp_trace_common::PAIRED`]). User space writes those that were there.
 #[map]
 static INSIDE: HashMap<u32, u32> = HashMap::with_max_entries(MAX_TASKS, BPF_F_NO_PREALLOC);
 
@@ -53,11 +53,11 @@ pub fn left(slot: u32, abi: usize, number: u32, result: i64) {
         return;
     }
     let is_paired = sightings::is_paired(slot, abi, number);
-    // SAFETY: a helper that takes nothing.
-    if was_inside(slot, bpf_get_current_pid_tgid() as u32, number) {
+    if !is_paired && sightings::was_let_in(slot, abi, number) {
         return;
     }
-    if !is_paired && sightings::was_let_in(slot, abi, number) {
+    // SAFETY: a helper that takes nothing.
+    if was_inside(slot, bpf_get_current_pid_tgid() as u32, number) {
         return;
     }
     let unknown = flag::UNSETTLED | flag::RUNNING;

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::map, maps::HashMap};
 use seccomp_trace_common::{
-    ABIS, BEYOND_PER_SLOT, Beyond, MAX_BEYOND, NUMBERS, PAIRED, SEEN, Sets, TOLD, event, set,
+    ABIS, BEYOND_PER_SLOT, Beyond, MAX_BEYOND, NUMBERS, PAIRED, SEEN, Sets, TOLD, event, flag, set,
 };
 
 use crate::{denials, kernel, slots, tasks};
@@ -15,8 +15,8 @@ static BEYOND: HashMap<Beyond, u8> =
 /// A call that the application's set has not told yet. `seen` is [`SEEN`], with how it was made.
 #[inline(never)]
 pub fn first(slot: u32, abi: usize, number: u32, seen: u8) {
-    let Some((set, is_plain)) = tasks::set_of_current(slot) else { return };
-    if kernel::finds_denials() && (!is_plain || is_paired(slot, abi, number)) {
+    let Some(set) = tasks::set_of_current(slot) else { return };
+    if kernel::finds_denials() && (!counts(slot, set) || is_paired(slot, abi, number)) {
         // SAFETY: a helper that takes nothing.
         denials::is_inside(bpf_get_current_pid_tgid() as u32, number, slot);
     }
@@ -51,15 +51,25 @@ pub fn is_paired(slot: u32, abi: usize, number: u32) -> bool {
     byte(slot, set::APPLICATION, abi, number) & PAIRED != 0
 }
 
-/// Has a thread with the container's filter ever entered this call? The other sets' calls were made without it.
+/// Were a set's calls made by threads whose filters are asked? In a cgroup without an engine also those after an exec, which
+/// nobody but the program itself can have loaded a filter for.
+fn counts(slot: u32, set: usize) -> bool {
+    match set {
+        set::ARRIVED => false,
+        set::TENTATIVE => slots::has_flag(slot, flag::PINNED),
+        _ => true,
+    }
+}
+
+/// Has a thread whose filters are asked ever entered this call?
 pub fn was_let_in(slot: u32, abi: usize, number: u32) -> bool {
-    const COUNTED: [usize; 3] = [set::APPLICATION, set::RUNTIME, set::JOINED];
-    COUNTED.iter().any(|set| {
-        if (number as usize) < NUMBERS {
-            byte(slot, *set, abi, number) & SEEN != 0
+    (0..set::COUNT).any(|set| {
+        let was = if (number as usize) < NUMBERS {
+            byte(slot, set, abi, number) & SEEN != 0
         } else {
-            BEYOND.get_ptr(Beyond { slot, set: *set as u16, abi: abi as u16, number }).is_some()
-        }
+            BEYOND.get_ptr(Beyond { slot, set: set as u16, abi: abi as u16, number }).is_some()
+        };
+        was && counts(slot, set)
     })
 }
 

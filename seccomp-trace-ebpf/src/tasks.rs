@@ -88,21 +88,20 @@ fn is_of(entry: &Task, number: u32) -> bool {
     entry.slot == number && slots::generation(number) == Some(entry.generation)
 }
 
-/// The set in which the current thread's calls go, and whether it is a plain one.
-pub fn set_of_current(number: u32) -> Option<(usize, bool)> {
+/// The set in which the current thread's calls go; none where they don't count.
+pub fn set_of_current(number: u32) -> Option<usize> {
     let current = KernelTask::current();
     let Some(task) = entry_in(number, current, current.tid()?) else {
-        return Some((set::APPLICATION, true));
+        return Some(set::APPLICATION);
     };
-    let set = match task.origin {
-        JOINED => set::JOINED,
+    match task.origin {
+        JOINED => Some(set::JOINED),
         // A filter came since it arrived: that filter was asked.
-        _ if current.filters()? > task.arrived_with => set::RUNTIME,
-        TENTATIVE => set::TENTATIVE,
+        _ if current.filters()? > task.arrived_with => Some(set::RUNTIME),
+        TENTATIVE => Some(set::TENTATIVE),
         // Into a cgroup without an engine a program may move itself, and work on without an exec: user space knows.
-        _ => set::ARRIVED,
-    };
-    Some((set, false))
+        _ => Some(set::ARRIVED),
+    }
 }
 
 /// How a thread has come into its slot.

@@ -5,7 +5,6 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use seccomp_trace::abi::Abi;
 use seccomp_trace::recording::Recording;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -13,6 +12,7 @@ use tempfile::TempDir;
 use crate::podman::Podman;
 use crate::proof::command;
 use crate::recorder::{Container, IMAGE, PATIENCE, Recorder, docker, image};
+use crate::support::denials::{denied, times};
 use crate::support::{self, Need, Trial};
 
 const DOCKER: &[Need] = &[Need::Kernel, Need::Docker, Need::Cc];
@@ -63,19 +63,6 @@ impl Folder {
         fs::write(&path, profile.to_string())?;
         Ok(format!("--security-opt=seccomp={}", path.display()))
     }
-}
-
-/// By name and answer, with the number of times.
-fn denied(recording: &Recording) -> BTreeMap<String, u64> {
-    let denials = recording.denials().map(|(abi, denial)| {
-        let own = if denial.own_filter { "own " } else { "" };
-        (format!("{own}{} {}", denial.title(abi, Some(Abi::X86_64)), denial.answer), denial.count)
-    });
-    denials.collect()
-}
-
-fn times<const N: usize>(expected: [(&str, u64); N]) -> BTreeMap<String, u64> {
-    expected.into_iter().map(|(what, count)| (what.to_owned(), count)).collect()
 }
 
 /// What denials.c is denied: personality for some arguments only, once before it is allowed any, and in a child and a

@@ -1,9 +1,12 @@
 //! Every answer that a filter can give, by ABI, and what becomes of it in the profile.
 
-use super::{NEEDS, denied, run_under, times};
+use super::{NEEDS, run_under};
 use crate::{
     help::{Case, allowed, bare, bare_32_bit, expect, set, stderr, with_libc},
-    support::{self, Trial},
+    support::{
+        self, Trial,
+        denials::{denied, times},
+    },
 };
 use anyhow::{Context as _, Result, ensure};
 use seccomp_trace::{abi::Abi, recording::Origin};

@@ -10,8 +10,8 @@ use crate::{
     support::{Need, Running, Trial},
 };
 use anyhow::Result;
-use seccomp_trace::{abi::Abi, recording::Recording};
-use std::{collections::BTreeMap, process::Output};
+use seccomp_trace::recording::Recording;
+use std::process::Output;
 
 const NEEDS: &[Need] = &[Need::Kernel, Need::Cc];
 
@@ -40,18 +40,4 @@ fn start_under(case: &Case, answers: &[&str], options: &[&str], command: &[&str]
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let line = [&[filter.as_str()], answers, &["--", &program], &words].concat();
     Running::start(&mut case.command(&line))
-}
-
-/// What was denied, as `NAME ANSWER`, of another ABI `ABI NAME ANSWER`, possibly by a program's own filter `own NAME ANSWER`;
-/// with how often.
-fn denied(recording: &Recording) -> BTreeMap<String, u64> {
-    let denials = recording.denials().map(|(abi, denial)| {
-        let own = if denial.own_filter { "own " } else { "" };
-        (format!("{own}{} {}", denial.title(abi, Some(Abi::X86_64)), denial.answer), denial.count)
-    });
-    denials.collect()
-}
-
-fn times<const N: usize>(expected: [(&str, u64); N]) -> BTreeMap<String, u64> {
-    expected.into_iter().map(|(what, count)| (what.to_owned(), count)).collect()
 }

@@ -1,9 +1,12 @@
 //! What exits without having entered and is no denial (each of them under a filter, which would have to be asked).
 
-use super::{NEEDS, denied, run_under, start_under, times};
+use super::{NEEDS, run_under, start_under};
 use crate::{
     help::{Case, Cgroup, LIMIT, Recorder, bare, eventually, expect, with_libc},
-    support::{self, Running, Trial},
+    support::{
+        self, Running, Trial,
+        denials::{denied, times},
+    },
 };
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
