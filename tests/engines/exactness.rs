@@ -6,7 +6,12 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::support::{Need, Trial, test};
-use crate::witness::{self, Results, page, programs::PROGRAMS};
+use crate::witness::{
+    self, Results,
+    compare::{Comparison, Difference, Kind},
+    page,
+    programs::PROGRAMS,
+};
 
 /// Those that make the most different calls, threads, processes and signals. `cargo xtask measure-exactness` has all, which
 /// takes ten minutes.
@@ -62,25 +67,47 @@ fn tracer() -> &'static Path {
 
 fn agrees(name: &str) -> Result<()> {
     let program = PROGRAMS.iter().find(|program| program.name == name).context("no such program")?;
-    let result = witness::program(tracer(), program)?;
-    let exceptions = witness::exceptions()?;
-    let unexplained = result.comparison.unexplained(name, &exceptions);
-    ensure!(unexplained.is_empty(), "{unexplained:?}");
-    let count: usize = result.comparison.agreed.values().map(|calls| calls.len()).sum();
-    ensure!(count > 60, "{count} calls only: {:?}", result.comparison.agreed);
+    let faults = faults(name, || Ok(witness::program(tracer(), program)?.comparison))?;
+    ensure!(faults.is_empty(), "{faults:?}");
     Ok(())
 }
 
-fn stressors() -> Result<()> {
+/// What only the recording has must show in each of so many executions: on a busy machine strace's log has lacked an
+/// rt_sigreturn once in some hundred executions of pidfd. What only strace saw is never forgiven.
+const EXECUTIONS: usize = 3;
+
+/// The differences of a subject that nothing explains.
+fn faults(name: &str, compare: impl Fn() -> Result<Comparison>) -> Result<Vec<Difference>> {
     let exceptions = witness::exceptions()?;
-    let mut faults = Vec::new();
-    for name in STRESSORS {
-        let result = witness::stressor(tracer(), name).with_context(|| name)?;
-        let comparison = result.comparison.with_context(|| format!("{name} is one that is not run"))?;
-        let unexplained = comparison.unexplained(name, &exceptions);
-        faults.extend(unexplained.into_iter().map(|difference| format!("{name}: {difference}")));
+    let differences = || -> Result<Vec<Difference>> {
+        let comparison = compare()?;
+        let count: usize = comparison.agreed.values().map(|calls| calls.len()).sum();
+        ensure!(count > 30, "{name}: {count} calls only: {:?}", comparison.agreed);
+        Ok(comparison.unexplained(name, &exceptions).into_iter().cloned().collect())
+    };
+    let mut faults = differences()?;
+    for _ in 1..EXECUTIONS {
+        if faults.is_empty() || faults.iter().any(|fault| fault.kind != Kind::OnlyRecording) {
+            break;
+        }
+        let before = faults;
+        faults = differences()?;
+        faults.retain(|fault| fault.kind != Kind::OnlyRecording || before.contains(fault));
     }
-    ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    Ok(faults)
+}
+
+fn stressors() -> Result<()> {
+    let mut all = Vec::new();
+    for name in STRESSORS {
+        let compare = || {
+            let result = witness::stressor(tracer(), name)?;
+            result.comparison.with_context(|| format!("{name} is one that is not run"))
+        };
+        let faults = faults(name, compare).with_context(|| name)?;
+        all.extend(faults.into_iter().map(|difference| format!("{name}: {difference}")));
+    }
+    ensure!(all.is_empty(), "{}", all.join("\n"));
     Ok(())
 }
 
