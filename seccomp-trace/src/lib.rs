@@ -8,6 +8,7 @@ pub mod engine;
 pub mod format;
 pub mod inspect;
 pub mod launch;
+pub mod live;
 pub mod profile;
 pub mod recording;
 pub mod report;

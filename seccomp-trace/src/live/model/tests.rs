@@ -1,0 +1,104 @@
+use jiff::ToSpan as _;
+
+use super::*;
+use crate::recording::Answer;
+
+const START: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn at(milliseconds: i64) -> Timestamp {
+    START + milliseconds.milliseconds()
+}
+
+fn seen(number: u32, milliseconds: i64, origin: Origin) -> Update {
+    let first = Some(First { time: at(milliseconds), comm: "app".into() });
+    Update::Seen { id: 1, syscall: (Abi::X86_64, number), first, origin: Some(origin) }
+}
+
+fn counts(calls: &[(u32, u64)], milliseconds: i64) -> Update {
+    let calls = calls.iter().map(|(number, count)| ((Abi::X86_64, *number), *count)).collect();
+    Update::Counts { id: 1, calls, beyond: 0, at: at(milliseconds) }
+}
+
+fn denial(answer: Answer, count: u64) -> Denial {
+    let name = Some("mkdir".to_owned());
+    Denial { number: 83, name, answer, own_filter: false, count, first_seen: at(7), comm: "app".into() }
+}
+
+#[test]
+fn a_call_is_new_once_whoever_makes_it_and_keeps_its_first_time() {
+    let mut model = Model::new(START);
+    assert!(model.apply(seen(0, 20, Origin::Runtime)));
+    assert!(!model.apply(seen(0, 10, Origin::Application)));
+    let container = &model.containers[&1];
+    let call = &container.calls[&(Abi::X86_64, 0)];
+    assert_eq!(call.first.as_ref().map(|first| first.time), Some(at(10)));
+    assert!(!call.is_runtimes_only());
+    assert_eq!((container.distinct(), container.denied(), model.events), (1, 0, 1));
+}
+
+#[test]
+fn a_call_whose_news_was_lost_is_there_all_the_same() {
+    let mut model = Model::new(START);
+    model.apply(Update::Status(Status { now: at(5000), lost: 1, cost: None }));
+    let update = Update::Seen { id: 1, syscall: (Abi::I386, 3), first: None, origin: None };
+    assert!(model.apply(update));
+    let container = &model.containers[&1];
+    assert_eq!((container.newest, container.discoveries()), (Some(at(5000)), vec![at(5000)]));
+}
+
+#[test]
+fn a_denial_is_new_once_for_each_answer_and_counted() {
+    let mut model = Model::new(START);
+    for (answer, count, is_new) in
+        [(Answer::Errno(1), 1, true), (Answer::Errno(1), 5, false), (Answer::Trap, 2, true)]
+    {
+        assert_eq!(model.apply(Update::Denied(1, Abi::X86_64, denial(answer, count))), is_new);
+    }
+    let container = &model.containers[&1];
+    assert_eq!(container.calls[&(Abi::X86_64, 83)].times_denied(), 7);
+    // It was never made.
+    assert_eq!((container.distinct(), container.denied(), container.discoveries().len()), (0, 1, 0));
+}
+
+#[test]
+fn rates_are_counts_over_the_time_between_two_readings() {
+    let mut model = Model::new(START);
+    model.apply(seen(0, 1, Origin::Application));
+    // Since when the first ones came, nobody knows.
+    model.apply(counts(&[(0, 900), (1, 100)], 1000));
+    assert_eq!((model.containers[&1].total, model.containers[&1].rate), (Some(1000), 0));
+    model.apply(counts(&[(0, 1900), (1, 100)], 3000));
+    let container = &model.containers[&1];
+    assert_eq!((container.total, container.rate), (Some(2000), 500));
+    let call = &container.calls[&(Abi::X86_64, 0)];
+    assert_eq!((call.count, call.rate, call.history[HISTORY - 1]), (Some(1900), 500, 500));
+    // Counts of a call that is in no recording make no row.
+    assert_eq!(container.calls.len(), 1);
+}
+
+#[test]
+fn discoveries_stand_in_the_order_of_time() {
+    let mut model = Model::new(START);
+    for (number, time) in [(0, 30), (1, 10), (2, 20)] {
+        model.apply(seen(number, time, Origin::Application));
+    }
+    assert_eq!(model.containers[&1].discoveries(), [at(10), at(20), at(30)]);
+}
+
+#[test]
+fn what_was_said_is_kept_within_bounds() {
+    let mut model = Model::new(START);
+    for count in 0..MESSAGES + 5 {
+        model.apply(Update::Said(count.to_string()));
+    }
+    assert_eq!(model.messages.len(), MESSAGES);
+    assert_eq!(model.messages.front().map(String::as_str), Some("5"));
+}
+
+#[test]
+fn what_nobody_asked_for_goes_again() {
+    let mut model = Model::new(START);
+    model.apply(seen(0, 1, Origin::Application));
+    model.apply(Update::Discarded(1));
+    assert!(model.containers.is_empty());
+}
