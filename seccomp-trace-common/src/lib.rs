@@ -68,6 +68,21 @@ pub const VSYSCALL: u8 = 4;
 pub struct Sets {
     /// Indexed by set, ABI and number.
     pub calls: [[[u8; NUMBERS]; ABIS]; set::COUNT],
+    /// The slot's [`Counts`], from 1 on; 0: its calls are not counted.
+    pub counter: u64,
+}
+
+/// Slots whose calls can be counted at a time.
+pub const MAX_COUNTED: u32 = 64;
+
+/// How often a slot's calls were made on one processor, while somebody watches.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Counts {
+    /// Indexed by ABI and number.
+    pub calls: [[u64; NUMBERS]; ABIS],
+    /// Those with numbers beyond.
+    pub beyond: u64,
 }
 
 /// States of a [`Slot`]. The kernel takes a free slot and marks it dead; only user space frees it.
@@ -304,19 +319,22 @@ pub struct Event {
     pub slot: u32,
     /// The slot's generation then.
     pub generation: u32,
-    /// A sighting's set.
+    /// A sighting's set; a denial's [`answer`].
     pub set: u16,
-    /// A sighting's ABI.
+    /// The call's ABI.
     pub abi: u16,
-    /// A sighting's number.
+    /// The call's number.
     pub number: u32,
-    /// The thread.
-    pub tid: u32,
+    /// Of an enrolment the thread that made the cgroup; of a denial its errno, with [`OWN_FILTER`].
+    pub detail: u32,
     /// `CLOCK_BOOTTIME`, in ns.
     pub time: u64,
     /// The thread's name.
     pub comm: [u8; COMM_LEN],
 }
+
+/// In a denial's [`Event::detail`]: [`Denial::own`].
+pub const OWN_FILTER: u32 = 1 << 16;
 
 impl Event {
     /// Nothing has happened.
@@ -327,7 +345,7 @@ impl Event {
         set: 0,
         abi: 0,
         number: 0,
-        tid: 0,
+        detail: 0,
         time: 0,
         comm: [0; COMM_LEN],
     };
@@ -365,6 +383,8 @@ pub mod control {
     pub const PAIR: u64 = 6;
     /// `(slot, 1)`: it is not known in which calls its threads are; `(slot, 0)`: it is.
     pub const UNSETTLE: u64 = 7;
+    /// `(slot, counter)`: its [`super::Sets::counter`].
+    pub const COUNT: u64 = 8;
     /// Returned where there is no free slot or cell.
     pub const FULL: u32 = u32::MAX;
     /// Returned where the cgroup is already ignored.
@@ -421,6 +441,8 @@ pub struct Config {
     pub enrol_new: u32,
     /// 1: denials are looked for.
     pub denials: u32,
+    /// 1: calls are counted.
+    pub watch: u32,
 }
 
 macro_rules! shared {
@@ -435,7 +457,8 @@ macro_rules! shared {
 }
 
 shared! {
-    Sets = set::COUNT * ABIS * NUMBERS,
+    Sets = set::COUNT * ABIS * NUMBERS + 8,
+    Counts = ABIS * NUMBERS * 8 + 8,
     Slot = 104 + PATH_LEN,
     Cell = 16,
     Task = 20,
@@ -445,5 +468,5 @@ shared! {
     Event = 48,
     Stats = 32,
     Offsets = 68,
-    Config = 12,
+    Config = 16,
 }

@@ -5,11 +5,11 @@ use core::ffi::c_void;
 use aya_ebpf::programs::RawTracePointContext;
 use seccomp_trace_common::{
     cell::{BUSY, EMPTY, IGNORED, REMOVED},
-    control::{DROP_BEYOND, ENROL, FORGET, FULL, IGNORE, IS_IGNORED, MARK, PAIR, SHARE, UNSETTLE},
+    control::{COUNT, DROP_BEYOND, ENROL, FORGET, FULL, IGNORE, IS_IGNORED, MARK, PAIR, SHARE, UNSETTLE},
     flag,
 };
 
-use crate::{cgroups, sightings, slots};
+use crate::{cgroups, counters, sightings, slots};
 
 /// Arguments and results: `seccomp_trace_common::control`. Never attached. Without aya's macro, which returns 0
 /// whatever the function says.
@@ -25,6 +25,10 @@ pub fn control(ctx: *mut c_void) -> u32 {
         }
         PAIR => {
             sightings::pair(cgroup as u32, second as usize, third as usize);
+            return 0;
+        }
+        COUNT => {
+            counters::set(cgroup as u32, second);
             return 0;
         }
         UNSETTLE if second == 0 => {

@@ -10,7 +10,8 @@ use aya_ebpf::{
     maps::HashMap,
 };
 use seccomp_trace_common::{
-    ABIS, CLONES, DENIALS_PER_SLOT, Denial, Denied, EXECVE, MAX_DENIALS, MAX_TASKS, answer, event, flag,
+    ABIS, CLONES, DENIALS_PER_SLOT, Denial, Denied, EXECVE, MAX_DENIALS, MAX_TASKS, OWN_FILTER, answer,
+    event, flag,
     inside::{ANY, NONE},
 };
 
@@ -125,7 +126,8 @@ fn denied(slot: u32, abi: usize, number: u32, answer: u16, errno: u16) {
         let has_room = (*kept).denials < DENIALS_PER_SLOT;
         if has_room && DENIALS.insert(key, first, u64::from(BPF_NOEXIST)).is_ok() {
             slots::add(&raw mut (*kept).denials, 1);
-            if !slots::tell(event::DENIED, slot, answer, abi as u16, number) {
+            let detail = u32::from(errno) | if own { OWN_FILTER } else { 0 };
+            if !slots::tell(event::DENIED, slot, answer, abi as u16, number, detail) {
                 slots::count_untold();
             }
         } else if !count(&key) {

@@ -33,7 +33,7 @@ static OFFSETS: Offsets = Offsets {
 
 /// Set at load, as [`OFFSETS`].
 #[unsafe(no_mangle)]
-static CONFIG: Config = Config { table_mask: 0, enrol_new: 0, denials: 0 };
+static CONFIG: Config = Config { table_mask: 0, enrol_new: 0, denials: 0, watch: 0 };
 
 macro_rules! offset {
     ($field:ident) => {
@@ -94,6 +94,13 @@ pub fn enrols_new() -> bool {
 pub fn finds_denials() -> bool {
     // SAFETY: as in `offset!`.
     unsafe { read_volatile(&raw const CONFIG.denials) != 0 }
+}
+
+/// Are calls counted?
+#[inline(always)]
+pub fn is_watched() -> bool {
+    // SAFETY: as in `offset!`.
+    unsafe { read_volatile(&raw const CONFIG.watch) != 0 }
 }
 
 fn read<T>(base: u64, offset: u32) -> Option<T> {

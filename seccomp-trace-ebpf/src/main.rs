@@ -1,7 +1,8 @@
 //! The kernel program: which calls of which containers are made, each told once.
 //!
 //! `sys_enter` and `sys_exit` are the hot path and stand here whole; everything rare is in the other files.
-//! [`cgroups`] says which cgroup is whose, [`tasks`] who in it counts as whom, [`slots`] holds what was seen, [`denials`] what never entered.
+//! [`cgroups`] says which cgroup is whose, [`tasks`] who in it counts as whom, [`slots`] holds what was seen, [`denials`] what never entered,
+//! [`counters`] how often, while somebody watches.
 
 #![no_std]
 #![no_main]
@@ -10,6 +11,7 @@
 
 mod cgroups;
 mod control;
+mod counters;
 mod denials;
 mod kernel;
 mod sightings;
@@ -30,6 +32,9 @@ pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
         let Some(sets) = slots::sets(slot) else { return 0 };
         // SAFETY: the verifier has seen the map's value whole, and both indexes are in their bounds.
         if unsafe { (*sets).calls[set::APPLICATION][abi][number as usize] } & (TOLD | PAIRED) == TOLD {
+            if kernel::is_watched() {
+                counters::count(sets, abi, number);
+            }
             return 0;
         }
     }

@@ -5,7 +5,7 @@ use seccomp_trace_common::{
     ABIS, BEYOND_PER_SLOT, Beyond, MAX_BEYOND, NUMBERS, PAIRED, SEEN, Sets, TOLD, event, flag, set,
 };
 
-use crate::{denials, kernel, slots, tasks};
+use crate::{counters, denials, kernel, slots, tasks};
 
 /// Numbers from 512 on. Not preallocated: almost no program has one.
 #[map]
@@ -19,6 +19,9 @@ pub fn first(slot: u32, abi: usize, number: u32, seen: u8) {
     if kernel::finds_denials() && (!counts(slot, set) || is_paired(slot, abi, number)) {
         // SAFETY: a helper that takes nothing.
         denials::is_inside(bpf_get_current_pid_tgid() as u32, number, slot);
+    }
+    if kernel::is_watched() && may_count(slot, set) {
+        counters::count_first(slot, abi, number);
     }
     if (number as usize) < NUMBERS && abi < ABIS && set < set::COUNT {
         let Some(sets) = slots::sets(slot) else { return };
@@ -59,6 +62,11 @@ fn counts(slot: u32, set: usize) -> bool {
         set::TENTATIVE => slots::has_flag(slot, flag::PINNED),
         _ => true,
     }
+}
+
+/// Can a set's calls come to be in the recording?
+fn may_count(slot: u32, set: usize) -> bool {
+    !matches!(set, set::ARRIVED | set::TENTATIVE) || slots::has_flag(slot, flag::PINNED)
 }
 
 /// Has a thread whose filters are asked ever entered this call?
@@ -104,7 +112,7 @@ unsafe fn mark(byte: *mut u8, slot: u32, set: usize, abi: usize, number: u32, se
             return;
         }
         *byte |= seen;
-        if slots::tell(event::SIGHTING, slot, set as u16, abi as u16, number) {
+        if slots::tell(event::SIGHTING, slot, set as u16, abi as u16, number, 0) {
             *byte |= TOLD;
         } else {
             slots::count_untold();

@@ -14,7 +14,7 @@ use seccomp_trace_common::{
     BEYOND_SHARE, CELLS_PER_SLOT, Event, MAX_BEYOND, Sets, Slot, Stats, TASKS_PER_SLOT, event, flag, state,
 };
 
-use crate::kernel::KernelTask;
+use crate::{counters, kernel::KernelTask};
 
 /// Sized at load, as is [`SETS`].
 #[map]
@@ -89,7 +89,7 @@ fn count(counter: fn(*mut Stats) -> *mut u64) {
 pub fn count_no_cell() {
     // SAFETY: only an address is taken.
     count(|stats| unsafe { &raw mut (*stats).no_cell });
-    tell(event::NO_SLOT, 0, 0, 0, 0);
+    tell(event::NO_SLOT, 0, 0, 0, 0, 0);
 }
 
 /// Something is in a slot of which no news tells.
@@ -104,7 +104,7 @@ pub fn take(cgroup: u64, flags: u32, base: u32, path: u64) -> Option<u32> {
     let Ok(Some(number)) = FREE.pop() else {
         // SAFETY: only an address is taken.
         count(|stats| unsafe { &raw mut (*stats).no_slot });
-        tell(event::NO_SLOT, 0, 0, 0, 0);
+        tell(event::NO_SLOT, 0, 0, 0, 0, 0);
         return None;
     };
     let new = slot(number)?;
@@ -130,6 +130,7 @@ pub fn take(cgroup: u64, flags: u32, base: u32, path: u64) -> Option<u32> {
         }
         (*new).state = state::LIVE;
     }
+    counters::give(number);
     Some(number)
 }
 
@@ -295,14 +296,14 @@ pub fn tell_enrolled(number: u32) {
 
 /// News of a slot. What does not fit is counted: user space then looks at every slot.
 pub fn tell_slot(kind: u32, number: u32) {
-    if !tell(kind, number, 0, 0, 0) {
+    if !tell(kind, number, 0, 0, 0, bpf_get_current_pid_tgid() as u32) {
         // SAFETY: only an address is taken.
         count(|stats| unsafe { &raw mut (*stats).news_lost });
     }
 }
 
 /// Puts news on the ring buffer; false where it is full.
-pub fn tell(kind: u32, number: u32, set: u16, abi: u16, call: u32) -> bool {
+pub fn tell(kind: u32, number: u32, set: u16, abi: u16, call: u32, detail: u32) -> bool {
     // SAFETY: the map's own memory; helpers that take nothing.
     let event = unsafe {
         Event {
@@ -312,7 +313,7 @@ pub fn tell(kind: u32, number: u32, set: u16, abi: u16, call: u32) -> bool {
             set,
             abi,
             number: call,
-            tid: bpf_get_current_pid_tgid() as u32,
+            detail,
             time: bpf_ktime_get_boot_ns(),
             comm: bpf_get_current_comm().unwrap_or([0; 16]),
         }

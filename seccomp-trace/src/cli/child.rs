@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal as Number, kill_process};
+use rustix::process::{Pid, Signal as Number, kill_process, kill_process_group};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::{process::Child, time::timeout};
 
@@ -43,11 +43,21 @@ pub fn terminate(child: &Child) {
     send(child, SIGTERM);
 }
 
+/// As a terminal's Ctrl-C, for a command that has a process group of its own.
+pub fn interrupt(child: &Child) {
+    if let Some(group) = pid(child) {
+        let _ = kill_process_group(group, Number::INT);
+    }
+}
+
 fn send(child: &Child, number: i32) {
-    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    if let (Some(pid), Some(number)) = (pid, Number::from_named_raw(number)) {
+    if let (Some(pid), Some(number)) = (pid(child), Number::from_named_raw(number)) {
         let _ = kill_process(pid, number);
     }
+}
+
+fn pid(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
 }
 
 /// Tells the second Ctrl-C from the first.
@@ -57,9 +67,11 @@ pub struct Interrupts(Option<Instant>);
 impl Interrupts {
     /// Does this signal mean: quit at once?
     pub fn is_second(&mut self, signal: Signal) -> bool {
-        if signal.number != SIGINT {
-            return false;
-        }
+        signal.number == SIGINT && self.is_second_interrupt()
+    }
+
+    /// Does this Ctrl-C mean: quit at once?
+    pub fn is_second_interrupt(&mut self) -> bool {
         let before = self.0.replace(Instant::now());
         before.is_some_and(|before| before.elapsed() < TWICE)
     }

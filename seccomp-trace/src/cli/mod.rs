@@ -12,6 +12,7 @@ pub mod run;
 mod session;
 mod trace_options;
 pub mod tracing_profile;
+mod watch;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -1,15 +1,16 @@
 //! What people are told: all on stderr. What a program reads goes to stdout, by [`Printer::data`].
 //! Everything is sanitised here, so that no name from a container reaches the terminal as it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anstream::AutoStream;
+use anstream::{AutoStream, adapter::strip_str};
 use anstyle::{AnsiColor, Style};
 use clap::ColorChoice;
 
+use crate::live::output::Output;
 use crate::recording::{VDSO, Warning};
 use crate::report::text::sanitise_message;
 
@@ -20,6 +21,18 @@ const HINT: Style = AnsiColor::Green.on_default().bold();
 
 /// What [`Printer::warn_once`] has said.
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Who takes what is said meanwhile, and what was said: see [`Printer::divert`].
+static DIVERTED: Mutex<Option<Diverted>> = Mutex::new(None);
+
+/// Lines that are kept, at most, while something else has the terminal.
+const KEPT: usize = 1000;
+
+struct Diverted {
+    take: Box<dyn FnMut(&str) + Send>,
+    /// With their styles.
+    lines: VecDeque<String>,
+}
 
 /// Tells people what happens, as much as they want to know.
 #[derive(Clone, Copy, Debug)]
@@ -125,8 +138,50 @@ impl Printer {
         self.raw(&format!("{style}{label}:{style:#} {}", sanitise_message(message)));
     }
 
+    /// From now on what is said goes to `take`, without styles, because something else has stderr. It is printed at the
+    /// end, too.
+    pub fn divert(&self, take: Box<dyn FnMut(&str) + Send>) {
+        *diverted() = Some(Diverted { take, lines: VecDeque::new() });
+    }
+
+    /// Stderr is ours again.
+    pub fn release(&self) {
+        let lines = diverted().take().map(|diverted| diverted.lines).unwrap_or_default();
+        lines.iter().for_each(|line| self.raw(line));
+    }
+
+    /// What COMMAND has printed, to where it would have: it is COMMAND's own, colours and all.
+    pub fn output(&self, output: &Output) {
+        if output.dropped() > 0 {
+            self.note(format!("the first {} bytes of what COMMAND printed are not kept", output.dropped()));
+        }
+        // Nobody is left to be told that stdout is closed.
+        let _ = output.copy(&mut io::stdout().lock());
+    }
+
+    /// Are colours wanted on stderr?
+    pub fn has_color(&self) -> bool {
+        let choice = match self.color {
+            anstream::ColorChoice::Auto => AutoStream::choice(&io::stderr()),
+            choice => choice,
+        };
+        choice != anstream::ColorChoice::Never
+    }
+
     fn raw(&self, line: &str) {
+        if let Some(Diverted { take, lines }) = &mut *diverted() {
+            take(&strip_str(line).to_string());
+            if lines.len() == KEPT {
+                lines.pop_front();
+            }
+            lines.push_back(line.to_owned());
+            return;
+        }
         // Nobody is left to be told that stderr is closed.
         let _ = writeln!(AutoStream::new(io::stderr().lock(), self.color), "{line}");
     }
+}
+
+fn diverted() -> MutexGuard<'static, Option<Diverted>> {
+    DIVERTED.lock().unwrap_or_else(PoisonError::into_inner)
 }

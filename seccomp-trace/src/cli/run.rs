@@ -14,10 +14,12 @@ use super::{
     results::{Destinations, Plan, Results},
     session::{Session, SubjectId},
     trace_options::TraceOptions,
+    watch::{self, Watch},
 };
 use crate::{
     inspect::cgroup,
     launch::{self, LaunchCgroup, LeftOver, Signals, User},
+    live::{model::Update, view::Action},
     recording::Target,
 };
 
@@ -73,16 +75,33 @@ pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
         let subject = session.add(Target::Command { argv });
         session.enrol(subject, &hierarchy, cgroup.path(), flag::COMMAND, 0)?;
         let procs = cgroup.procs().context("can't open the cgroup of the command")?;
-        let child = launch::start(&program, &args.command, procs, args.user.as_ref())?;
-        child::pass_on_early(&child, &mut signals).await;
         let plan = Results::new(destinations).plan(&Target::Command { argv: Vec::new() });
-        let mut traced = Traced { args, printer, session, subject, plan, cgroup };
+        let caller = watch::Caller {
+            title: format!("run: {}", shown(&args.command)),
+            end: plan.places(),
+            has_command: true,
+            is_stdout_free: false,
+        };
+        let watch = Watch::start(&args.trace.watch, caller, *printer)?;
+        if let Some(watch) = &watch {
+            session.watch(watch.tell());
+        }
+        let streams = Watch::streams(watch.as_ref())?;
+        let child = launch::start(&program, &args.command, procs, args.user.as_ref(), streams)?;
+        child::pass_on_early(&child, &mut signals).await;
+        let mut traced = Traced { args, printer, session, subject, plan, cgroup, watch };
+        traced.tell_facts(true);
         let Some(status) = traced.follow(child, &mut signals).await? else {
             printer.warn("interrupted twice: nothing more is written than the last checkpoint");
             return Ok(ExitStatus::Command(130));
         };
         traced.end(status)
     })
+}
+
+/// The command as it was typed.
+fn shown(command: &[OsString]) -> String {
+    command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 struct Traced<'a> {
@@ -92,6 +111,7 @@ struct Traced<'a> {
     subject: SubjectId,
     plan: Plan,
     cgroup: LaunchCgroup,
+    watch: Option<Watch>,
 }
 
 impl Traced<'_> {
@@ -124,7 +144,26 @@ impl Traced<'_> {
                     is_over = true;
                     child::terminate(&child);
                 }
-                _ = tick.tick() => self.checkpoint()?,
+                action = watch::next(&mut self.watch) => match action {
+                    Action::End => {
+                        is_over = true;
+                        child::terminate(&child);
+                        self.printer.note("COMMAND is asked to end; Ctrl-C twice quits at once");
+                    }
+                    Action::Interrupt if interrupts.is_second_interrupt() => return Ok(None),
+                    Action::Interrupt => {
+                        child::interrupt(&child);
+                        is_over |= status.is_some();
+                    }
+                    Action::Write(_) => self.write_now()?,
+                    Action::Choose(_) | Action::Suspend => {}
+                },
+                _ = tick.tick() => {
+                    self.checkpoint()?;
+                    if let Some(watch) = &mut self.watch {
+                        watch.tick(&mut self.session)?;
+                    }
+                }
                 () = time::sleep(pause) => {}
             }
         }
@@ -135,6 +174,25 @@ impl Traced<'_> {
             && let Err(error) = self.plan.write_checkpoint(&recording)
         {
             self.printer.warn(format!("no checkpoint was written: {error:#}"));
+        }
+        Ok(())
+    }
+
+    fn tell_facts(&mut self, is_running: bool) {
+        if let Some(watch) = &self.watch
+            && let Some(subject) = self.session.subject(self.subject)
+        {
+            watch.tell()(Update::Container(
+                self.subject,
+                watch::facts(subject.builder.target(), is_running, self.plan.places()),
+            ));
+        }
+    }
+
+    /// The profile as it stands.
+    fn write_now(&mut self) -> Result<()> {
+        if let Some(recording) = self.session.now(self.subject)? {
+            self.plan.write_now(&recording, &self.args.trace, self.printer);
         }
         Ok(())
     }
@@ -153,6 +211,10 @@ impl Traced<'_> {
         }
         self.session.skip_news()?;
         self.session.finish()?;
+        self.tell_facts(false);
+        if let Some(watch) = &mut self.watch {
+            watch.leave_screen();
+        }
         let recording = self.session.subject(self.subject).map(|subject| subject.builder.build(true));
         // Detached before anything is written.
         drop(self.session);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::profile_options::ProfileOptions;
+use super::{profile_options::ProfileOptions, watch::WatchOptions};
 use crate::tracer;
 
 /// How to trace, and what the result is to be.
@@ -33,6 +33,8 @@ pub struct TraceOptions {
           hide_short_help = true)]
     pub ring_buffer: u32,
     #[command(flatten)]
+    pub watch: WatchOptions,
+    #[command(flatten)]
     pub profile: ProfileOptions,
 }
 
@@ -44,6 +46,7 @@ impl TraceOptions {
             ring_bytes: self.ring_buffer,
             enrol_new,
             denials: !self.no_denials,
+            watch: self.watch.watch,
         }
     }
 }

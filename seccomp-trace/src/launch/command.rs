@@ -7,6 +7,7 @@ use std::{
     io,
     os::fd::AsRawFd as _,
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
 use rustix::fs::{Access, access};
@@ -89,15 +90,28 @@ fn executable(path: &Path) -> Option<Result<PathBuf, CommandError>> {
     }
 }
 
-/// Starts a command as it is. Its standard streams are ours.
+/// A command's standard streams, where they are not ours.
+#[derive(Debug, Default)]
+pub struct Streams {
+    /// What it reads.
+    pub stdin: Option<Stdio>,
+    /// Where it prints.
+    pub stdout: Option<Stdio>,
+    /// Where it complains.
+    pub stderr: Option<Stdio>,
+    /// It has a process group of its own: what the terminal sends, it does not get.
+    pub is_apart: bool,
+}
+
+/// Starts a command as it is.
 ///
 /// # Errors
 /// What the kernel refuses: a format that it can't execute, for instance.
-pub fn start_plainly(program: &Path, argv: &[OsString]) -> Result<Child, CommandError> {
-    spawn(command(program, argv), program)
+pub fn start_plainly(program: &Path, argv: &[OsString], streams: Streams) -> Result<Child, CommandError> {
+    spawn(command(program, argv, streams), program)
 }
 
-/// Starts a command inside a cgroup, so that its very first call is seen. Its standard streams are ours.
+/// Starts a command inside a cgroup, so that its very first call is seen.
 ///
 /// # Errors
 /// What the kernel refuses: a format that it can't execute, for instance.
@@ -106,8 +120,9 @@ pub fn start(
     argv: &[OsString],
     cgroup_procs: File,
     user: Option<&User>,
+    streams: Streams,
 ) -> Result<Child, CommandError> {
-    let mut command = command(program, argv);
+    let mut command = command(program, argv, streams);
     let user = user.cloned();
     let enter = move || {
         // SAFETY: system calls alone, on memory made before the fork.
@@ -127,8 +142,21 @@ pub fn start(
     spawn(command, program)
 }
 
-fn command(program: &Path, argv: &[OsString]) -> Command {
+fn command(program: &Path, argv: &[OsString], streams: Streams) -> Command {
     let mut command = Command::new(program);
+    let Streams { stdin, stdout, stderr, is_apart } = streams;
+    if let Some(stdin) = stdin {
+        command.stdin(stdin);
+    }
+    if let Some(stdout) = stdout {
+        command.stdout(stdout);
+    }
+    if let Some(stderr) = stderr {
+        command.stderr(stderr);
+    }
+    if is_apart {
+        command.process_group(0);
+    }
     if let Some((name, arguments)) = argv.split_first() {
         command.arg0(name).args(arguments);
     }

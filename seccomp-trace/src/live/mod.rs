@@ -3,6 +3,8 @@
 //! traces nothing and writes no file.
 
 pub mod draw;
+pub mod lines;
 pub mod model;
 pub mod output;
+pub mod screen;
 pub mod view;

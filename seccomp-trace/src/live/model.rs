@@ -167,11 +167,16 @@ impl Model {
 
     /// Takes one thing. True where it is a first sighting, or a denial that was not known.
     pub fn apply(&mut self, update: Update) -> bool {
+        let revision = self.revision;
         self.revision += 1;
         let now = self.status.now;
         let is_new = match update {
             Update::Container(id, facts) => {
-                self.containers.entry(id).or_default().facts = facts;
+                let old = &mut self.containers.entry(id).or_default().facts;
+                if *old == facts {
+                    self.revision = revision;
+                }
+                *old = facts;
                 false
             }
             Update::Discarded(id) => {

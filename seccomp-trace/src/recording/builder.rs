@@ -70,6 +70,14 @@ impl Builder {
         }
     }
 
+    /// Each call with one of those who made it, and when first and by whom.
+    pub fn seen(&self) -> impl Iterator<Item = ((Abi, u32), Origin, Option<(Timestamp, String)>)> {
+        let all = self.seen.iter();
+        all.flat_map(|(call, sighting)| {
+            sighting.origins.iter().map(|origin| (*call, *origin, sighting.first.clone()))
+        })
+    }
+
     /// From where on calls count, in one more life (a restart), or in the same one, now known better.
     pub fn set_boundary(&mut self, boundary: Boundary) {
         let old = self.boundary.replace(self.boundary.map_or(boundary, |old| old.of_lives(boundary)));
@@ -81,6 +89,12 @@ impl Builder {
         let denied = Some(denied);
         self.changed |= denied != self.denied;
         self.denied = denied;
+    }
+
+    /// What was denied until now, as it was told last.
+    #[must_use]
+    pub fn denied(&self) -> Option<&Denials> {
+        self.denied.as_ref()
     }
 
     /// Adds to what was lost.

@@ -8,7 +8,7 @@ use aya::{
     programs::{ProgramError, RawTracePoint},
 };
 use aya_log::EbpfLogger;
-use seccomp_trace_common::{Config, PATH_LEN};
+use seccomp_trace_common::{Config, MAX_COUNTED, PATH_LEN};
 
 use super::{Tracer, TracerError, btf};
 
@@ -46,6 +46,8 @@ pub struct Options {
     pub enrol_new: bool,
     /// What filters deny is recorded.
     pub denials: bool,
+    /// Calls are counted, and the kernel program's own run time.
+    pub watch: bool,
 }
 
 impl Options {
@@ -72,7 +74,9 @@ impl Tracer {
             table_mask: cells - 1,
             enrol_new: u32::from(options.enrol_new),
             denials: u32::from(options.denials),
+            watch: u32::from(options.watch),
         };
+        let counters = if options.watch { MAX_COUNTED } else { 1 };
         let mut ebpf = EbpfLoader::new()
             // The program has no relocations against the kernel: its offsets are globals.
             .btf(None)
@@ -82,6 +86,8 @@ impl Tracer {
             .map_max_entries("SLOTS", options.max_containers)
             .map_max_entries("SETS", options.max_containers)
             .map_max_entries("FREE", options.max_containers)
+            .map_max_entries("COUNTS", counters)
+            .map_max_entries("FREE_COUNTERS", counters)
             .map_max_entries("WAITED", u32::try_from(waited.len()).unwrap_or(u32::MAX).max(1))
             .map_max_entries("EVENTS", options.ring_bytes)
             .load(PROGRAM)?;
@@ -90,6 +96,11 @@ impl Tracer {
         let mut free: Queue<_, u32> = ebpf.map_mut("FREE").ok_or(TracerError::Missing("FREE"))?.try_into()?;
         for slot in 0..options.max_containers {
             free.push(slot, 0)?;
+        }
+        if options.watch {
+            let free = ebpf.map_mut("FREE_COUNTERS").ok_or(TracerError::Missing("FREE_COUNTERS"))?;
+            let mut free: Queue<_, u32> = free.try_into()?;
+            (0..MAX_COUNTED).try_for_each(|counter| free.push(counter, 0))?;
         }
         let paths = ebpf.map_mut("WAITED").ok_or(TracerError::Missing("WAITED"))?;
         let mut paths: HashMap<_, [u8; PATH_LEN], u8> = paths.try_into()?;

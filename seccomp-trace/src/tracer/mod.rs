@@ -2,6 +2,7 @@
 //! Nothing else touches the kernel program; nothing here knows engines, recordings or files.
 
 mod btf;
+mod counters;
 mod load;
 mod slots;
 
@@ -14,6 +15,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 pub use btf::BtfError;
+pub use counters::{Cost, measure};
 pub use load::Options;
 use seccomp_trace_common::{Event, Stats, control};
 pub use slots::{Calls, SlotView};

@@ -111,9 +111,10 @@ impl Tracer {
         slot = unsafe { std::mem::zeroed() };
         slot.generation = generation;
         slot.state = state::FREE;
+        self.free_counter(number)?;
         Array::<_, Sets>::try_from(self.map_mut("SETS")?)?.set(
             number,
-            Sets { calls: [[[0; NUMBERS]; ABIS]; set::COUNT] },
+            Sets { calls: [[[0; NUMBERS]; ABIS]; set::COUNT], counter: 0 },
             0,
         )?;
         Array::<_, Slot>::try_from(self.map_mut("SLOTS")?)?.set(number, slot, 0)?;
@@ -171,7 +172,7 @@ impl Tracer {
         Ok(self.ebpf.map("BEYOND").ok_or(TracerError::Missing("BEYOND"))?.try_into()?)
     }
 
-    fn map_mut(&mut self, name: &'static str) -> Result<&mut aya::maps::Map, TracerError> {
+    pub(super) fn map_mut(&mut self, name: &'static str) -> Result<&mut aya::maps::Map, TracerError> {
         self.ebpf.map_mut(name).ok_or(TracerError::Missing(name))
     }
 }

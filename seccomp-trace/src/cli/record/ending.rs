@@ -86,12 +86,16 @@ impl Record<'_> {
         for missing in self.missing() {
             self.troubles.push(anyhow!("{missing}: never appeared"));
         }
+        self.tell_facts();
         let recordings = self.recordings();
         if recordings.is_empty() && self.troubles.is_empty() {
             self.troubles
                 .push(anyhow!("nothing was recorded: no container that was asked for ran meanwhile"));
         }
-        let Self { args, printer, session, mut troubles, .. } = self;
+        let Self { args, printer, session, mut troubles, mut watch, .. } = self;
+        if let Some(watch) = &mut watch {
+            watch.leave_screen();
+        }
         // Detached before anything is written.
         drop(session);
         for (recording, plan) in recordings {

@@ -6,10 +6,17 @@ use anyhow::{Context as _, Result};
 use tokio::{process::Child, time};
 
 use super::start::Record;
-use crate::{cli::child, launch::Signals};
+use crate::{
+    cli::{child, watch},
+    launch::Signals,
+    live::view::Action,
+};
 
 /// How often a checkpoint is written while something is new, and how often ended targets are looked for.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often the live view is told what has become of the containers.
+const FACTS: Duration = Duration::from_millis(250);
 
 /// The loop and its command.
 pub struct Follow<'r, 'a> {
@@ -26,6 +33,7 @@ impl<'r, 'a> Follow<'r, 'a> {
     /// The command's exit code, where there is one. Outer None: quit at once.
     pub async fn until_the_end(mut self, signals: &mut Signals) -> Result<Option<Option<u8>>> {
         let mut tick = time::interval(TICK);
+        let mut facts = time::interval(FACTS);
         let mut interrupts = child::Interrupts::default();
         let mut over = pin!(time::sleep(self.record.args.trace.duration.unwrap_or(Duration::MAX)));
         let mut is_over = false;
@@ -51,8 +59,22 @@ impl<'r, 'a> Follow<'r, 'a> {
                         None => return Ok(Some(None)),
                     }
                 }
+                action = watch::next(&mut self.record.watch) => match (action, &self.child) {
+                    (Action::End, Some(child)) => {
+                        child::terminate(child);
+                        self.record.printer.note("COMMAND is asked to end; Ctrl-C twice quits at once");
+                    }
+                    (Action::Interrupt, Some(_)) if interrupts.is_second_interrupt() => return Ok(None),
+                    (Action::Interrupt, Some(child)) => child::interrupt(child),
+                    (Action::End | Action::Interrupt, None) => return Ok(Some(None)),
+                    (Action::Write(id), _) => self.record.write_now(id)?,
+                    (Action::Choose(id), _) => self.record.choose(id)?,
+                    (Action::Suspend, _) => {}
+                },
+                _ = facts.tick(), if self.record.watch.is_some() => self.record.tell_facts(),
                 _ = tick.tick() => {
                     self.record.checkpoint()?;
+                    self.record.tick_watch()?;
                     if self.child.is_none() && self.record.is_all_over() {
                         return Ok(Some(None));
                     }

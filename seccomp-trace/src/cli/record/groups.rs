@@ -78,6 +78,25 @@ impl Groups {
         self.all.len() - 1
     }
 
+    /// Where a recording goes.
+    pub fn plan(&self, group: GroupId) -> Option<&Plan> {
+        self.all.get(group).map(|members| &members.plan)
+    }
+
+    /// A recording as it stands, with its places.
+    pub fn now(
+        &self,
+        group: GroupId,
+        session: &mut Session,
+    ) -> Result<Option<(Recording, &Plan)>, TracerError> {
+        let Some(members) = self.all.get(group) else { return Ok(None) };
+        let mut recordings = Vec::new();
+        for subject in &members.subjects {
+            recordings.extend(session.now(*subject)?);
+        }
+        Ok(members.unite(recordings).map(|recording| (recording, &members.plan)))
+    }
+
     /// Those recordings in which something is new, with their places.
     pub fn changed(&self, session: &mut Session) -> Result<Vec<(Recording, &Plan)>, TracerError> {
         let mut changed = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! [`targets`] says what was asked for, [`start`] looks at what is there, [`follow`] is the loop: it takes what the
 //! kernel tells ([`news`]) and what the [`engines`] say ([`said`]). [`known`] holds what is known of each container, [`judge`]
-//! decides who is recorded, [`groups`] who is recorded together, [`late`] what to do for one that ran before, [`ending`]
+//! decides who is recorded, [`groups`] who is recorded together, [`watched`] what the live view is told, [`late`] what to do for one that ran before, [`ending`]
 //! when a target has ended, and what is written then.
 
 mod ending;
@@ -16,6 +16,7 @@ mod news;
 mod said;
 mod start;
 mod targets;
+mod watched;
 
 use std::{ffi::OsString, path::PathBuf};
 

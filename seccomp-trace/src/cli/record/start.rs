@@ -15,10 +15,13 @@ use super::{
 };
 use crate::{
     cli::{
-        child, prepare,
+        child,
+        output::Output,
+        prepare,
         printer::Printer,
         results::{Destinations, Results},
         session::Session,
+        watch::{Caller, Watch},
     },
     engine::select::{Selector, suggest_containers},
     inspect::{cgroup::Hierarchy, process},
@@ -39,6 +42,7 @@ pub struct Record<'a> {
     pub results: Results,
     pub groups: Groups,
     pub troubles: Vec<anyhow::Error>,
+    pub watch: Option<Watch>,
     /// Engines whose last answer was an error, and of which that was said.
     pub complained: BTreeSet<EngineId>,
 }
@@ -52,6 +56,12 @@ pub async fn record(
     hierarchy: Hierarchy,
     printer: &Printer,
 ) -> Result<Outcome> {
+    let caller = Caller {
+        title: "record".to_owned(),
+        end: destinations.shown(),
+        has_command: program.is_some(),
+        is_stdout_free: program.is_none() && !matches!(destinations.profile, Some(Output::Stdout)),
+    };
     let waits = args.wait || program.is_some() || args.trace.duration.is_some();
     let resolved = targets::resolve(&args.targets, &hierarchy, waits).await?;
     let needs_engine = !selector.is_empty() || !resolved.containers.is_empty();
@@ -81,6 +91,7 @@ pub async fn record(
         results: Results::new(destinations),
         groups: Groups::new(args.group_by),
         troubles: Vec::new(),
+        watch: None,
         complained: BTreeSet::new(),
     };
     for path in record.resolved.cgroups.clone() {
@@ -110,9 +121,11 @@ pub async fn record(
     }
     record.check_all_there(waits)?;
     record.say_ready();
+    record.start_watch(caller)?;
     let child = match program {
         Some(program) => {
-            let child = launch::start_plainly(&program, &args.command)?;
+            let streams = Watch::streams(record.watch.as_ref())?;
+            let child = launch::start_plainly(&program, &args.command, streams)?;
             child::pass_on_early(&child, &mut signals).await;
             Some(child)
         }

@@ -67,6 +67,11 @@ impl Destinations {
         Ok(())
     }
 
+    /// Where results go, in words.
+    pub fn shown(&self) -> String {
+        self.places("*", true).places()
+    }
+
     /// Each container has files of its own name, unless it is the one that `-o` or `--recording` takes.
     fn places(&self, name: &str, is_first: bool) -> Plan {
         let beside = |file: &Path, ending: &str| file.with_file_name(format!("{name}{ending}"));

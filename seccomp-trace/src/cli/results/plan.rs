@@ -54,6 +54,28 @@ impl Plan {
         Some(path.with_file_name(name))
     }
 
+    /// Where the results go, in words.
+    pub fn places(&self) -> String {
+        let profile = self.profile.as_ref().map(|output| match output {
+            Output::Stdout => "stdout".to_owned(),
+            Output::File(path) => path.display().to_string(),
+        });
+        let recording = self.recording.as_ref().map(|path| path.display().to_string());
+        profile.into_iter().chain(recording).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// Writes the files as they would be if this were the end. It goes on, whatever comes of it.
+    pub fn write_now(&self, recording: &Recording, options: &TraceOptions, printer: &Printer) {
+        if self.files().next().is_none() {
+            return printer.note("the profile goes to stdout, at the end");
+        }
+        let files =
+            Self { profile: self.profile.clone().filter(|output| output.file().is_some()), ..self.clone() };
+        if let Err(error) = files.write_files(recording, options, printer) {
+            printer.warn(format!("not all is written: {error:#}"));
+        }
+    }
+
     /// Keeps what is known so far, whole or not at all.
     ///
     /// # Errors

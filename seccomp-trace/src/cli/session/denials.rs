@@ -28,12 +28,7 @@ impl Session {
             let denial = Denial {
                 number: key.number,
                 name: abi.name(key.number).map(str::to_owned),
-                answer: match key.answer {
-                    answer::ERRNO => Answer::Errno(key.errno),
-                    answer::TRAP => Answer::Trap,
-                    answer::KILL => Answer::Kill,
-                    _ => Answer::Value,
-                },
+                answer: answer_of(key.answer, key.errno),
                 own_filter: key.own != 0,
                 count: denied.count,
                 first_seen: self.clock.wall(denied.time),
@@ -95,6 +90,16 @@ impl Session {
             }
         }
         Ok(())
+    }
+}
+
+/// As the kernel program has it.
+pub(super) fn answer_of(kind: u16, errno: u16) -> Answer {
+    match kind {
+        answer::ERRNO => Answer::Errno(errno),
+        answer::TRAP => Answer::Trap,
+        answer::KILL => Answer::Kill,
+        _ => Answer::Value,
     }
 }
 

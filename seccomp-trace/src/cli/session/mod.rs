@@ -1,9 +1,11 @@
 //! A tracing session: which slot feeds which recording. `run` and `record` both stand on it; it knows neither
 //! engines nor files.
 
+mod checkpoint;
 mod clock;
 mod denials;
 mod subject;
+mod watched;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,11 +14,13 @@ use seccomp_trace_common::{Event, Slot, Stats, event, flag, state};
 use subject::Look;
 pub use subject::Subject;
 use tokio::io::unix::AsyncFd;
+pub use watched::Tell;
+use watched::Watched;
 
 use self::clock::Clock;
 use crate::{
     inspect::{cgroup::Hierarchy, host},
-    recording::{Host, Recording, Target, builder::Builder},
+    recording::{Host, Target, builder::Builder},
     tracer::{Enrolled, Tracer, TracerError},
 };
 
@@ -70,6 +74,8 @@ pub struct Session {
     /// What was lost on the way, made up for.
     lost: VecDeque<Event>,
     is_full: bool,
+    /// The live view, where somebody watches.
+    watched: Option<Watched>,
 }
 
 impl Session {
@@ -93,6 +99,7 @@ impl Session {
             untold: 0,
             lost: VecDeque::new(),
             is_full: false,
+            watched: None,
         })
     }
 
@@ -226,6 +233,7 @@ impl Session {
     /// What the kernel refuses.
     pub fn discard(&mut self, id: SubjectId) -> Result<(), TracerError> {
         let Some(subject) = self.subjects.remove(&id) else { return Ok(()) };
+        self.tell_discarded(id);
         for slot in subject.slots {
             self.ignore_slot(slot)?;
             self.forget_below(slot)?;
@@ -292,15 +300,17 @@ impl Session {
                 if let Some(subject) = self.owner(event.slot) {
                     subject.sighting(event, time);
                 }
+                self.tell_seen(event, time);
             }
             event::ENROLLED if !self.owners.contains_key(&event.slot) => {
-                return Ok(Some(News::Enrolled { slot: event.slot, path: view.path, maker: event.tid }));
+                return Ok(Some(News::Enrolled { slot: event.slot, path: view.path, maker: event.detail }));
             }
             event::APPLICATION => {
                 if let Some(subject) = self.owner(event.slot) {
                     subject.has_application = true;
                 }
             }
+            event::DENIED => self.tell_denied(event, self.clock.wall(event.time)),
             event::DEAD => return self.bury(event.slot),
             _ => {}
         }
@@ -314,6 +324,7 @@ impl Session {
     /// Reads a dead slot for the last time and frees it.
     fn bury(&mut self, slot: u32) -> Result<Option<News>, TracerError> {
         self.read(slot)?;
+        self.keep_counts(slot)?;
         self.tracer.get_mut().free(slot)?;
         self.stirred.remove(&slot);
         let Some(id) = self.owners.remove(&slot) else { return Ok(None) };
@@ -326,6 +337,7 @@ impl Session {
     /// Reads a slot for the last time: what has no application by now will have none.
     fn read(&mut self, slot: u32) -> Result<(), TracerError> {
         let look = self.look(slot)?;
+        self.tell_untold(&look);
         if let Some(subject) = self.owner(slot) {
             subject.absorb(&look);
             subject.promote(&look);
@@ -354,29 +366,6 @@ impl Session {
             self.lost.extend(kinds.iter().map(|&kind| Event { kind, slot, generation, ..Event::NONE }));
         }
         Ok(())
-    }
-
-    /// A recording as it stands, where anything has come since this was asked last.
-    ///
-    /// # Errors
-    /// What the kernel refuses.
-    pub fn checkpoint(&mut self, id: SubjectId) -> Result<Option<Recording>, TracerError> {
-        let Some(subject) = self.subjects.get_mut(&id) else { return Ok(None) };
-        let is_changed = subject.take_changed();
-        let slots: Vec<u32> = subject.slots.iter().copied().collect();
-        let is_stirred = slots.iter().filter(|slot| self.stirred.remove(slot)).count() > 0;
-        if !is_changed && !is_stirred {
-            return Ok(None);
-        }
-        let looks: Vec<_> = slots.into_iter().map(|slot| self.look(slot)).collect::<Result<_, _>>()?;
-        let Some(subject) = self.subjects.get_mut(&id) else { return Ok(None) };
-        looks.iter().for_each(|look| subject.absorb(look));
-        if !(subject.take_changed() || is_changed) {
-            return Ok(None);
-        }
-        let mut subject = subject.clone();
-        looks.iter().for_each(|look| subject.promote(look));
-        Ok(Some(subject.builder.build(false)))
     }
 
     /// The end: detaches nothing yet, and reads the sets of every slot that is somebody's. After the last news

@@ -195,7 +195,7 @@ fn boundary(view: &SlotView) -> Boundary {
 }
 
 /// `None` for the sets whose calls count only if no application ever comes.
-fn origin(set: usize) -> Option<Origin> {
+pub(super) fn origin(set: usize) -> Option<Origin> {
     match set {
         set::APPLICATION => Some(Origin::Application),
         set::RUNTIME => Some(Origin::Runtime),

@@ -1,0 +1,69 @@
+//! What the live view is told of the containers, and what its keys ask.
+
+use anyhow::Result;
+
+use super::{
+    known::{Known, Life, Verdict},
+    start::Record,
+};
+use crate::{
+    cli::{
+        session::SubjectId,
+        watch::{self, Caller, Watch},
+    },
+    live::model::Update,
+};
+
+impl Record<'_> {
+    /// Starts the view, where it is asked for. What was seen before is told by the sets.
+    pub fn start_watch(&mut self, caller: Caller) -> Result<()> {
+        self.watch = Watch::start(&self.args.trace.watch, caller, *self.printer)?;
+        if let Some(watch) = &self.watch {
+            self.session.watch(watch.tell());
+            self.session.tell_all()?;
+        }
+        self.tell_facts();
+        Ok(())
+    }
+
+    /// Tells of each container that is recorded what is known of it now.
+    pub fn tell_facts(&mut self) {
+        let Some(watch) = &self.watch else { return };
+        let tell = watch.tell();
+        for known in self.known.values().filter(|known| known.verdict == Verdict::Wanted) {
+            let Some(id) = known.subject else { continue };
+            let Some(subject) = self.session.subject(id).filter(|subject| subject.has_run) else { continue };
+            let files = known.group.and_then(|group| self.groups.plan(group)).map(|plan| plan.places());
+            let is_running = known.life == Life::Running;
+            let facts = watch::facts(subject.builder.target(), is_running, files.unwrap_or_default());
+            tell(Update::Container(id, facts));
+        }
+    }
+
+    /// Once a second.
+    pub fn tick_watch(&mut self) -> Result<()> {
+        match &mut self.watch {
+            Some(watch) => watch.tick(&mut self.session),
+            None => Ok(()),
+        }
+    }
+
+    /// A container was chosen in the view.
+    pub fn choose(&mut self, id: SubjectId) -> Result<()> {
+        match &mut self.watch {
+            Some(watch) => watch.choose(&mut self.session, id),
+            None => Ok(()),
+        }
+    }
+
+    /// The profile of a container, and of those that are recorded with it, as it stands.
+    pub fn write_now(&mut self, id: SubjectId) -> Result<()> {
+        let group =
+            self.known.values().find(|known| known.subject == Some(id)).and_then(|known: &Known| known.group);
+        let Some(group) = group else { return Ok(()) };
+        if let Some((recording, plan)) = self.groups.now(group, &mut self.session)? {
+            plan.write_now(&recording, &self.args.trace, self.printer);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! What the live view is told of a session: news as it comes, counts when they are asked for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use seccomp_trace_common::{Counts, Event, OWN_FILTER};
+
+use super::{
+    Session, SubjectId,
+    denials::answer_of,
+    subject::{self, Look},
+};
+use crate::{
+    abi::Abi,
+    live::model::{First, Syscall, Update},
+    recording::Denial,
+    tracer::{Cost, TracerError},
+};
+
+/// Takes what the view is told. It must not wait.
+pub type Tell = Arc<dyn Fn(Update) + Send + Sync>;
+
+/// Whom a session tells, and what was counted in slots that are gone.
+pub(super) struct Watched {
+    tell: Tell,
+    before: BTreeMap<SubjectId, Sums>,
+}
+
+/// How often each call was made, and those beyond the sets.
+#[derive(Clone, Debug, Default)]
+struct Sums {
+    calls: BTreeMap<Syscall, u64>,
+    beyond: u64,
+}
+
+impl Sums {
+    fn add(&mut self, counts: &Counts) {
+        for (abi, numbers) in Abi::ALL.into_iter().zip(&counts.calls) {
+            for (number, count) in (0..).zip(numbers).filter(|(_, count)| **count > 0) {
+                *self.calls.entry((abi, number)).or_default() += count;
+            }
+        }
+        self.beyond += counts.beyond;
+    }
+}
+
+impl Session {
+    /// From now on the live view is told.
+    pub fn watch(&mut self, tell: Tell) {
+        self.watched = Some(Watched { tell, before: BTreeMap::new() });
+    }
+
+    /// Tells what was seen before anybody watched.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn tell_all(&mut self) -> Result<(), TracerError> {
+        let ids: Vec<_> = self.subjects.keys().copied().collect();
+        for id in ids {
+            self.absorb(id)?;
+            let Some(subject) = self.subjects.get(&id) else { continue };
+            for (syscall, origin, first) in subject.builder.seen() {
+                let first = first.map(|(time, comm)| First { time, comm });
+                self.tell(|| Some(Update::Seen { id, syscall, first, origin: Some(origin) }));
+            }
+            self.tell_denials(id)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&self, update: impl FnOnce() -> Option<Update>) {
+        if let Some(watched) = &self.watched
+            && let Some(update) = update()
+        {
+            (watched.tell)(update);
+        }
+    }
+
+    /// A sighting, as the kernel program tells it.
+    pub(super) fn tell_seen(&self, event: &Event, time: Timestamp) {
+        self.tell(|| {
+            let first = First { time, comm: subject::comm(&event.comm) };
+            let abi = usize::from(event.abi);
+            self.seen(event.slot, usize::from(event.set), abi, event.number, Some(first))
+        });
+    }
+
+    /// Sightings of which no news came.
+    pub(super) fn tell_untold(&self, look: &Look) {
+        for call in look.calls.iter().filter(|call| !call.told) {
+            self.tell(|| self.seen(look.number, call.set, call.abi, call.number, None));
+        }
+    }
+
+    fn seen(&self, slot: u32, set: usize, abi: usize, number: u32, first: Option<First>) -> Option<Update> {
+        let id = *self.owners.get(&slot)?;
+        let origin = subject::origin(set);
+        // In a cgroup without an engine the end says what such a call is; elsewhere it is none of the container's.
+        if origin.is_none() && !self.subjects.get(&id)?.is_cgroup() {
+            return None;
+        }
+        Some(Update::Seen { id, syscall: (Abi::from_index(abi)?, number), first, origin })
+    }
+
+    /// A denial, as the kernel program tells it. How often, only [`Self::tell_denials`] says.
+    pub(super) fn tell_denied(&self, event: &Event, time: Timestamp) {
+        self.tell(|| {
+            let abi = Abi::from_index(usize::from(event.abi))?;
+            let errno = (event.detail & !OWN_FILTER) as u16;
+            let denial = Denial {
+                number: event.number,
+                name: abi.name(event.number).map(str::to_owned),
+                answer: answer_of(event.set, errno),
+                own_filter: event.detail & OWN_FILTER != 0,
+                count: 1,
+                first_seen: time,
+                comm: subject::comm(&event.comm),
+            };
+            Some(Update::Denied(*self.owners.get(&event.slot)?, abi, denial))
+        });
+    }
+
+    /// Nobody asked for it.
+    pub(super) fn tell_discarded(&mut self, id: SubjectId) {
+        self.tell(|| Some(Update::Discarded(id)));
+        if let Some(watched) = &mut self.watched {
+            watched.before.remove(&id);
+        }
+    }
+
+    /// What a slot has counted stays, when it is gone.
+    pub(super) fn keep_counts(&mut self, slot: u32) -> Result<(), TracerError> {
+        if self.watched.is_none() {
+            return Ok(());
+        }
+        let counts = self.tracer.get_ref().counts(slot)?;
+        let owner = self.owners.get(&slot).copied();
+        if let (Some(watched), Some(owner), Some(counts)) = (&mut self.watched, owner, counts) {
+            watched.before.entry(owner).or_default().add(&counts);
+        }
+        Ok(())
+    }
+
+    /// Tells how often each call was made.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn tell_counts(&self) -> Result<(), TracerError> {
+        let Some(watched) = &self.watched else { return Ok(()) };
+        let mut sums: BTreeMap<SubjectId, Sums> = BTreeMap::new();
+        for (slot, id) in &self.owners {
+            if let Some(counts) = self.tracer.get_ref().counts(*slot)? {
+                let before = || watched.before.get(id).cloned().unwrap_or_default();
+                sums.entry(*id).or_insert_with(before).add(&counts);
+            }
+        }
+        let at = Timestamp::now();
+        for (id, Sums { calls, beyond }) in sums {
+            (watched.tell)(Update::Counts { id, calls: calls.into_iter().collect(), beyond, at });
+        }
+        Ok(())
+    }
+
+    /// Tells how often each of a container's calls was denied.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn tell_denials(&mut self, id: SubjectId) -> Result<(), TracerError> {
+        self.absorb(id)?;
+        let Some(subject) = self.subjects.get(&id) else { return Ok(()) };
+        let denied = subject.builder.denied().cloned().unwrap_or_default();
+        for (abi, denial) in
+            denied.into_iter().flat_map(|(abi, all)| all.into_iter().map(move |one| (abi, one)))
+        {
+            self.tell(|| Some(Update::Denied(id, abi, denial)));
+        }
+        Ok(())
+    }
+
+    /// Live events that found no room. No call is lost with them.
+    ///
+    /// # Errors
+    /// Where the counters can't be read.
+    pub fn untold(&self) -> Result<u64, TracerError> {
+        Ok(self.tracer.get_ref().stats()?.untold)
+    }
+
+    /// As [`crate::tracer::Tracer::cost`].
+    ///
+    /// # Errors
+    /// Where the kernel does not tell.
+    pub fn cost(&self) -> Result<Cost, TracerError> {
+        self.tracer.get_ref().cost()
+    }
+
+    /// This container's calls are counted, in place of another one's where no counter is left.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn count(&mut self, id: SubjectId) -> Result<(), TracerError> {
+        let wanted: BTreeSet<u32> =
+            self.subjects.get(&id).map(|subject| subject.slots.clone()).unwrap_or_default();
+        for slot in wanted {
+            let mut others = self.owners.iter().filter(|(_, owner)| **owner != id).map(|(slot, _)| *slot);
+            let counted =
+                others.rfind(|slot| self.tracer.get_ref().counts(*slot).is_ok_and(|counts| counts.is_some()));
+            self.tracer.get_mut().count(slot, counted)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! `--watch`: ties a session to the live view. [`options`] says what was asked for, [`facts`] what is told of a container,
+//! [`cost`] what tracing costs; the view itself is [`crate::live`].
+
+mod cost;
+mod facts;
+mod options;
+mod stream;
+
+use std::{
+    io::{self, IsTerminal as _},
+    process::Stdio,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result};
+pub use facts::facts;
+use jiff::Timestamp;
+pub use options::WatchOptions;
+use seccomp_trace_common::MAX_COUNTED;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use self::{cost::CostMeter, stream::LineWriter};
+use super::{
+    printer::Printer,
+    session::{Session, SubjectId, Tell},
+};
+use crate::{
+    launch::Streams,
+    live::{
+        draw::{About, Look},
+        lines::{self, Line, LineFormat},
+        model::{Model, Status, Update},
+        output::Output,
+        screen::{Screen, Shared, Stream},
+        view::{Action, View},
+    },
+};
+
+/// What a caller says about itself.
+pub struct Caller {
+    /// What is done: `record`, `run: nginx`.
+    pub title: String,
+    /// What happens at the end, where several containers are recorded.
+    pub end: String,
+    /// There is a COMMAND.
+    pub has_command: bool,
+    /// Neither COMMAND nor the profile needs stdout.
+    pub is_stdout_free: bool,
+}
+
+/// The live view, while a session lasts. Dropped, the terminal is as it was, and what was said meanwhile is printed.
+pub struct Watch {
+    printer: Printer,
+    shared: Shared,
+    screen: Option<Screen>,
+    lines: Option<LineWriter>,
+    actions: UnboundedReceiver<Action>,
+    output: Option<Output>,
+    chosen: Option<SubjectId>,
+    cost: CostMeter,
+}
+
+impl Watch {
+    /// Starts the view, where it is asked for.
+    ///
+    /// # Errors
+    /// Where the terminal can't be used, or COMMAND's output can't be kept.
+    pub fn start(options: &WatchOptions, caller: Caller, printer: Printer) -> Result<Option<Self>> {
+        let Some(format) = options.format() else { return Ok(None) };
+        let stream = if caller.is_stdout_free { Stream::Stdout } else { Stream::Stderr };
+        let shared = Shared::new(Model::new(Timestamp::now()));
+        let (ask, actions) = unbounded_channel();
+        let mut watch = Self {
+            printer,
+            shared: shared.clone(),
+            screen: None,
+            lines: None,
+            actions,
+            output: None,
+            chosen: None,
+            cost: CostMeter::default(),
+        };
+        if let Some(format) = format.or_else(|| (!stream.is_screen()).then_some(LineFormat::Text)) {
+            let writer = LineWriter::start(stream, format).context("can't write the lines of --watch")?;
+            if format == LineFormat::Json && stream == Stream::Stderr {
+                let tell = writer.clone();
+                printer.divert(Box::new(move |text| tell.send(Line::Message { text: text.to_owned() })));
+            }
+            watch.lines = Some(writer);
+            return Ok(Some(watch));
+        }
+        if caller.has_command {
+            watch.output = Some(Output::new().context("can't keep what COMMAND prints")?);
+        }
+        let about = About {
+            title: caller.title,
+            end: caller.end,
+            max_counted: MAX_COUNTED as usize,
+            has_command: caller.has_command,
+        };
+        let look = Look { color: printer.has_color(), unicode: options::has_unicode() };
+        let view = View::new(watch.output.clone());
+        let told = shared.clone();
+        printer.divert(Box::new(move |text| {
+            told.lock().apply(Update::Said(text.to_owned()));
+        }));
+        let screen = Screen::open(stream, shared, view, about, look, move |action| {
+            let _ = ask.send(action);
+        });
+        watch.screen =
+            Some(screen.context("can't take the terminal for --watch; --watch-format lines needs none")?);
+        Ok(Some(watch))
+    }
+
+    /// Where a session tells its news.
+    pub fn tell(&self) -> Tell {
+        let shared = self.shared.clone();
+        match self.lines.clone() {
+            Some(writer) => Arc::new(move |update| {
+                lines::lines(&mut shared.lock(), update).into_iter().for_each(|line| writer.send(line));
+            }),
+            None => Arc::new(move |update| {
+                shared.lock().apply(update);
+            }),
+        }
+    }
+
+    /// COMMAND's standard streams: those that are the picture's terminal are kept from it.
+    ///
+    /// # Errors
+    /// Where we have too many files open.
+    pub fn streams(watch: Option<&Self>) -> Result<Streams> {
+        let Some(output) = watch.and_then(|watch| watch.output.as_ref()) else {
+            return Ok(Streams::default());
+        };
+        let keep = |is_terminal: bool| is_terminal.then(|| output.stdio()).transpose();
+        Ok(Streams {
+            stdin: io::stdin().is_terminal().then(Stdio::null),
+            stdout: keep(io::stdout().is_terminal())?,
+            stderr: keep(io::stderr().is_terminal())?,
+            is_apart: true,
+        })
+    }
+
+    /// Once a second: counts, and how the session is doing.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn tick(&mut self, session: &mut Session) -> Result<()> {
+        if let Some(output) = &self.output {
+            output.trim();
+        }
+        let lost = session.untold()?;
+        if self.screen.is_some() {
+            let first = || self.shared.lock().containers.keys().next().copied();
+            if let Some(chosen) = self.chosen.or_else(first) {
+                session.tell_denials(chosen)?;
+            }
+            session.tell_counts()?;
+        }
+        let cost = if self.screen.is_some() { self.cost.measure(session) } else { None };
+        self.shared.lock().apply(Update::Status(Status { now: Timestamp::now(), lost, cost }));
+        Ok(())
+    }
+
+    /// A container was chosen: it is counted.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn choose(&mut self, session: &mut Session, id: SubjectId) -> Result<()> {
+        self.chosen = Some(id);
+        session.count(id)?;
+        session.tell_denials(id)?;
+        Ok(session.tell_counts()?)
+    }
+}
+
+/// What a key asks next. Never anything where nobody watches.
+pub async fn next(watch: &mut Option<Watch>) -> Action {
+    if let Some(watch) = watch
+        && let Some(action) = watch.actions.recv().await
+    {
+        return action;
+    }
+    std::future::pending().await
+}
+
+impl Watch {
+    /// Gives the terminal back, with what COMMAND has printed and what was said meanwhile. Lines go on.
+    pub fn leave_screen(&mut self) {
+        if self.screen.take().is_some() {
+            if let Some(output) = self.output.take() {
+                self.printer.output(&output);
+            }
+            self.printer.release();
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.leave_screen();
+        self.printer.release();
+        if let Some(lines) = &self.lines {
+            lines.finish();
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The picture on a terminal: taken, drawn, read from and given back. It has a thread of its own, so that keys are answered
+//! however busy the session is.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal as _, Write},
+    os::fd::AsFd,
+    panic,
+    sync::{
+        Arc, Mutex, MutexGuard, Once, PoisonError,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use ratatui::{
+    Terminal,
+    backend::CrosstermBackend,
+    crossterm::{
+        cursor, event, execute,
+        terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
+    },
+};
+use rustix::process::{Signal, getpid, kill_process};
+use signal_hook::{consts::SIGCONT, flag};
+
+use super::{
+    draw::{About, Look, draw},
+    model::Model,
+    view::{Action, View},
+};
+
+/// What is known, shared by who traces and who draws.
+#[derive(Clone, Debug)]
+pub struct Shared(Arc<Mutex<Model>>);
+
+impl Shared {
+    /// Shares it.
+    #[must_use]
+    pub fn new(model: Model) -> Self {
+        Self(Arc::new(Mutex::new(model)))
+    }
+
+    /// To look at it, or to tell it something. Held for as long as it takes to make a picture, never while a terminal is
+    /// written to.
+    #[must_use]
+    pub fn lock(&self) -> MutexGuard<'_, Model> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The stream that has the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Where it is nobody else's.
+    Stdout,
+    /// Else.
+    Stderr,
+}
+
+impl Stream {
+    /// Does a person look at it, on a terminal that can do more than print?
+    #[must_use]
+    pub fn is_screen(self) -> bool {
+        let is_terminal = match self {
+            Self::Stdout => io::stdout().is_terminal(),
+            Self::Stderr => io::stderr().is_terminal(),
+        };
+        is_terminal && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+    }
+
+    /// A handle of its own.
+    ///
+    /// # Errors
+    /// Where it is closed.
+    pub fn open(self) -> io::Result<File> {
+        let stream = match self {
+            Self::Stdout => io::stdout().as_fd().try_clone_to_owned()?,
+            Self::Stderr => io::stderr().as_fd().try_clone_to_owned()?,
+        };
+        Ok(stream.into())
+    }
+}
+
+/// What is new is drawn so often at most.
+const FRAME: Duration = Duration::from_millis(200);
+/// What keys do is drawn at once, but not more often than this.
+const KEYS: Duration = Duration::from_millis(30);
+/// How long we sleep where no key comes: until the end is noticed.
+const NAP: Duration = Duration::from_millis(50);
+
+/// The terminal, as long as it is ours. Dropped, it is as it was.
+#[derive(Debug)]
+pub struct Screen {
+    end: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Screen {
+    /// Takes the terminal. What keys ask of the session goes to `ask`.
+    ///
+    /// # Errors
+    /// Where the terminal can't be used so.
+    pub fn open(
+        stream: Stream,
+        shared: Shared,
+        view: View,
+        about: About,
+        look: Look,
+        ask: impl Fn(Action) + Send + 'static,
+    ) -> io::Result<Self> {
+        restore_on_panic();
+        let end = Arc::new(AtomicBool::new(false));
+        let continued = Arc::new(AtomicBool::new(false));
+        flag::register(SIGCONT, Arc::clone(&continued))?;
+        let backend = CrosstermBackend::new(BufWriter::new(stream.open()?));
+        enter(stream)?;
+        let terminal = Terminal::new(backend).inspect_err(|_| leave())?;
+        let mut picture =
+            Picture { stream, terminal, shared, view, about, look, end: Arc::clone(&end), continued };
+        let thread = thread::Builder::new().name("screen".into()).spawn(move || {
+            // The terminal is gone, or can't be read: we trace on without it.
+            let _ = picture.show(ask);
+            leave();
+        });
+        Ok(Self { end, thread: Some(thread.inspect_err(|_| leave())?) })
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.end.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        leave();
+    }
+}
+
+struct Picture {
+    stream: Stream,
+    terminal: Terminal<CrosstermBackend<BufWriter<File>>>,
+    shared: Shared,
+    view: View,
+    about: About,
+    look: Look,
+    end: Arc<AtomicBool>,
+    continued: Arc<AtomicBool>,
+}
+
+impl Picture {
+    fn show(&mut self, ask: impl Fn(Action)) -> io::Result<()> {
+        let mut drawn = (Instant::now(), self.draw()?);
+        let mut is_touched = false;
+        while !self.end.load(Ordering::Relaxed) {
+            if event::poll(NAP)? {
+                is_touched = true;
+                let event = event::read()?;
+                let action = self.view.event(&event, &self.shared.lock());
+                match action {
+                    Some(Action::Suspend) => {
+                        leave();
+                        kill_process(getpid(), Signal::TSTP)?;
+                    }
+                    Some(action) => ask(action),
+                    None => {}
+                }
+            }
+            if self.continued.swap(false, Ordering::Relaxed) {
+                // The shell has had the terminal meanwhile.
+                leave();
+                enter(self.stream)?;
+                self.terminal.clear()?;
+                is_touched = true;
+            }
+            let (at, revision) = drawn;
+            let is_news = at.elapsed() >= FRAME && revision != self.shared.lock().revision;
+            if is_news || (is_touched && at.elapsed() >= KEYS) {
+                drawn = (Instant::now(), self.draw()?);
+                is_touched = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the revision of what was drawn.
+    fn draw(&mut self) -> io::Result<u64> {
+        let Self { terminal, shared, view, about, look, .. } = self;
+        let mut revision = 0;
+        terminal.draw(|frame| {
+            let model = shared.lock();
+            revision = model.revision;
+            draw(frame, view, &model, about, *look);
+        })?;
+        Ok(revision)
+    }
+}
+
+/// Whose the terminal is: 0 nobody's, else a [`Stream`] and 1.
+static TAKEN: AtomicU8 = AtomicU8::new(0);
+
+fn enter(stream: Stream) -> io::Result<()> {
+    enable_raw_mode()?;
+    TAKEN.store(stream as u8 + 1, Ordering::SeqCst);
+    let taken = execute!(
+        stream.open()?,
+        EnterAlternateScreen,
+        event::EnableMouseCapture,
+        event::EnableBracketedPaste,
+        cursor::Hide
+    );
+    taken.inspect_err(|_| leave())
+}
+
+/// Gives the terminal back, once.
+fn leave() {
+    let stream = match TAKEN.swap(0, Ordering::SeqCst) {
+        0 => return,
+        taken if taken == Stream::Stdout as u8 + 1 => Stream::Stdout,
+        _ => Stream::Stderr,
+    };
+    if let Ok(mut stream) = stream.open() {
+        let _ = execute!(
+            stream,
+            event::DisableBracketedPaste,
+            event::DisableMouseCapture,
+            LeaveAlternateScreen,
+            cursor::Show
+        );
+        let _ = stream.flush();
+    }
+    let _ = disable_raw_mode();
+}
+
+/// A panic's message is to be read.
+fn restore_on_panic() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            leave();
+            before(info);
+        }));
+    });
+}
