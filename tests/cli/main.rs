@@ -4,6 +4,7 @@
 //! - `portable_document`: docs/portable.md is the table of `--portable`
 //! - `profile`: generate and tracing-profile, from files to files
 //! - `recording_format`: the recording's schema, its document, and version 1 for ever
+//! - `watch_format`: the schema of the lines of `--watch-format json`, and their document
 //! - `support`: the harness of the other suites, which tests itself here
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
@@ -14,6 +15,7 @@ mod profile;
 mod recording_format;
 #[path = "../support/mod.rs"]
 mod support;
+mod watch_format;
 
 use assert_cmd::Command;
 

@@ -23,6 +23,8 @@
 //! - `bad_input`: commands, targets and options that can't be
 //! - `bad_output`: files that can't be written, a disk that fills
 //! - `interrupts`: Ctrl-C at any moment
+//! - `watch_lines`: `--watch` without a terminal
+//! - `watch_screen`: `--watch` on a real one
 //!
 //! `help` is what they share.
 
@@ -61,8 +63,12 @@ mod run_status;
 mod runtimes;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(target_arch = "x86_64")]
+mod watch_lines;
+mod watch_screen;
 
 fn main() -> std::process::ExitCode {
+    watch_screen::panic_if_asked();
     support::main([
         run_status::tests(),
         run_calls::tests(),
@@ -94,5 +100,8 @@ fn main() -> std::process::ExitCode {
         bad_input::tests(),
         bad_output::tests(),
         interrupts::tests(),
+        #[cfg(target_arch = "x86_64")]
+        watch_lines::tests(),
+        watch_screen::tests(),
     ])
 }

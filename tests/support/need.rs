@@ -44,11 +44,13 @@ pub enum Need {
     Nginx,
     /// Debian's Python.
     Python,
+    /// tmux, the terminal of tests.
+    Tmux,
 }
 
 impl Need {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Kernel,
         Self::Docker,
         Self::Podman,
@@ -66,6 +68,7 @@ impl Need {
         Self::Postgresql,
         Self::Nginx,
         Self::Python,
+        Self::Tmux,
     ];
 
     /// The name by which `SECCOMP_TRACE_REQUIRE` and the reasons of skips call it.
@@ -88,6 +91,7 @@ impl Need {
             Self::Postgresql => "postgresql",
             Self::Nginx => "nginx",
             Self::Python => "python",
+            Self::Tmux => "tmux",
         }
     }
 

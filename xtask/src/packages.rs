@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// What the tests run (by its path where it has to be Debian's own), and the package it is in on Debian 12. Told by the program, not by the package: another
 /// vendor's Docker must not be replaced.
-const FOR_TESTS: [(&str, &str); 16] = [
+const FOR_TESTS: [(&str, &str); 17] = [
     ("dockerd", "docker.io"),
     ("docker-compose", "docker-compose"),
     ("podman", "podman"),
@@ -23,6 +23,7 @@ const FOR_TESTS: [(&str, &str); 16] = [
     ("/usr/lib/postgresql/15/bin/postgres", "postgresql-15"),
     ("/usr/sbin/nginx", "nginx-light"),
     ("/usr/bin/python3", "python3"),
+    ("tmux", "tmux"),
 ];
 
 /// The packages that the tests need and that are missing here.

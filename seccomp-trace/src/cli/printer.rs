@@ -30,6 +30,7 @@ const KEPT: usize = 1000;
 
 struct Diverted {
     take: Box<dyn FnMut(&str) + Send>,
+    is_kept: bool,
     /// With their styles.
     lines: VecDeque<String>,
 }
@@ -138,10 +139,10 @@ impl Printer {
         self.raw(&format!("{style}{label}:{style:#} {}", sanitise_message(message)));
     }
 
-    /// From now on what is said goes to `take`, without styles, because something else has stderr. It is printed at the
-    /// end, too.
-    pub fn divert(&self, take: Box<dyn FnMut(&str) + Send>) {
-        *diverted() = Some(Diverted { take, lines: VecDeque::new() });
+    /// From now on what is said goes to `take`, without styles, because something else has stderr. Where `is_kept`, it is
+    /// printed at the end, too.
+    pub fn divert(&self, is_kept: bool, take: Box<dyn FnMut(&str) + Send>) {
+        *diverted() = Some(Diverted { take, is_kept, lines: VecDeque::new() });
     }
 
     /// Stderr is ours again.
@@ -169,12 +170,14 @@ impl Printer {
     }
 
     fn raw(&self, line: &str) {
-        if let Some(Diverted { take, lines }) = &mut *diverted() {
+        if let Some(Diverted { take, is_kept, lines }) = &mut *diverted() {
             take(&strip_str(line).to_string());
-            if lines.len() == KEPT {
-                lines.pop_front();
+            if *is_kept {
+                if lines.len() == KEPT {
+                    lines.pop_front();
+                }
+                lines.push_back(line.to_owned());
             }
-            lines.push_back(line.to_owned());
             return;
         }
         // Nobody is left to be told that stderr is closed.

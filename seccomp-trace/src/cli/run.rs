@@ -14,7 +14,7 @@ use super::{
     results::{Destinations, Plan, Results},
     session::{Session, SubjectId},
     trace_options::TraceOptions,
-    watch::{self, Watch},
+    watch::{self, Watch, Wish},
 };
 use crate::{
     inspect::cgroup,
@@ -144,19 +144,24 @@ impl Traced<'_> {
                     is_over = true;
                     child::terminate(&child);
                 }
-                action = watch::next(&mut self.watch) => match action {
-                    Action::End => {
+                wish = watch::next(&mut self.watch) => match wish {
+                    Wish::Key(Action::End) => {
                         is_over = true;
                         child::terminate(&child);
                         self.printer.note("COMMAND is asked to end; Ctrl-C twice quits at once");
                     }
-                    Action::Interrupt if interrupts.is_second_interrupt() => return Ok(None),
-                    Action::Interrupt => {
+                    Wish::Key(Action::Interrupt) if interrupts.is_second_interrupt() => return Ok(None),
+                    Wish::Key(Action::Interrupt) => {
                         child::interrupt(&child);
                         is_over |= status.is_some();
                     }
-                    Action::Write(_) => self.write_now()?,
-                    Action::Choose(_) | Action::Suspend => {}
+                    Wish::Key(Action::Write(_)) => self.write_now()?,
+                    Wish::Measured => {
+                        if let Some(watch) = &mut self.watch {
+                            watch.measured(&self.session);
+                        }
+                    }
+                    Wish::Key(Action::Choose(_) | Action::Suspend) => {}
                 },
                 _ = tick.tick() => {
                     self.checkpoint()?;

@@ -8,6 +8,7 @@ mod facts;
 pub mod many;
 mod programs;
 mod recorder;
+mod terminal;
 mod wait;
 
 pub use bundle::bundle;
@@ -16,4 +17,5 @@ pub use cgroup::Cgroup;
 pub use facts::{allowed, architectures, json, names, numbers, set};
 pub use programs::{bare, bare_32_bit, static_with_libc, with_libc};
 pub use recorder::Recorder;
+pub use terminal::Terminal;
 pub use wait::{eventually, has_ended};

@@ -7,7 +7,10 @@ use tokio::{process::Child, time};
 
 use super::start::Record;
 use crate::{
-    cli::{child, watch},
+    cli::{
+        child,
+        watch::{self, Wish},
+    },
     launch::Signals,
     live::view::Action,
 };
@@ -59,17 +62,18 @@ impl<'r, 'a> Follow<'r, 'a> {
                         None => return Ok(Some(None)),
                     }
                 }
-                action = watch::next(&mut self.record.watch) => match (action, &self.child) {
-                    (Action::End, Some(child)) => {
+                wish = watch::next(&mut self.record.watch) => match (wish, &self.child) {
+                    (Wish::Key(Action::End), Some(child)) => {
                         child::terminate(child);
                         self.record.printer.note("COMMAND is asked to end; Ctrl-C twice quits at once");
                     }
-                    (Action::Interrupt, Some(_)) if interrupts.is_second_interrupt() => return Ok(None),
-                    (Action::Interrupt, Some(child)) => child::interrupt(child),
-                    (Action::End | Action::Interrupt, None) => return Ok(Some(None)),
-                    (Action::Write(id), _) => self.record.write_now(id)?,
-                    (Action::Choose(id), _) => self.record.choose(id)?,
-                    (Action::Suspend, _) => {}
+                    (Wish::Key(Action::Interrupt), Some(_)) if interrupts.is_second_interrupt() => return Ok(None),
+                    (Wish::Key(Action::Interrupt), Some(child)) => child::interrupt(child),
+                    (Wish::Key(Action::End | Action::Interrupt), None) => return Ok(Some(None)),
+                    (Wish::Key(Action::Write(id)), _) => self.record.write_now(id)?,
+                    (Wish::Key(Action::Choose(id)), _) => self.record.choose(id)?,
+                    (Wish::Key(Action::Suspend), _) => {}
+                    (Wish::Measured, _) => self.record.measured(),
                 },
                 _ = facts.tick(), if self.record.watch.is_some() => self.record.tell_facts(),
                 _ = tick.tick() => {

@@ -48,6 +48,13 @@ impl Record<'_> {
         }
     }
 
+    /// What tracing costs is measured.
+    pub fn measured(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.measured(&self.session);
+        }
+    }
+
     /// A container was chosen in the view.
     pub fn choose(&mut self, id: SubjectId) -> Result<()> {
         match &mut self.watch {

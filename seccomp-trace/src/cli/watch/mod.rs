@@ -17,7 +17,10 @@ pub use facts::facts;
 use jiff::Timestamp;
 pub use options::WatchOptions;
 use seccomp_trace_common::MAX_COUNTED;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    time::{Instant, sleep_until},
+};
 
 use self::{cost::CostMeter, stream::LineWriter};
 use super::{
@@ -84,7 +87,8 @@ impl Watch {
             let writer = LineWriter::start(stream, format).context("can't write the lines of --watch")?;
             if format == LineFormat::Json && stream == Stream::Stderr {
                 let tell = writer.clone();
-                printer.divert(Box::new(move |text| tell.send(Line::Message { text: text.to_owned() })));
+                printer
+                    .divert(false, Box::new(move |text| tell.send(Line::Message { text: text.to_owned() })));
             }
             watch.lines = Some(writer);
             return Ok(Some(watch));
@@ -101,9 +105,12 @@ impl Watch {
         let look = Look { color: printer.has_color(), unicode: options::has_unicode() };
         let view = View::new(watch.output.clone());
         let told = shared.clone();
-        printer.divert(Box::new(move |text| {
-            told.lock().apply(Update::Said(text.to_owned()));
-        }));
+        printer.divert(
+            true,
+            Box::new(move |text| {
+                told.lock().apply(Update::Said(text.to_owned()));
+            }),
+        );
         let screen = Screen::open(stream, shared, view, about, look, move |action| {
             let _ = ask.send(action);
         });
@@ -158,9 +165,17 @@ impl Watch {
             }
             session.tell_counts()?;
         }
-        let cost = if self.screen.is_some() { self.cost.measure(session) } else { None };
-        self.shared.lock().apply(Update::Status(Status { now: Timestamp::now(), lost, cost }));
+        if self.screen.is_some() {
+            self.cost.begin(session);
+        }
+        let (now, cost) = (Timestamp::now(), self.cost.last());
+        self.shared.lock().apply(Update::Status(Status { now, lost, cost }));
         Ok(())
+    }
+
+    /// The time is over for which it was measured what tracing costs.
+    pub fn measured(&mut self, session: &Session) {
+        self.cost.end(session);
     }
 
     /// A container was chosen: it is counted.
@@ -175,14 +190,23 @@ impl Watch {
     }
 }
 
-/// What a key asks next. Never anything where nobody watches.
-pub async fn next(watch: &mut Option<Watch>) -> Action {
-    if let Some(watch) = watch
-        && let Some(action) = watch.actions.recv().await
-    {
-        return action;
+/// What is to be done for the view.
+pub enum Wish {
+    /// A key asks for it.
+    Key(Action),
+    /// [`Watch::measured`] is to be called.
+    Measured,
+}
+
+/// What is to be done next. Never anything where nobody watches.
+pub async fn next(watch: &mut Option<Watch>) -> Wish {
+    let Some(watch) = watch else { return std::future::pending().await };
+    let due = watch.cost.due();
+    tokio::select! {
+        Some(action) = watch.actions.recv() => Wish::Key(action),
+        () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Wish::Measured,
+        else => std::future::pending().await,
     }
-    std::future::pending().await
 }
 
 impl Watch {
@@ -200,9 +224,9 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.leave_screen();
-        self.printer.release();
         if let Some(lines) = &self.lines {
             lines.finish();
         }
+        self.printer.release();
     }
 }

@@ -1,0 +1,343 @@
+//! `--watch` on a real terminal: what is shown, what the keys do, and that the terminal is as it was after every way out.
+
+use crate::{
+    help::{Case, Terminal, allowed, with_libc},
+    support::{self, Need, Trial},
+};
+use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
+use seccomp_trace::live::{
+    draw::{About, Look},
+    model::Model,
+    screen::{Screen, Shared, Stream},
+    view::View,
+};
+use std::{env, fs};
+
+/// Wide enough for everything.
+const WIDE: (u16, u16) = (140, 40);
+const NEEDS: &[Need] = &[Need::Kernel, Need::Tmux, Need::Cc];
+
+pub fn tests() -> Vec<Trial> {
+    vec![
+        support::test("q_ends_the_command_and_writes_and_the_terminal_is_as_it_was", NEEDS, quit),
+        support::test("the_end_of_the_command_gives_the_terminal_back_with_its_output", NEEDS, command_ends),
+        support::test("signals_give_the_terminal_back", NEEDS, signals),
+        support::test("ctrl_c_is_the_commands_and_a_second_one_quits", NEEDS, ctrl_c),
+        support::test("a_panic_gives_the_terminal_back", NEEDS, panicked),
+        support::test("ctrl_z_stops_and_fg_goes_on", NEEDS, suspended),
+        support::test("every_call_is_counted_on_every_cpu", NEEDS, counts),
+        support::test("keys_filter_sort_and_open", NEEDS, keys),
+        support::test("w_writes_the_profile_while_it_goes_on", NEEDS, write),
+        support::test("the_commands_output_is_shown_on_request", NEEDS, output),
+        support::test("a_narrow_terminal_and_another_size_are_readable", NEEDS, sizes),
+        support::test("without_colour_and_without_unicode", NEEDS, plain),
+        support::test("names_of_threads_inject_nothing", NEEDS, hostile),
+        support::test("cgroups_are_chosen_one_after_another", NEEDS, cgroups),
+    ]
+}
+
+/// A case with `seccomp-trace run --watch` of a command in a terminal.
+struct Watched {
+    case: Case,
+    terminal: Terminal,
+}
+
+impl Watched {
+    fn start(options: &[&str], command: &str, size: (u16, u16), variables: &[(&str, &str)]) -> Result<Self> {
+        let case = Case::new()?;
+        let words = case.run_words(&[&["--watch"], options].concat(), &[]);
+        let script = format!("{} {command}", shell(&[&program(), &words.join(" ")]));
+        let script = format!("cd {} && {script}", case.folder.path().display());
+        let terminal = Terminal::start(&script, size, variables)?;
+        Ok(Self { case, terminal })
+    }
+}
+
+fn program() -> String {
+    support::program().get_program().to_string_lossy().into_owned()
+}
+
+fn shell(words: &[&str]) -> String {
+    words.join(" ")
+}
+
+const UTF8: &[(&str, &str)] = &[("LANG", "C.UTF-8")];
+
+fn quit() -> Result<()> {
+    let watched = Watched::start(&[], "sh -c 'echo from the command; exec sleep 1000'", WIDE, UTF8)?;
+    let screen = watched.terminal.wait_for("clock_nanosleep")?;
+    ensure!(screen.contains("profile.json"), "what is written is not said:\n{screen}");
+    ensure!(!screen.contains("from the command"), "the command's output tears the picture:\n{screen}");
+    ensure!(watched.terminal.variable("alternate_on")? == "1");
+    watched.terminal.press(&["q"])?;
+    // SIGTERM's.
+    let screen = watched.terminal.ended(143)?;
+    ensure!(screen.contains("from the command") && screen.contains("the profile allows"), "{screen}");
+    ensure!(allowed(&watched.case.profile()?).contains("clock_nanosleep"));
+    Ok(())
+}
+
+fn command_ends() -> Result<()> {
+    let watched =
+        Watched::start(&[], "sh -c 'echo to stdout; echo to stderr >&2; sleep 0.5; exit 7'", WIDE, UTF8)?;
+    let screen = watched.terminal.ended(7)?;
+    ensure!(screen.contains("to stdout") && screen.contains("to stderr"), "{screen}");
+    Ok(())
+}
+
+fn signals() -> Result<()> {
+    for (signal, status) in [("TERM", 143), ("HUP", 129)] {
+        let watched = Watched::start(&[], "sleep 1000", WIDE, UTF8)?;
+        watched.terminal.wait_for("clock_nanosleep")?;
+        let tracer = watched.tracer()?;
+        support::run_with_timeout(
+            std::process::Command::new("kill").args(["-s", signal, &tracer]),
+            crate::help::LIMIT,
+        )?;
+        watched.terminal.ended(status).context(signal)?;
+    }
+    Ok(())
+}
+
+impl Watched {
+    /// The process of seccomp-trace, which is the terminal's foreground.
+    fn tracer(&self) -> Result<String> {
+        let shell = self.terminal.variable("pane_pid")?;
+        let children = fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"))?;
+        Ok(children.split_whitespace().next().context("the shell has no child")?.to_owned())
+    }
+}
+
+fn ctrl_c() -> Result<()> {
+    // It goes on after one: the second one is ours.
+    let watched = Watched::start(
+        &[],
+        "sh -c 'trap \"echo interrupted\" INT; while :; do sleep 0.1; done'",
+        WIDE,
+        UTF8,
+    )?;
+    watched.terminal.wait_for("clock_nanosleep")?;
+    watched.terminal.press(&["C-c"])?;
+    watched.terminal.press(&["o"])?;
+    watched.terminal.wait_for("interrupted")?;
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    watched.terminal.press(&["C-c", "C-c"])?;
+    let screen = watched.terminal.ended(130)?;
+    ensure!(screen.contains("interrupted twice"), "{screen}");
+    Ok(())
+}
+
+/// Asks this very program for a panic while it has the screen.
+const PANIC: &str = "SECCOMP_TRACE_TEST_PANICS";
+
+/// Where a test asks for it.
+pub fn panic_if_asked() {
+    if env::var_os(PANIC).is_some() {
+        let shared = Shared::new(Model::new(Timestamp::now()));
+        let about = About { title: String::new(), end: String::new(), max_counted: 64, has_command: false };
+        let look = Look { color: true, unicode: true };
+        let _screen = Screen::open(Stream::Stdout, shared, View::new(None), about, look, |_| {});
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        panic!("as the test wants it");
+    }
+}
+
+fn panicked() -> Result<()> {
+    let this = env::current_exe()?;
+    let terminal = Terminal::start(&this.display().to_string(), WIDE, &[(PANIC, "1")])?;
+    let screen = terminal.ended(101)?;
+    ensure!(screen.contains("as the test wants it"), "{screen}");
+    Ok(())
+}
+
+fn suspended() -> Result<()> {
+    let case = Case::new()?;
+    let words = case.run_words(&["--watch"], &["sleep", "1000"]).join(" ");
+    // A shell with job control.
+    let terminal = Terminal::start("PS1='$ ' bash --norc --noprofile -i", WIDE, UTF8)?;
+    terminal.enter(&format!("cd {}; {} {words}\n", case.folder.path().display(), program()))?;
+    terminal.wait_for("clock_nanosleep")?;
+    terminal.press(&["C-z"])?;
+    terminal.wait_for("Stopped")?;
+    ensure!(terminal.variable("alternate_on")? == "0");
+    terminal.enter("fg\n")?;
+    terminal.wait("the picture", |screen| {
+        screen.contains("clock_nanosleep") && screen.contains("profile.json")
+    })?;
+    terminal.press(&["q"])?;
+    terminal.wait_for("the profile allows")?;
+    terminal.enter("exit 5\n")?;
+    terminal.ended(5).map(drop)
+}
+
+/// Two threads make so many calls each, wherever they run.
+fn counts() -> Result<()> {
+    let case = Case::new()?;
+    let source = r#"
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+void *calls(void *arg) { for (int i = 0; i < 123456; i++) syscall(SYS_getpriority, 0, 0); return arg; }
+int main(void) {
+    pthread_t one, two;
+    pthread_create(&one, 0, calls, 0);
+    pthread_create(&two, 0, calls, 0);
+    pthread_join(one, 0);
+    pthread_join(two, 0);
+    for (;;) pause();
+}"#;
+    let program = with_libc(&case, "counted", source)?;
+    let watched = Watched::start(&[], &program, WIDE, UTF8)?;
+    watched.terminal.wait_for("pause")?;
+    watched.terminal.press(&["Tab", "/"])?;
+    watched.terminal.enter("getpriority")?;
+    watched.terminal.press(&["Enter", "Enter"])?;
+    watched.terminal.wait("246,912 calls", |screen| screen.contains("246,912"))?;
+    watched.terminal.press(&["q"])?;
+    watched.terminal.ended(143).map(drop)
+}
+
+fn keys() -> Result<()> {
+    let watched = Watched::start(&[], "sleep 1000", WIDE, UTF8)?;
+    let terminal = &watched.terminal;
+    terminal.wait_for("clock_nanosleep")?;
+    terminal.press(&["Tab", "/"])?;
+    terminal.enter("clock")?;
+    terminal.wait("the filtered calls", |screen| {
+        screen.contains("clock_nanosleep") && !screen.contains("munmap")
+    })?;
+    terminal.press(&["Enter", "Enter"])?;
+    // The details of the only one left: its number.
+    terminal.wait_for("230")?;
+    terminal.press(&["Escape"])?;
+    terminal.press(&["Escape"])?;
+    terminal.wait("all calls", |screen| screen.contains("munmap"))?;
+    let first = |screen: &str| {
+        screen.lines().find(|line| line.contains("execve") || line.contains("access")).map(str::to_owned)
+    };
+    let _ = first;
+    terminal.press(&["s"])?;
+    terminal.wait_for("by name")?;
+    terminal.press(&["?"])?;
+    terminal.wait("the help", |screen| screen.contains("filter") && screen.contains("sort"))?;
+    terminal.press(&["?", "p"])?;
+    terminal.wait("the pause", |screen| screen.to_lowercase().contains("paused"))?;
+    terminal.press(&["p", "d"])?;
+    terminal.wait("nothing denied", |screen| !screen.contains("munmap"))?;
+    terminal.press(&["q"])?;
+    terminal.ended(143).map(drop)
+}
+
+fn write() -> Result<()> {
+    let watched = Watched::start(&[], "sleep 1000", WIDE, UTF8)?;
+    watched.terminal.wait_for("clock_nanosleep")?;
+    ensure!(!watched.case.profile_path().exists());
+    watched.terminal.press(&["w"])?;
+    watched.terminal.wait_for("written to")?;
+    ensure!(allowed(&watched.case.profile()?).contains("clock_nanosleep"));
+    ensure!(!watched.case.recording()?.finished, "it says that it is finished");
+    watched.terminal.press(&["q"])?;
+    watched.terminal.ended(143)?;
+    ensure!(watched.case.recording()?.finished);
+    Ok(())
+}
+
+fn output() -> Result<()> {
+    let watched = Watched::start(
+        &[],
+        "sh -c 'printf \"\\033[31mred and hostile\\033[2J\\n\"; exec sleep 1000'",
+        WIDE,
+        UTF8,
+    )?;
+    watched.terminal.wait_for("clock_nanosleep")?;
+    watched.terminal.press(&["o"])?;
+    let screen = watched.terminal.wait_for("red and hostile")?;
+    ensure!(
+        screen.contains("clock_nanosleep") || screen.contains("profile.json"),
+        "the picture is torn:\n{screen}"
+    );
+    watched.terminal.press(&["o", "q"])?;
+    watched.terminal.ended(143).map(drop)
+}
+
+fn sizes() -> Result<()> {
+    let watched = Watched::start(&[], "sleep 1000", (60, 20), UTF8)?;
+    let terminal = &watched.terminal;
+    let screen = terminal.wait_for("clock_nanosleep")?;
+    ensure!(screen.lines().all(|line| line.chars().count() <= 60), "{screen}");
+    ensure!(screen.contains("sleep"), "the container's name is missing:\n{screen}");
+    terminal.resize(140, 40)?;
+    terminal.wait("the wide picture", |screen| screen.lines().any(|line| line.chars().count() > 100))?;
+    terminal.resize(20, 5)?;
+    terminal.resize(60, 20)?;
+    terminal.wait_for("clock_nanosleep")?;
+    terminal.press(&["q"])?;
+    terminal.ended(143).map(drop)
+}
+
+fn plain() -> Result<()> {
+    let variables = [("LC_ALL", "C"), ("LANG", "C"), ("NO_COLOR", "1")];
+    let watched = Watched::start(&[], "sleep 1000", WIDE, &variables)?;
+    watched.terminal.wait_for("clock_nanosleep")?;
+    let screen = watched.terminal.styled()?;
+    ensure!(screen.is_ascii(), "not ASCII alone:\n{screen}");
+    let colours =
+        screen.split("\u{1b}[").skip(1).filter_map(|rest| rest.split_once('m')).flat_map(|(codes, _)| {
+            codes
+                .split(';')
+                .filter_map(|code| code.parse::<u8>().ok())
+                .filter(|code| (30..50).contains(code) || *code >= 90)
+                .collect::<Vec<_>>()
+        });
+    let colours: Vec<_> = colours.collect();
+    ensure!(colours.is_empty(), "colours {colours:?}:\n{screen}");
+    watched.terminal.press(&["q"])?;
+    watched.terminal.ended(143).map(drop)
+}
+
+fn hostile() -> Result<()> {
+    let case = Case::new()?;
+    let source = "#include <sys/prctl.h>\n#include <sys/time.h>\n#include <unistd.h>\n
+        int main(void) { prctl(PR_SET_NAME, \"\\033]2;ha\\a\\033[2J\"); struct itimerval v; getitimer(0, &v); for (;;) pause(); }";
+    let program = with_libc(&case, "hostile", source)?;
+    let watched = Watched::start(&[], &program, WIDE, UTF8)?;
+    let title = watched.terminal.variable("pane_title")?;
+    let screen = watched.terminal.wait_for("pause")?;
+    ensure!(screen.contains("getitimer") && screen.contains("]2;ha"), "{screen}");
+    ensure!(watched.terminal.variable("pane_title")? == title, "the title was changed");
+    watched.terminal.press(&["q"])?;
+    watched.terminal.ended(143).map(drop)
+}
+
+fn cgroups() -> Result<()> {
+    let case = Case::new()?;
+    case.home.make("one")?;
+    case.home.make("two")?;
+    let path = case.home.path.clone();
+    let words = ["record", "--watch", "--wait", "--output-dir", ".", "--cgroup"];
+    let script = format!(
+        "cd {} && {} {} {path}/one --cgroup {path}/two",
+        case.folder.path().display(),
+        program(),
+        words.join(" ")
+    );
+    let terminal = Terminal::start(&script, WIDE, UTF8)?;
+    terminal.wait_for("q")?;
+    let mut started = Vec::new();
+    for (cgroup, command) in [("one", "sleep 1000"), ("two", "tail -f /dev/null")] {
+        let script =
+            format!("echo 0 >{}/{cgroup}/cgroup.procs && exec {command}", case.home.directory().display());
+        started.push(support::Running::start(std::process::Command::new("sh").args(["-c", &script]))?);
+    }
+    terminal.wait("both", |screen| screen.contains("/one") && screen.contains("/two"))?;
+    terminal.wait_for("clock_nanosleep")?;
+    terminal.press(&["j"])?;
+    terminal.wait("the second one's calls", |screen| {
+        screen.contains("inotify_init") && !screen.contains("clock_nanosleep")
+    })?;
+    terminal.press(&["q"])?;
+    terminal.ended(0)?;
+    drop(started);
+    Ok(())
+}
