@@ -35,6 +35,7 @@ mod record_second_docker;
 mod record_select;
 mod record_start;
 mod record_trouble;
+mod record_watch;
 mod recorder;
 mod run_profile;
 #[path = "../support/mod.rs"]
@@ -68,6 +69,7 @@ fn main() -> std::process::ExitCode {
         record_select::tests(),
         record_end::tests(),
         record_trouble::tests(),
+        record_watch::tests(),
         record_groups::tests(),
         record_hostile::tests(),
         record_instants::tests(),

@@ -1,8 +1,8 @@
 //! `--watch` on a real terminal: what is shown, what the keys do, and that the terminal is as it was after every way out.
 
 use crate::{
-    help::{Case, Terminal, allowed, with_libc},
-    support::{self, Need, Trial},
+    help::{Case, allowed, with_libc},
+    support::{self, Need, Terminal, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;

@@ -34,12 +34,14 @@ pub mod harmless;
 mod need;
 mod process;
 mod programs;
+mod terminal;
 mod trial;
 
 pub use libtest_mimic::Trial;
 pub use need::{Need, docker};
 pub use process::{Running, program, run_with_timeout, temp_dir};
 pub use programs::find_program;
+pub use terminal::Terminal;
 #[allow(unused_imports, reason = "not every test program has one")]
 pub use trial::alone;
 pub use trial::{main, test};

@@ -8,7 +8,6 @@ mod facts;
 pub mod many;
 mod programs;
 mod recorder;
-mod terminal;
 mod wait;
 
 pub use bundle::bundle;
@@ -17,5 +16,4 @@ pub use cgroup::Cgroup;
 pub use facts::{allowed, architectures, json, names, numbers, set};
 pub use programs::{bare, bare_32_bit, static_with_libc, with_libc};
 pub use recorder::Recorder;
-pub use terminal::Terminal;
 pub use wait::{eventually, has_ended};

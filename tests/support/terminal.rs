@@ -1,6 +1,6 @@
 //! A real terminal: tmux, whose keys are typed and whose screen is read by the test.
 
-use crate::support::{self, temp_dir};
+use super::{run_with_timeout, temp_dir};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::{
     process::{Command, Stdio},
@@ -38,7 +38,7 @@ impl Terminal {
         // UTF-8 always: what the program may print is decided by the variables given to it.
         command.args(["-u", "-f", "/dev/null", "-S"]).arg(socket).args(words);
         command.env("TERM", "xterm-256color").env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
-        let output = support::run_with_timeout(&mut command, PATIENCE)?;
+        let output = run_with_timeout(&mut command, PATIENCE)?;
         ensure!(output.status.success(), "tmux: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
