@@ -47,7 +47,10 @@ fn json() -> Result<()> {
     let id = docker(&["inspect", "--format", "{{.Id}}", &wanted.name])?.trim().to_owned();
     // As it happens, and not at the end.
     until(PATIENCE, "a line of nanosleep", || {
-        Ok(told(&recorder)?.iter().any(|line| line["name"] == "nanosleep").then_some(()))
+        Ok(told(&recorder)?
+            .iter()
+            .any(|line| line["name"].as_str().is_some_and(|name| name.ends_with("nanosleep")))
+            .then_some(()))
     })?;
     recorder.interrupt()?;
     let told = told(&recorder)?;

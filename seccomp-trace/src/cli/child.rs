@@ -44,9 +44,18 @@ pub fn terminate(child: &Child) {
 }
 
 /// As a terminal's Ctrl-C, for a command that has a process group of its own.
-pub fn interrupt(child: &Child) {
+pub fn interrupt_group(child: &Child) {
+    send_group(child, Number::INT);
+}
+
+/// Asks the command to end, with all that it has started in its process group.
+pub fn terminate_group(child: &Child) {
+    send_group(child, Number::TERM);
+}
+
+fn send_group(child: &Child, number: Number) {
     if let Some(group) = pid(child) {
-        let _ = kill_process_group(group, Number::INT);
+        let _ = kill_process_group(group, number);
     }
 }
 

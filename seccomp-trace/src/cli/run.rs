@@ -147,12 +147,12 @@ impl Traced<'_> {
                 wish = watch::next(&mut self.watch) => match wish {
                     Wish::Key(Action::End) => {
                         is_over = true;
-                        child::terminate(&child);
+                        child::terminate_group(&child);
                         self.printer.note("COMMAND is asked to end; Ctrl-C twice quits at once");
                     }
                     Wish::Key(Action::Interrupt) if interrupts.is_second_interrupt() => return Ok(None),
                     Wish::Key(Action::Interrupt) => {
-                        child::interrupt(&child);
+                        child::interrupt_group(&child);
                         is_over |= status.is_some();
                     }
                     Wish::Key(Action::Write(_)) => self.write_now()?,

@@ -9,8 +9,9 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, Once, PoisonError,
         atomic::{AtomicBool, AtomicU8, Ordering},
+        mpsc::{Receiver, Sender, channel},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -22,7 +23,11 @@ use ratatui::{
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
 };
-use rustix::process::{Signal, getpid, kill_process};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::{Signal, getpid, kill_process},
+};
 use signal_hook::{consts::SIGCONT, flag};
 
 use super::{
@@ -90,11 +95,15 @@ const KEYS: Duration = Duration::from_millis(30);
 /// How long we sleep where no key comes: until the end is noticed.
 const NAP: Duration = Duration::from_millis(50);
 
+/// How long the terminal may take for the last picture.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The terminal, as long as it is ours. Dropped, it is as it was.
 #[derive(Debug)]
 pub struct Screen {
     end: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    /// Closed when its thread has ended.
+    ended: Receiver<()>,
 }
 
 impl Screen {
@@ -117,29 +126,74 @@ impl Screen {
         let backend = CrosstermBackend::new(BufWriter::new(stream.open()?));
         enter(stream)?;
         let terminal = Terminal::new(backend).inspect_err(|_| leave())?;
-        let mut picture =
-            Picture { stream, terminal, shared, view, about, look, end: Arc::clone(&end), continued };
+        let mut picture = Picture {
+            stream,
+            keys: Keyboard::open().inspect_err(|_| leave())?,
+            terminal,
+            shared,
+            view,
+            about,
+            look,
+            end: Arc::clone(&end),
+            continued,
+        };
+        let (ending, ended) = channel();
         let thread = thread::Builder::new().name("screen".into()).spawn(move || {
+            let _ending: Sender<()> = ending;
             // The terminal is gone, or can't be read: we trace on without it.
             let _ = picture.show(ask);
             leave();
         });
-        Ok(Self { end, thread: Some(thread.inspect_err(|_| leave())?) })
+        thread.inspect_err(|_| leave())?;
+        Ok(Self { end, ended })
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
         self.end.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        // A terminal that hangs must not hang us.
+        let _ = self.ended.recv_timeout(PATIENCE);
         leave();
+    }
+}
+
+/// Are there keys?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keys {
+    /// Perhaps.
+    There,
+    /// The terminal is gone.
+    Gone,
+}
+
+/// Where crossterm reads keys from. It must not be asked where the terminal is gone: it then reads for ever.
+struct Keyboard(File);
+
+impl Keyboard {
+    fn open() -> io::Result<Self> {
+        if io::stdin().is_terminal() {
+            return Ok(Self(io::stdin().as_fd().try_clone_to_owned()?.into()));
+        }
+        Ok(Self(File::open("/dev/tty")?))
+    }
+
+    /// Until there are keys, but not longer than this.
+    fn wait(&self, time: Duration) -> io::Result<Keys> {
+        let mut keys = [PollFd::new(&self.0, PollFlags::IN)];
+        let time = Timespec::try_from(time).map_err(io::Error::other)?;
+        match poll(&mut keys, Some(&time)) {
+            Err(Errno::INTR) | Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+        Ok(if keys.iter().any(|keys| keys.revents().intersects(gone)) { Keys::Gone } else { Keys::There })
     }
 }
 
 struct Picture {
     stream: Stream,
+    keys: Keyboard,
     terminal: Terminal<CrosstermBackend<BufWriter<File>>>,
     shared: Shared,
     view: View,
@@ -154,7 +208,10 @@ impl Picture {
         let mut drawn = (Instant::now(), self.draw()?);
         let mut is_touched = false;
         while !self.end.load(Ordering::Relaxed) {
-            if event::poll(NAP)? {
+            if self.keys.wait(NAP)? == Keys::Gone {
+                return Ok(());
+            }
+            while event::poll(Duration::ZERO)? {
                 is_touched = true;
                 let event = event::read()?;
                 let action = self.view.event(&event, &self.shared.lock());

@@ -5,7 +5,7 @@ mod keys;
 mod rows;
 
 use ratatui::{layout::Rect, widgets::TableState};
-pub use rows::{CallSort, ContainerSort};
+pub use rows::{CallSort, ContainerSort, name};
 
 use super::{
     model::{ContainerId, Model, Syscall},

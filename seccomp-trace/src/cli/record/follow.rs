@@ -64,11 +64,11 @@ impl<'r, 'a> Follow<'r, 'a> {
                 }
                 wish = watch::next(&mut self.record.watch) => match (wish, &self.child) {
                     (Wish::Key(Action::End), Some(child)) => {
-                        child::terminate(child);
+                        child::terminate_group(child);
                         self.record.printer.note("COMMAND is asked to end; Ctrl-C twice quits at once");
                     }
                     (Wish::Key(Action::Interrupt), Some(_)) if interrupts.is_second_interrupt() => return Ok(None),
-                    (Wish::Key(Action::Interrupt), Some(child)) => child::interrupt(child),
+                    (Wish::Key(Action::Interrupt), Some(child)) => child::interrupt_group(child),
                     (Wish::Key(Action::End | Action::Interrupt), None) => return Ok(Some(None)),
                     (Wish::Key(Action::Write(id)), _) => self.record.write_now(id)?,
                     (Wish::Key(Action::Choose(id)), _) => self.record.choose(id)?,

@@ -69,9 +69,12 @@ impl Plan {
         if self.files().next().is_none() {
             return printer.note("the profile goes to stdout, at the end");
         }
+        // This is an end as good as any: the recording says that it goes on, and the profile needs no warning of it.
         let files =
             Self { profile: self.profile.clone().filter(|output| output.file().is_some()), ..self.clone() };
-        if let Err(error) = files.write_files(recording, options, printer) {
+        let ended = Recording { finished: true, ..recording.clone() };
+        let written = files.write_recording(recording, printer);
+        if let Err(error) = written.and_then(|()| files.write_profile(&ended, options, printer)) {
             printer.warn(format!("not all is written: {error:#}"));
         }
     }
@@ -142,10 +145,19 @@ impl Plan {
     }
 
     fn write_files(&self, recording: &Recording, options: &TraceOptions, printer: &Printer) -> Result<()> {
+        self.write_recording(recording, printer)?;
+        self.write_profile(recording, options, printer)
+    }
+
+    fn write_recording(&self, recording: &Recording, printer: &Printer) -> Result<()> {
         if let Some(path) = &self.recording {
             recording.write(path)?;
             printer.note(format!("the recording of {} is in {}", recording.title(), path.display()));
         }
+        Ok(())
+    }
+
+    fn write_profile(&self, recording: &Recording, options: &TraceOptions, printer: &Printer) -> Result<()> {
         if let Some(output) = &self.profile {
             let built = options.profile.options()?;
             write_profile(std::slice::from_ref(recording), &built, options.profile.format, output, printer)?;

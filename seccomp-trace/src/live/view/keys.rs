@@ -137,8 +137,10 @@ impl View {
 
     /// Moves by so many rows, or scrolls what lies over them.
     fn go(&mut self, by: isize, model: &Model) -> Option<Action> {
-        if self.popup.is_some() {
-            // Drawing holds it within what there is.
+        if let Some(popup) = self.popup {
+            // What grows shows its end first. Drawing holds it within what there is.
+            let is_tail = matches!(popup, Popup::Output | Popup::Messages);
+            let by = if is_tail { by.saturating_neg() } else { by };
             self.scroll = self.scroll.saturating_add_signed(by);
             return None;
         }

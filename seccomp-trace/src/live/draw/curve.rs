@@ -1,0 +1,57 @@
+//! The discovery curve: distinct calls over time. Where it is level, nothing new comes.
+
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout, Rect},
+    text::Line,
+    widgets::Paragraph,
+};
+
+use super::{Picture, text::clock};
+use crate::live::model::Container;
+
+impl Picture<'_> {
+    pub(super) fn curve(&self, frame: &mut Frame, area: Rect, container: &Container) {
+        let look = self.look;
+        let times = container.discoveries();
+        let now = self.model.status.now.max(times.last().copied().unwrap_or(self.model.start));
+        let quiet = match container.newest {
+            Some(newest) if container.facts.is_running => format!(" nothing new for {} ", clock(newest, now)),
+            _ => " distinct calls ".to_owned(),
+        };
+        let block = look.block(quiet, false);
+        let inner = block.inner(area);
+        frame.render_widget(block, area);
+        let Some(first) = times.first().copied() else { return };
+        let most = times.len();
+        let [plot, axis] = inner.layout(&Layout::vertical([Constraint::Min(0), Constraint::Length(1)]));
+        let labels = u16::try_from(most.to_string().len()).unwrap_or(0) + 1;
+        let [label, plot] =
+            plot.layout(&Layout::horizontal([Constraint::Length(labels), Constraint::Min(0)]));
+        frame.render_widget(Paragraph::new(most.to_string()).style(look.dim()), label);
+        let all = now.duration_since(first).as_nanos().max(1);
+        let width = i128::from(plot.width.max(1));
+        // What was seen by the end of each column.
+        let counts: Vec<usize> = (1..=width)
+            .map(|column| {
+                times.partition_point(|time| time.duration_since(first).as_nanos() * width <= all * column)
+            })
+            .collect();
+        let height = u64::from(plot.height);
+        let lines: Vec<Line> = (0..height)
+            .rev()
+            .map(|row| {
+                let bar = |count: &usize| {
+                    let eighths = (*count as u64 * height * 8).div_ceil(most as u64);
+                    look.bar(eighths.saturating_sub(row * 8).min(8))
+                };
+                Line::styled(counts.iter().map(bar).collect::<String>(), look.graph())
+            })
+            .collect();
+        frame.render_widget(Paragraph::new(lines), plot);
+        let (from, to) = (clock(self.model.start, first), clock(self.model.start, now));
+        let gap = usize::from(inner.width).saturating_sub(from.len() + to.len() + usize::from(labels));
+        let text = format!("{:labels$}{from}{:gap$}{to}", "", "", labels = usize::from(labels));
+        frame.render_widget(Paragraph::new(text).style(look.dim()), axis);
+    }
+}
