@@ -172,11 +172,13 @@ impl Model {
         let now = self.status.now;
         let is_new = match update {
             Update::Container(id, facts) => {
-                let old = &mut self.containers.entry(id).or_default().facts;
-                if *old == facts {
+                let container = self.containers.entry(id).or_default();
+                if container.facts == facts {
                     self.revision = revision;
+                } else {
+                    container.facts = facts;
+                    container.rest();
                 }
-                *old = facts;
                 false
             }
             Update::Discarded(id) => {
@@ -227,6 +229,14 @@ impl Model {
 }
 
 impl Container {
+    /// One that does not run calls nothing.
+    fn rest(&mut self) {
+        if !self.facts.is_running {
+            self.rate = 0;
+            self.calls.values_mut().for_each(|call| call.rate = 0);
+        }
+    }
+
     fn count(&mut self, calls: &[(Syscall, u64)], beyond: u64, at: Timestamp) {
         let seconds = self.counted.map(|before| at.duration_since(before).as_secs_f64());
         let mut total = beyond;

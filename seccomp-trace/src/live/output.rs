@@ -113,6 +113,14 @@ impl Output {
 }
 
 #[cfg(test)]
+impl Output {
+    /// As COMMAND would.
+    pub(super) fn print(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.0.file).write_all(bytes)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::io::Read as _;
 
@@ -121,17 +129,16 @@ mod tests {
     #[test]
     fn the_last_of_it_is_kept_and_the_rest_is_counted() {
         let output = Output::new().unwrap();
-        let mut file = &output.0.file;
         assert!(output.is_empty());
-        file.write_all(b"one\ntwo\nthree").unwrap();
+        output.print(b"one\ntwo\nthree").unwrap();
         assert_eq!(output.tail(2), ["two", "three"]);
         assert_eq!(output.tail(9), ["one", "two", "three"]);
-        file.write_all(b"\n").unwrap();
+        output.print(b"\n").unwrap();
         assert_eq!(output.tail(1), ["three"]);
         let mut all = Vec::new();
         output.copy(&mut all).unwrap();
         assert_eq!(all, b"one\ntwo\nthree\n");
-        io::copy(&mut io::repeat(b'x').take(2 * KEPT), &mut file).unwrap();
+        io::copy(&mut io::repeat(b'x').take(2 * KEPT), &mut &output.0.file).unwrap();
         output.trim();
         assert_eq!((output.len(), output.dropped()), (2 * KEPT + 14, KEPT + 14));
         all.clear();

@@ -35,7 +35,7 @@ impl Record<'_> {
     }
 
     /// A cgroup without an engine has ended when it stays empty.
-    fn look_for_empty_cgroups(&mut self) {
+    pub fn look_for_empty_cgroups(&mut self) {
         for (path, known) in self.known.iter_mut().filter(|(path, _)| path.starts_with('/')) {
             let is_populated = self.hierarchy.is_populated(path);
             // It may have come and gone since we looked last.

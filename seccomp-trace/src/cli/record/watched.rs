@@ -42,6 +42,9 @@ impl Record<'_> {
 
     /// Once a second.
     pub fn tick_watch(&mut self) -> Result<()> {
+        if self.watch.is_some() {
+            self.look_for_empty_cgroups();
+        }
         match &mut self.watch {
             Some(watch) => watch.tick(&mut self.session),
             None => Ok(()),

@@ -45,6 +45,11 @@ impl Sums {
         }
         self.beyond += counts.beyond;
     }
+
+    fn update(&self, id: SubjectId) -> Update {
+        let calls = self.calls.iter().map(|(syscall, count)| (*syscall, *count)).collect();
+        Update::Counts { id, calls, beyond: self.beyond, at: Timestamp::now() }
+    }
 }
 
 impl Session {
@@ -139,7 +144,9 @@ impl Session {
         let counts = self.tracer.get_ref().counts(slot)?;
         let owner = self.owners.get(&slot).copied();
         if let (Some(watched), Some(owner), Some(counts)) = (&mut self.watched, owner, counts) {
-            watched.before.entry(owner).or_default().add(&counts);
+            let sums = watched.before.entry(owner).or_default();
+            sums.add(&counts);
+            (watched.tell)(sums.update(owner));
         }
         Ok(())
     }
@@ -157,10 +164,7 @@ impl Session {
                 sums.entry(*id).or_insert_with(before).add(&counts);
             }
         }
-        let at = Timestamp::now();
-        for (id, Sums { calls, beyond }) in sums {
-            (watched.tell)(Update::Counts { id, calls: calls.into_iter().collect(), beyond, at });
-        }
+        sums.into_iter().for_each(|(id, sums)| (watched.tell)(sums.update(id)));
         Ok(())
     }
 

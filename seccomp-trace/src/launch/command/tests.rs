@@ -14,7 +14,7 @@ fn commands_are_found_as_a_shell_finds_them() {
 
 fn started(program: &Path, cgroup_procs: &str, user: Option<&User>) -> CommandError {
     let procs = File::options().write(true).open(cgroup_procs).unwrap();
-    start(program, &["it".into()], procs, user).unwrap_err()
+    start(program, &["it".into()], procs, user, Streams::default()).unwrap_err()
 }
 
 #[tokio::test]

@@ -77,6 +77,21 @@ fn rates_are_counts_over_the_time_between_two_readings() {
 }
 
 #[test]
+fn what_has_ended_has_no_rate_and_keeps_its_counts() {
+    let mut model = Model::new(START);
+    let running = Facts { name: "web".into(), is_running: true, ..Facts::default() };
+    model.apply(Update::Container(1, running.clone()));
+    model.apply(seen(0, 1, Origin::Application));
+    model.apply(counts(&[(0, 0)], 1000));
+    model.apply(counts(&[(0, 500)], 2000));
+    assert_eq!(model.containers[&1].rate, 500);
+    model.apply(Update::Container(1, Facts { is_running: false, ..running }));
+    let container = &model.containers[&1];
+    assert_eq!((container.rate, container.total), (0, Some(500)));
+    assert_eq!(container.calls[&(Abi::X86_64, 0)].rate, 0);
+}
+
+#[test]
 fn discoveries_stand_in_the_order_of_time() {
     let mut model = Model::new(START);
     for (number, time) in [(0, 30), (1, 10), (2, 20)] {
