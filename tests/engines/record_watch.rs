@@ -3,6 +3,8 @@
 use std::env;
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -88,14 +90,9 @@ const PICTURE: &str = "SECCOMP_TRACE_PICTURE";
 /// A web server under load, a shell in it that is denied something, and a database beside it.
 fn screen() -> Result<()> {
     let image = image::name()?;
-    let prefix = unused_name("watch");
-    let (web, cache) = (Container { name: "web".into() }, Container { name: "cache".into() });
-    let [web, cache] = if env::var_os(PICTURE).is_some() {
-        [web, cache]
-    } else {
-        std::mem::forget((web, cache));
-        ["web", "cache"].map(|name| Container { name: format!("{prefix}-{name}") })
-    };
+    // In the picture they have the names that people give.
+    let prefix = if env::var_os(PICTURE).is_some() { String::new() } else { unused_name("watch") + "-" };
+    let [web, cache] = ["web", "cache"].map(|name| Container { name: format!("{prefix}{name}") });
     let folder = support::temp_dir()?;
     let program = support::program().get_program().to_string_lossy().into_owned();
     let script = format!(
@@ -105,13 +102,21 @@ fn screen() -> Result<()> {
         cache.name
     );
     fs::create_dir(folder.path().join("profiles"))?;
-    let terminal = Terminal::start(&script, (120, 36), &[("LANG", "C.UTF-8")])?;
+    // Time for a history, where a picture is made of it.
+    let pause = |seconds| {
+        if env::var_os(PICTURE).is_some() {
+            thread::sleep(Duration::from_secs(seconds));
+        }
+    };
+    let terminal = Terminal::start(&script, (140, 36), &[("LANG", "C.UTF-8")])?;
     terminal.wait_for("q")?;
     docker(&["run", "--detach", "--name", &web.name, image, "nginx", "-g", "daemon off;"])?;
     docker(&["run", "--detach", "--name", &cache.name, image, "redis-server"])?;
-    terminal.wait("both containers", |screen| screen.contains(&web.name) && screen.contains(&cache.name))?;
+    terminal.wait_for("2 containers")?;
+    pause(6);
     let load = "i=0; while [ $i -lt 400 ]; do python3 -c 'import urllib.request as u\nfor i in range(50): u.urlopen(\"http://localhost/\").read()'; i=$((i+1)); done";
     docker(&["exec", "--detach", &web.name, "sh", "-c", load])?;
+    pause(8);
     // A shell in it, which Docker's default profile denies a mount.
     docker(&["exec", &web.name, "sh", "-c", "mount -t tmpfs none /mnt; true"])?;
     let screen =
@@ -122,8 +127,7 @@ fn screen() -> Result<()> {
     );
     ensure!(screen.contains("docker") && screen.contains("profiles/"), "{screen}");
     if let Some(path) = env::var_os(PICTURE) {
-        // Some seconds, so that there is a history.
-        std::thread::sleep(std::time::Duration::from_secs(12));
+        pause(4);
         draw(&terminal.styled()?, Path::new(&path))?;
     }
     terminal.press(&["q"])?;

@@ -3,11 +3,13 @@
 
 mod build;
 mod cargo;
+mod engines_test;
 mod host;
 mod measure_exactness;
 mod measure_minimality;
 mod measure_runtimes;
 mod packages;
+mod picture;
 mod plan;
 #[path = "../../tests/support/programs.rs"]
 mod programs;
@@ -38,6 +40,8 @@ enum Task {
     MeasureMinimality(measure_minimality::Args),
     /// Measures what this machine's runtimes call when they start a container.
     MeasureRuntimes(measure_runtimes::Args),
+    /// Draws docs/watch.svg, the screen of `--watch`, from a real one.
+    Picture,
     /// Compares recordings with what strace sees of the same executions, and writes docs/exactness.md.
     MeasureExactness(measure_exactness::Args),
 }
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::MeasureMinimality(args) => measure_minimality::run(&args).map(|()| ExitCode::SUCCESS),
         Task::MeasureRuntimes(args) => measure_runtimes::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Picture => picture::run().map(|()| ExitCode::SUCCESS),
         Task::MeasureExactness(args) => measure_exactness::run(&args),
     };
     done.unwrap_or_else(|error| {

@@ -5,13 +5,11 @@
 mod document;
 mod render;
 
-use crate::{cargo, host};
-use anyhow::{Context as _, Result, bail};
+use crate::{cargo, engines_test};
+use anyhow::{Context as _, Result};
 use document::Minimality;
-use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
-use std::process::{Command, Stdio};
 
 const DATA: &str = "docs/minimality.json";
 const DOCUMENT: &str = "docs/minimality.md";
@@ -31,33 +29,14 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let (data, document) = (cargo::root().join(DATA), cargo::root().join(DOCUMENT));
     if !args.render {
-        measure(data.clone().into())?;
+        // Some ten minutes; each call is told on stderr when it is done.
+        engines_test::run(TEST, MEASURE, data.as_os_str(), "kernel,docker,debootstrap")?;
     }
     let text = fs::read_to_string(&data).with_context(|| format!("cannot read {}", data.display()))?;
     let measured: Minimality = serde_json::from_str(&text).context(DATA)?;
     fs::write(&document, render::document(&measured))
         .with_context(|| format!("cannot write {}", document.display()))?;
     writeln!(std::io::stdout(), "written: {}", document.display()).context("cannot write to stdout")
-}
-
-/// Some ten minutes; each call is told on stderr when it is done.
-fn measure(data: OsString) -> Result<()> {
-    if host::privilege() != host::Privilege::Root {
-        bail!("containers are traced as root alone; as root, type: cargo xtask measure-minimality");
-    }
-    let features = "seccomp-trace/test-kernel,seccomp-trace/test-engines";
-    let program =
-        cargo::executable(&["test", "--no-run", "--test", "engines", "--features", features], "engines")?;
-    let package = cargo::root().join("seccomp-trace");
-    let mut tests = Command::new(program);
-    tests.args(["--exact", TEST]).current_dir(&package).env("CARGO_MANIFEST_DIR", &package);
-    // What the machine lacks is a failure, and no skip.
-    tests.env(MEASURE, data).env("SECCOMP_TRACE_REQUIRE", "kernel,docker,debootstrap").stdin(Stdio::null());
-    let status = tests.status().context("cannot start the tests of engines")?;
-    if !status.success() {
-        bail!("the measurement failed ({status}); {DATA} is as it was");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -7,8 +7,21 @@ use ratatui::{
     widgets::Paragraph,
 };
 
-use super::{Picture, text::clock};
+use super::{Look, Picture, text::clock};
 use crate::live::model::Container;
+
+/// One line's part of a step from one height to another, both in eighths of a line: a line, and nothing below it.
+fn step(look: Look, row: u64, before: u64, now: u64) -> &'static str {
+    // The line in which a height's end lies.
+    let top = |eighths: u64| eighths.saturating_sub(1) / 8;
+    if row == top(now) && now > 0 {
+        look.bar(now - row * 8)
+    } else if row < top(now) && row >= top(before) && before < now {
+        look.bar(8)
+    } else {
+        " "
+    }
+}
 
 impl Picture<'_> {
     pub(super) fn curve(&self, frame: &mut Frame, area: Rect, container: &Container) {
@@ -41,11 +54,12 @@ impl Picture<'_> {
         let lines: Vec<Line> = (0..height)
             .rev()
             .map(|row| {
-                let bar = |count: &usize| {
-                    let eighths = (*count as u64 * height * 8).div_ceil(most as u64);
-                    look.bar(eighths.saturating_sub(row * 8).min(8))
-                };
-                Line::styled(counts.iter().map(bar).collect::<String>(), look.graph())
+                let eighths = |count: usize| (count as u64 * height * 8).div_ceil(most as u64);
+                let before = [0].into_iter().chain(counts.iter().copied());
+                let bars = before
+                    .zip(&counts)
+                    .map(|(before, count)| step(look, row, eighths(before), eighths(*count)));
+                Line::styled(bars.collect::<String>(), look.graph())
             })
             .collect();
         frame.render_widget(Paragraph::new(lines), plot);

@@ -84,9 +84,9 @@ impl Look {
         usize::try_from(eighths).ok().and_then(|eighths| bars.get(eighths)).copied().unwrap_or(bars[8])
     }
 
-    /// Numbers as bars of one line, the highest one full; what is not zero is never empty.
+    /// Numbers as bars of one line, with a gap to the line above; what is not zero is never empty.
     pub fn sparkline(self, numbers: &[u32]) -> String {
         let most = u64::from(numbers.iter().copied().max().unwrap_or(0).max(1));
-        numbers.iter().map(|number| self.bar((u64::from(*number) * 8).div_ceil(most))).collect()
+        numbers.iter().map(|number| self.bar((u64::from(*number) * 7).div_ceil(most))).collect()
     }
 }
