@@ -35,6 +35,7 @@ pub fn tests() -> Vec<Trial> {
         support::test("without_colour_and_without_unicode", NEEDS, plain),
         support::test("names_of_threads_inject_nothing", NEEDS, hostile),
         support::test("cgroups_are_chosen_one_after_another", NEEDS, cgroups),
+        support::test("beyond_64_the_chosen_one_is_counted", NEEDS, many),
     ]
 }
 
@@ -354,4 +355,33 @@ fn cgroups() -> Result<()> {
     terminal.ended(0)?;
     drop(started);
     Ok(())
+}
+
+/// 70 of them, each of which makes a call each second.
+fn many() -> Result<()> {
+    let case = Case::new()?;
+    let mut words = vec!["record --watch --wait --output-dir .".to_owned()];
+    for number in 100..170 {
+        case.home.make(&format!("c{number}"))?;
+        words.push(format!("--cgroup {}/c{number}", case.home.path));
+    }
+    let script = format!("cd {} && {} {}", case.folder.path().display(), program(), words.join(" "));
+    let terminal = Terminal::start(&script, WIDE, UTF8)?;
+    terminal.wait_for("q end")?;
+    let script =
+        "for cgroup in $0/c1*; do (echo 0 >$cgroup/cgroup.procs; while :; do sleep 1; done) & done; wait";
+    let mut shell = std::process::Command::new("sh");
+    let _running = support::Running::start(shell.args(["-c", script]).arg(case.home.directory()))?;
+    terminal.wait("what is counted", |screen| {
+        screen.contains("70 containers") && screen.contains("counted of 64 at a time")
+    })?;
+    terminal.press(&["G"])?;
+    let row = |screen: &str| screen.lines().find(|line| line.contains("/c169 ")).map(str::to_owned);
+    // Its row has a number where the ones before it have a dash.
+    let screen = terminal.wait("counts of the last one", |screen| {
+        row(screen).is_some_and(|row| !row.contains('–')) && screen.contains("/c169: ")
+    })?;
+    ensure!(screen.lines().any(|line| line.contains("/c1") && line.contains('–')), "{screen}");
+    terminal.press(&["q"])?;
+    terminal.ended(0).map(drop)
 }

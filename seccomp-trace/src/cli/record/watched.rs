@@ -34,7 +34,8 @@ impl Record<'_> {
             let Some(id) = known.subject else { continue };
             let Some(subject) = self.session.subject(id).filter(|subject| subject.has_run) else { continue };
             let files = known.group.and_then(|group| self.groups.plan(group)).map(|plan| plan.places());
-            let is_running = known.life == Life::Running;
+            // One that has just come may not be known to run yet.
+            let is_running = matches!(known.life, Life::Running | Life::NotYet);
             let facts = watch::facts(subject.builder.target(), is_running, files.unwrap_or_default());
             tell(Update::Container(id, facts));
         }
