@@ -28,6 +28,7 @@ pub fn tests() -> Vec<Trial> {
         support::test("a_panic_gives_the_terminal_back", NEEDS, panicked),
         support::test("ctrl_z_stops_and_fg_goes_on", NEEDS, suspended),
         support::test("every_call_is_counted_on_every_cpu", NEEDS, counts),
+        support::test("counts_go_on_when_a_cgroup_is_made_anew", NEEDS, again),
         support::test("keys_filter_sort_and_open", NEEDS, keys),
         support::test("w_writes_the_profile_while_it_goes_on", NEEDS, write),
         support::test("the_commands_output_is_shown_on_request", NEEDS, output),
@@ -212,6 +213,42 @@ int main(void) {
     watched.terminal.wait("246,912 calls", |screen| screen.contains("246,912"))?;
     watched.terminal.press(&["q"])?;
     watched.terminal.ended(143).map(drop)
+}
+
+/// Its slot is another one then, and its counter may be.
+fn again() -> Result<()> {
+    let case = Case::new()?;
+    let program_of = with_libc(
+        &case,
+        "counted",
+        "#include <sys/syscall.h>\n#include <unistd.h>\n
+        int main(void) { for (int i = 0; i < 123456; i++) syscall(SYS_getpriority, 0, 0); }",
+    )?;
+    let script = format!(
+        "cd {} && {} record --watch --wait --output-dir . --cgroup {}/anew",
+        case.folder.path().display(),
+        program(),
+        case.home.path
+    );
+    let terminal = Terminal::start(&script, WIDE, UTF8)?;
+    terminal.wait_for("q end")?;
+    let cgroup = case.home.directory().join("anew");
+    for total in ["123,456", "246,912", "370,368"] {
+        let script = "mkdir $0 && (echo 0 >$0/cgroup.procs && exec $1); status=$?; rmdir $0; exit $status";
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", script]).arg(&cgroup).arg(&program_of);
+        let output = support::run_with_timeout(&mut shell, crate::help::LIMIT)?;
+        ensure!(output.status.success(), "{output:?}");
+        if total == "123,456" {
+            terminal.wait_for("getpriority")?;
+            terminal.press(&["Tab", "/"])?;
+            terminal.enter("getpriority")?;
+            terminal.press(&["Enter", "Enter"])?;
+        }
+        terminal.wait_for(total)?;
+    }
+    terminal.press(&["q"])?;
+    terminal.ended(0).map(drop)
 }
 
 fn keys() -> Result<()> {

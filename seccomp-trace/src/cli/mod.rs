@@ -14,7 +14,6 @@ mod trace_options;
 pub mod tracing_profile;
 mod watch;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{ColorChoice, Parser, Subcommand};
@@ -22,7 +21,6 @@ use clap::{ColorChoice, Parser, Subcommand};
 use printer::Printer;
 
 use crate::launch::CommandError;
-use crate::report::text::sanitise_message;
 
 /// Watches a container in the kernel while its tests run, and writes the smallest seccomp profile
 /// under which it works.
@@ -111,7 +109,7 @@ pub fn main() -> ExitCode {
     };
     let printer = Printer::new(cli.global.quiet, cli.global.verbose, cli.global.color);
     if printer.is_verbose() {
-        show_diagnostics();
+        show_diagnostics(printer);
     }
     let trouble = cli.command.trouble();
     match cli.command.run(&printer) {
@@ -125,10 +123,13 @@ pub fn main() -> ExitCode {
 }
 
 /// The kernel program's own diagnostics, and those of its loader.
-fn show_diagnostics() {
+fn show_diagnostics(printer: Printer) {
     env_logger::Builder::new()
         .filter_module(env!("CARGO_CRATE_NAME"), log::LevelFilter::Debug)
-        .format(|line, record| writeln!(line, "{}", sanitise_message(&record.args().to_string())))
+        .format(move |_, record| {
+            printer.verbose(record.args());
+            Ok(())
+        })
         .init();
 }
 

@@ -160,13 +160,9 @@ impl Printer {
         let _ = output.copy(&mut io::stdout().lock());
     }
 
-    /// Are colours wanted on stderr?
-    pub fn has_color(&self) -> bool {
-        let choice = match self.color {
-            anstream::ColorChoice::Auto => AutoStream::choice(&io::stderr()),
-            choice => choice,
-        };
-        choice != anstream::ColorChoice::Never
+    /// When colours are wanted.
+    pub fn color(&self) -> anstream::ColorChoice {
+        self.color
     }
 
     fn raw(&self, line: &str) {

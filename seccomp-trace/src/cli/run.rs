@@ -19,7 +19,7 @@ use super::{
 use crate::{
     inspect::cgroup,
     launch::{self, LaunchCgroup, LeftOver, Signals, User},
-    live::{model::Update, view::Action},
+    live::view::Action,
     recording::Target,
 };
 
@@ -184,13 +184,10 @@ impl Traced<'_> {
     }
 
     fn tell_facts(&mut self, is_running: bool) {
-        if let Some(watch) = &self.watch
+        if let Some(watch) = &mut self.watch
             && let Some(subject) = self.session.subject(self.subject)
         {
-            watch.tell()(Update::Container(
-                self.subject,
-                watch::facts(subject.builder.target(), is_running, self.plan.places()),
-            ));
+            watch.tell_facts(self.subject, subject.builder.target(), is_running, || self.plan.places());
         }
     }
 
@@ -203,6 +200,9 @@ impl Traced<'_> {
     }
 
     fn end(mut self, status: ProcessStatus) -> Result<ExitStatus> {
+        if let Some(watch) = &mut self.watch {
+            watch.leave_screen();
+        }
         let left_over = if self.args.kill { LeftOver::Kill } else { LeftOver::MoveBack };
         match (self.cgroup.clear(left_over), left_over) {
             (0, _) => {}
@@ -217,9 +217,6 @@ impl Traced<'_> {
         self.session.skip_news()?;
         self.session.finish()?;
         self.tell_facts(false);
-        if let Some(watch) = &mut self.watch {
-            watch.leave_screen();
-        }
         let recording = self.session.subject(self.subject).map(|subject| subject.builder.build(true));
         // Detached before anything is written.
         drop(self.session);

@@ -20,6 +20,8 @@ pub type Syscall = (Abi, u32);
 
 /// Messages that are kept, at most.
 const MESSAGES: usize = 200;
+/// Containers that have ended and are kept, at most: a session may last for days.
+pub const ENDED: usize = 200;
 
 /// What the view is told.
 #[derive(Clone, Debug)]
@@ -143,6 +145,8 @@ pub struct Model {
     pub containers: BTreeMap<ContainerId, Container>,
     /// How the session is doing.
     pub status: Status,
+    /// Containers that have ended and are not kept any more.
+    pub forgotten: usize,
     /// What was said, the newest last.
     pub messages: VecDeque<String>,
     /// Sightings and denials since the start.
@@ -159,6 +163,7 @@ impl Model {
             start,
             containers: BTreeMap::new(),
             status: Status { now: start, lost: 0, cost: None },
+            forgotten: 0,
             messages: VecDeque::new(),
             events: 0,
             revision: 0,
@@ -178,6 +183,7 @@ impl Model {
                 } else {
                     container.facts = facts;
                     container.rest();
+                    self.forget();
                 }
                 false
             }
@@ -225,6 +231,21 @@ impl Model {
         };
         self.events += u64::from(is_new);
         is_new
+    }
+}
+
+impl Model {
+    /// Drops the oldest one that has ended, where there are too many.
+    fn forget(&mut self) {
+        let ended = |(_, container): &(&ContainerId, &Container)| {
+            !container.facts.is_running && !container.facts.name.is_empty()
+        };
+        if self.containers.iter().filter(ended).count() > ENDED
+            && let Some(oldest) = self.containers.iter().find(ended).map(|(id, _)| *id)
+        {
+            self.containers.remove(&oldest);
+            self.forgotten += 1;
+        }
     }
 }
 

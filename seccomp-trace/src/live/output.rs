@@ -17,8 +17,9 @@ use rustix::fs::{FallocateFlags, OFlags, fallocate, fcntl_setfl};
 /// Bytes that are kept, at least: the last ones.
 pub const KEPT: u64 = 64 << 20;
 
-/// The longest line that is shown, in bytes.
+/// The longest line that is shown, in bytes, and how many of them.
 const LINE: usize = 4096;
+const LINES: usize = 2000;
 
 /// A handle of what is kept.
 #[derive(Clone, Debug)]
@@ -79,11 +80,11 @@ impl Output {
         self.0.dropped.load(Ordering::Relaxed)
     }
 
-    /// The last so many lines, as they came: hostile, with colours and all.
+    /// The last so many lines, as they came: hostile, with colours and all. No more than 2,000.
     #[must_use]
     pub fn tail(&self, lines: usize) -> Vec<String> {
-        let length = self.len();
-        let from = length.saturating_sub((lines.saturating_mul(LINE)) as u64).max(self.dropped());
+        let (length, lines) = (self.len(), lines.min(LINES));
+        let from = length.saturating_sub((lines * LINE) as u64).max(self.dropped());
         let mut bytes = vec![0; usize::try_from(length - from).unwrap_or(0)];
         if self.0.file.read_exact_at(&mut bytes, from).is_err() {
             return Vec::new();

@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anstream::{AutoStream, ColorChoice};
 use ratatui::{
     Terminal,
     backend::CrosstermBackend,
@@ -26,9 +27,11 @@ use ratatui::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    process::{Signal, getpid, kill_process},
 };
-use signal_hook::{consts::SIGCONT, flag};
+use signal_hook::{
+    consts::{SIGCONT, SIGTSTP},
+    flag, low_level,
+};
 
 use super::{
     draw::{About, Look, draw},
@@ -73,6 +76,17 @@ impl Stream {
             Self::Stderr => io::stderr().is_terminal(),
         };
         is_terminal && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+    }
+
+    /// Does its user want colours?
+    #[must_use]
+    pub fn has_color(self, choice: ColorChoice) -> bool {
+        let choice = match (choice, self) {
+            (ColorChoice::Auto, Self::Stdout) => AutoStream::choice(&io::stdout()),
+            (ColorChoice::Auto, Self::Stderr) => AutoStream::choice(&io::stderr()),
+            (choice, _) => choice,
+        };
+        choice != ColorChoice::Never
     }
 
     /// A handle of its own.
@@ -218,7 +232,9 @@ impl Picture {
                 match action {
                     Some(Action::Suspend) => {
                         leave();
-                        kill_process(getpid(), Signal::TSTP)?;
+                        // This thread itself: it does not go on before it is continued.
+                        low_level::raise(SIGTSTP)?;
+                        self.continued.store(true, Ordering::Relaxed);
                     }
                     Some(action) => ask(action),
                     None => {}

@@ -58,6 +58,9 @@ impl Record<'_> {
 
     /// Takes the last news, reads the sets, detaches, and writes every recording and profile.
     pub async fn write_all(mut self, command: Option<u8>, signals: &mut Signals) -> Result<Outcome> {
+        if let Some(watch) = &mut self.watch {
+            watch.leave_screen();
+        }
         let deadline = Instant::now() + LAST_WORDS;
         loop {
             // Who has come meanwhile is asked about, too: it may be nobody that was asked for.
@@ -92,10 +95,8 @@ impl Record<'_> {
             self.troubles
                 .push(anyhow!("nothing was recorded: no container that was asked for ran meanwhile"));
         }
-        let Self { args, printer, session, mut troubles, mut watch, .. } = self;
-        if let Some(watch) = &mut watch {
-            watch.leave_screen();
-        }
+        // Lines go on to the end.
+        let Self { args, printer, session, mut troubles, watch: _watch, .. } = self;
         // Detached before anything is written.
         drop(session);
         for (recording, plan) in recordings {

@@ -6,12 +6,10 @@ use super::{
     known::{Known, Life, Verdict},
     start::Record,
 };
-use crate::{
-    cli::{
-        session::SubjectId,
-        watch::{self, Caller, Watch},
-    },
-    live::model::Update,
+use crate::cli::{
+    results::Plan,
+    session::SubjectId,
+    watch::{Caller, Watch},
 };
 
 impl Record<'_> {
@@ -28,16 +26,16 @@ impl Record<'_> {
 
     /// Tells of each container that is recorded what is known of it now.
     pub fn tell_facts(&mut self) {
-        let Some(watch) = &self.watch else { return };
-        let tell = watch.tell();
+        let Some(watch) = &mut self.watch else { return };
         for known in self.known.values().filter(|known| known.verdict == Verdict::Wanted) {
             let Some(id) = known.subject else { continue };
             let Some(subject) = self.session.subject(id).filter(|subject| subject.has_run) else { continue };
-            let files = known.group.and_then(|group| self.groups.plan(group)).map(|plan| plan.places());
             // One that has just come may not be known to run yet.
             let is_running = matches!(known.life, Life::Running | Life::NotYet);
-            let facts = watch::facts(subject.builder.target(), is_running, files.unwrap_or_default());
-            tell(Update::Container(id, facts));
+            let plan = known.group.and_then(|group| self.groups.plan(group));
+            watch.tell_facts(id, subject.builder.target(), is_running, || {
+                plan.map(Plan::places).unwrap_or_default()
+            });
         }
     }
 

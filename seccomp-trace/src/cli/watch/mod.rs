@@ -7,13 +7,14 @@ mod options;
 mod stream;
 
 use std::{
+    collections::BTreeSet,
     io::{self, IsTerminal as _},
     process::Stdio,
     sync::Arc,
 };
 
 use anyhow::{Context as _, Result};
-pub use facts::facts;
+use facts::facts;
 use jiff::Timestamp;
 pub use options::WatchOptions;
 use seccomp_trace_common::MAX_COUNTED;
@@ -37,6 +38,7 @@ use crate::{
         screen::{Screen, Shared, Stream},
         view::{Action, View},
     },
+    recording::Target,
 };
 
 /// What a caller says about itself.
@@ -61,6 +63,8 @@ pub struct Watch {
     output: Option<Output>,
     chosen: Option<SubjectId>,
     cost: CostMeter,
+    /// Those of which is told that they have ended.
+    ended: BTreeSet<SubjectId>,
 }
 
 impl Watch {
@@ -82,6 +86,7 @@ impl Watch {
             output: None,
             chosen: None,
             cost: CostMeter::default(),
+            ended: BTreeSet::new(),
         };
         if let Some(format) = format.or_else(|| (!stream.is_screen()).then_some(LineFormat::Text)) {
             let writer = LineWriter::start(stream, format).context("can't write the lines of --watch")?;
@@ -102,7 +107,7 @@ impl Watch {
             max_counted: MAX_COUNTED as usize,
             has_command: caller.has_command,
         };
-        let look = Look { color: printer.has_color(), unicode: options::has_unicode() };
+        let look = Look { color: stream.has_color(printer.color()), unicode: options::has_unicode() };
         let view = View::new(watch.output.clone());
         let told = shared.clone();
         printer.divert(
@@ -117,6 +122,22 @@ impl Watch {
         watch.screen =
             Some(screen.context("can't take the terminal for --watch; --watch-format lines needs none")?);
         Ok(Some(watch))
+    }
+
+    /// What is known of a container by now. Of one that has ended once, or a long session would tell it again and again.
+    pub fn tell_facts(
+        &mut self,
+        id: SubjectId,
+        target: &Target,
+        is_running: bool,
+        files: impl Fn() -> String,
+    ) {
+        if is_running {
+            self.ended.remove(&id);
+        }
+        if is_running || self.ended.insert(id) {
+            self.tell()(Update::Container(id, facts(target, is_running, files())));
+        }
     }
 
     /// Where a session tells its news.

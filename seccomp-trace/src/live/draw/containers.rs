@@ -80,6 +80,9 @@ impl Picture<'_> {
         if shown != all {
             title += &format!("{dot}{shown} shown");
         }
+        if self.model.forgotten > 0 {
+            title += &format!("{dot}{} more have ended", self.model.forgotten);
+        }
         title += &filter(&view.containers.filter, view, self);
         if uncounted > 0 && all > self.about.max_counted {
             title += &format!("{dot}calls are counted of {} at a time", self.about.max_counted);

@@ -92,6 +92,19 @@ fn what_has_ended_has_no_rate_and_keeps_its_counts() {
 }
 
 #[test]
+fn of_those_that_have_ended_the_last_ones_are_kept() {
+    let mut model = Model::new(START);
+    let facts = |is_running| Facts { name: "web".into(), is_running, ..Facts::default() };
+    model.apply(Update::Container(0, facts(true)));
+    for id in 1..=ENDED + 3 {
+        model.apply(Update::Container(id, facts(true)));
+        model.apply(Update::Container(id, facts(false)));
+    }
+    assert_eq!((model.containers.len(), model.forgotten), (ENDED + 1, 3));
+    assert!(model.containers.contains_key(&0) && !model.containers.contains_key(&1));
+}
+
+#[test]
 fn discoveries_stand_in_the_order_of_time() {
     let mut model = Model::new(START);
     for (number, time) in [(0, 30), (1, 10), (2, 20)] {
