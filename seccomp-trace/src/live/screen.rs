@@ -52,7 +52,6 @@ impl Shared {
 
     /// To look at it, or to tell it something. Held for as long as it takes to make a picture, never while a terminal is
     /// written to.
-    #[must_use]
     pub fn lock(&self) -> MutexGuard<'_, Model> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

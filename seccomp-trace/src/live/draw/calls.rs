@@ -113,7 +113,7 @@ impl Picture<'_> {
             );
         }
         if self.model.status.now.duration_since(call.found) < NEW {
-            return Span::styled("NEW", look.new());
+            return Span::styled("NEW", look.fresh());
         }
         if call.is_runtimes_only() { Span::styled("runtime only", look.dim()) } else { Span::raw("") }
     }

@@ -39,7 +39,7 @@ impl Look {
     }
 
     /// What is new.
-    pub fn new(self) -> Style {
+    pub fn fresh(self) -> Style {
         self.colored(Color::Green, Modifier::BOLD)
     }
 
