@@ -266,10 +266,6 @@ fn keys() -> Result<()> {
     terminal.press(&["Escape"])?;
     terminal.press(&["Escape"])?;
     terminal.wait("all calls", |screen| screen.contains("munmap"))?;
-    let first = |screen: &str| {
-        screen.lines().find(|line| line.contains("execve") || line.contains("access")).map(str::to_owned)
-    };
-    let _ = first;
     terminal.press(&["s"])?;
     terminal.wait_for("by name")?;
     terminal.press(&["?"])?;
