@@ -3,7 +3,7 @@
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
-    helpers::{bpf_probe_read_kernel_str_bytes, generated::bpf_get_current_cgroup_id},
+    helpers::bpf_probe_read_kernel_str_bytes,
     macros::{map, raw_tracepoint},
     maps::{Array, HashMap},
     programs::RawTracePointContext,
@@ -16,7 +16,7 @@ use seccomp_trace_common::{
 };
 
 use crate::{
-    kernel::{self, Cgroup, KernelTask},
+    kernel::{self, Cgroup, Current, KernelTask},
     slots::{self, exchange},
 };
 
@@ -76,14 +76,19 @@ extern "C" fn nearest(cgroup: u64) -> u64 {
         if above >= deepest {
             break;
         }
-        if let Some(id) = cgroup.ancestor(deepest - above) {
-            let slot = slot_of_id(id);
-            if slot != NOBODY {
-                return slot;
-            }
+        let slot = slot_of_ancestor(cgroup.0, u64::from(deepest - above));
+        if slot != NOBODY {
+            return slot;
         }
     }
     NOBODY
+}
+
+/// The slot of what a cgroup lies in at a level, likewise.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn slot_of_ancestor(cgroup: u64, level: u64) -> u64 {
+    Cgroup(cgroup).ancestor(level as u32).map_or(NOBODY, |id| slot_of_id(id))
 }
 
 /// The slot of a cgroup that has a cell, or [`IGNORED`].
@@ -94,9 +99,9 @@ pub fn slot_of(cgroup: u64) -> Option<u32> {
 
 /// The slot of the current task's cgroup, where it is traced. On the hot path.
 #[inline(always)]
-pub fn traced_now() -> Option<u32> {
-    // SAFETY: the helper takes nothing and can't fail; for the cell see `place_of`.
-    let slot = match unsafe { place_of(bpf_get_current_cgroup_id()).map(|(_, cell)| (*cell).slot) } {
+pub fn traced_now(current: Current) -> Option<u32> {
+    // SAFETY: see `place_of`.
+    let slot = match unsafe { place_of(current.cgroup_id()).map(|(_, cell)| (*cell).slot) } {
         Some(slot) => slot,
         None if slots::is_any_crowded() => nearest(KernelTask::current().cgroup()?.0) as u32,
         None => return None,

@@ -17,7 +17,7 @@ use seccomp_trace_common::{
 
 use crate::{
     cgroups,
-    kernel::{self, KernelTask},
+    kernel::{Current, KernelTask},
     sightings, slots,
     tasks::{self, Came},
 };
@@ -44,38 +44,45 @@ pub fn forget(tid: u32) {
 }
 
 /// A call has ended, and it is not one that the application's set knows.
-#[inline(never)]
 pub fn left(slot: u32, abi: usize, number: u32, result: i64) {
+    left_of(u64::from(slot), abi as u64, u64::from(number), result);
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn left_of(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
+    let (slot, abi, number) = (slot as u32, abi as usize, number as u32);
     // What a tracer injects, and a signal handler's return.
     if number as i32 == -1 || abi >= ABIS {
-        return;
+        return 0;
     }
     if result == 0 && (EXECVE[abi] == number || CLONES[abi].contains(&number)) {
-        return;
+        return 0;
     }
     let is_paired = sightings::is_paired(slot, abi, number);
     if !is_paired && sightings::was_let_in(slot, abi, number) {
-        return;
+        return 0;
     }
     // SAFETY: a helper that takes nothing.
     if was_inside(slot, bpf_get_current_pid_tgid() as u32, number) {
-        return;
+        return 0;
     }
     let unknown = flag::UNSETTLED | flag::RUNNING;
     if slots::has_flags(slot, unknown) || (is_paired && slots::has_flag(slot, flag::UNSETTLED)) {
-        return;
+        return 0;
     }
     // Its end is told when it ends: a thread that is killed beside others has no exit of its call.
     if KernelTask::current().is_killed() {
-        return;
+        return 0;
     }
     let (answer, errno) = match result {
         -4095..=-1 => (answer::ERRNO, result.unsigned_abs() as u16),
         // The number comes back as it went in (syscall_rollback).
-        _ if result as u32 == kernel::raw_number() => (answer::TRAP, 0),
+        _ if result as u32 == Current::task().raw_number() => (answer::TRAP, 0),
         _ => (answer::VALUE, 0),
     };
     denied(slot, abi, number, answer, errno);
+    0
 }
 
 /// Was the thread in this call already before its entries were looked at, or did it enter without a filter?
@@ -102,7 +109,7 @@ pub fn ended(task: KernelTask, tid: u32) -> Option<()> {
     forget(tid);
     if task.is_killed() {
         let slot = cgroups::traced(task.cgroup()?)?;
-        let (abi, number) = kernel::current_call();
+        let (abi, number) = Current::task().call();
         denied(slot, abi, number, answer::KILL, 0);
     }
     Some(())

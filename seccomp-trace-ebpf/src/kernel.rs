@@ -2,7 +2,10 @@
 
 use core::ptr::read_volatile;
 
-use aya_ebpf::helpers::{bpf_get_current_task_btf, bpf_probe_read_kernel, generated::bpf_task_pt_regs};
+use aya_ebpf::helpers::{
+    bpf_get_current_task_btf, bpf_probe_read_kernel,
+    generated::{bpf_get_current_task, bpf_task_pt_regs},
+};
 use seccomp_trace_common::{ABI_COMPAT, ABI_NATIVE, ABI_X32, Config, Offsets, X32_BIT};
 
 const TS_COMPAT: u32 = 2;
@@ -42,39 +45,68 @@ macro_rules! offset {
     };
 }
 
-/// Is the current call a 32-bit one? `TS_COMPAT` tells it always; the code segment does not.
-#[inline(always)]
-pub fn is_compat() -> bool {
-    let offset = offset!(task_status) as usize;
-    // SAFETY: a BTF pointer to the current task, read at a field's offset: checked by the verifier.
-    let status = unsafe { *((bpf_get_current_task_btf() as *const u8).add(offset) as *const u32) };
-    status & TS_COMPAT != 0
-}
+/// The current task, as the verifier knows it: its fields, and those of what they point to, are read without a helper.
+/// `css_set`, `dfl_cgrp` and `kn` are what it lets be followed so under RCU, which a raw tracepoint holds
+/// (kernel/bpf/verifier.c, `BTF_TYPE_SAFE_RCU`).
+#[derive(Clone, Copy)]
+pub struct Current(*const u8);
 
-/// The ABI of the current call, and its number without x32's bit.
-#[inline(always)]
-pub fn abi_of(number: u32) -> (usize, u32) {
-    if is_compat() {
-        (ABI_COMPAT, number)
-    } else if number & X32_BIT != 0 && number as i32 > 0 {
-        (ABI_X32, number & !X32_BIT)
-    } else {
-        (ABI_NATIVE, number)
+impl Current {
+    #[inline(always)]
+    pub fn task() -> Self {
+        // SAFETY: the helper takes nothing and can't fail.
+        Self(unsafe { bpf_get_current_task_btf() }.cast())
     }
-}
 
-/// The number of the call that the current thread is in, or was in last, as it stands in its registers.
-#[inline(always)]
-pub fn raw_number() -> u32 {
-    let offset = offset!(regs_number) as usize;
-    // SAFETY: BTF pointers to the current task and its registers, read at a field's offset: checked by the verifier.
-    unsafe { *((bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8).add(offset) as *const u64) as u32 }
-}
+    #[inline(always)]
+    fn field<T: Copy>(self, offset: u32) -> T {
+        // SAFETY: a BTF pointer, read at a field's offset: checked by the verifier.
+        unsafe { *self.0.add(offset as usize).cast::<T>() }
+    }
 
-/// As [`raw_number`], with its ABI.
-#[inline(always)]
-pub fn current_call() -> (usize, u32) {
-    abi_of(raw_number())
+    #[inline(always)]
+    fn follow(self, offset: u32) -> Self {
+        Self(self.field(offset))
+    }
+
+    /// The id of its cgroup in the default hierarchy, as `bpf_get_current_cgroup_id` would say.
+    #[inline(always)]
+    pub fn cgroup_id(self) -> u64 {
+        let cgroup = self.follow(offset!(task_cgroups)).follow(offset!(css_set_cgroup));
+        cgroup.follow(offset!(cgroup_kn)).field(offset!(kn_id))
+    }
+
+    /// Is its call a 32-bit one? `TS_COMPAT` tells it always; the code segment does not.
+    #[inline(always)]
+    fn is_compat(self) -> bool {
+        self.field::<u32>(offset!(task_status)) & TS_COMPAT != 0
+    }
+
+    /// The ABI of its call, and the number without x32's bit.
+    #[inline(always)]
+    pub fn abi_of(self, number: u32) -> (usize, u32) {
+        if self.is_compat() {
+            (ABI_COMPAT, number)
+        } else if number & X32_BIT != 0 && number as i32 > 0 {
+            (ABI_X32, number & !X32_BIT)
+        } else {
+            (ABI_NATIVE, number)
+        }
+    }
+
+    /// The number of the call that it is in, or was in last, as it stands in its registers.
+    #[inline(always)]
+    pub fn raw_number(self) -> u32 {
+        // SAFETY: a BTF pointer to the current task, which has registers.
+        let registers = Self(unsafe { bpf_task_pt_regs(self.0.cast_mut().cast()) } as *const u8);
+        registers.field::<u64>(offset!(regs_number)) as u32
+    }
+
+    /// As [`Self::raw_number`], with its ABI.
+    #[inline(always)]
+    pub fn call(self) -> (usize, u32) {
+        self.abi_of(self.raw_number())
+    }
 }
 
 /// The cgroup table's mask.
@@ -114,8 +146,8 @@ pub struct KernelTask(pub u64);
 
 impl KernelTask {
     pub fn current() -> Self {
-        // SAFETY: the helper takes nothing and can't fail.
-        Self(unsafe { bpf_get_current_task_btf() } as u64)
+        // SAFETY: the helper takes nothing and can't fail. A plain number: global functions take no others.
+        Self(unsafe { bpf_get_current_task() })
     }
 
     pub fn tid(self) -> Option<u32> {

@@ -20,14 +20,16 @@ mod tasks;
 mod vsyscall;
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use kernel::Current;
 use seccomp_trace_common::{NUMBERS, PAIRED, SEEN, TOLD, set};
 
 /// Every call that no filter denied: ptrace and seccomp come before this tracepoint.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
-    let Some(slot) = cgroups::traced_now() else { return 0 };
+    let current = Current::task();
+    let Some(slot) = cgroups::traced_now(current) else { return 0 };
     // The second argument, not `orig_ax`, which can hold stray high bits.
-    let (abi, number) = kernel::abi_of(ctx.arg::<u64>(1) as u32);
+    let (abi, number) = current.abi_of(ctx.arg::<u64>(1) as u32);
     if (number as usize) < NUMBERS {
         let Some(sets) = slots::sets(slot) else { return 0 };
         // SAFETY: the verifier has seen the map's value whole, and both indexes are in their bounds.
@@ -45,8 +47,9 @@ pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
 /// Every call's end, also of those that a filter denied: they never entered.
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn sys_exit(ctx: RawTracePointContext) -> i32 {
-    let Some(slot) = cgroups::traced_now() else { return 0 };
-    let (abi, number) = kernel::current_call();
+    let current = Current::task();
+    let Some(slot) = cgroups::traced_now(current) else { return 0 };
+    let (abi, number) = current.call();
     if (number as usize) < NUMBERS {
         let Some(sets) = slots::sets(slot) else { return 0 };
         // SAFETY: as in `sys_enter`.

@@ -13,9 +13,16 @@ static BEYOND: HashMap<Beyond, u8> =
     HashMap::with_max_entries(MAX_BEYOND, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
 
 /// A call that the application's set has not told yet. `seen` is [`SEEN`], with how it was made.
-#[inline(never)]
 pub fn first(slot: u32, abi: usize, number: u32, seen: u8) {
-    let Some(set) = tasks::set_of_current(slot) else { return };
+    first_of(u64::from(slot), abi as u64, u64::from(number), u64::from(seen));
+}
+
+/// Global, and of whole registers, as [`byte_of`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn first_of(slot: u64, abi: u64, number: u64, seen: u64) -> u64 {
+    let (slot, abi, number, seen) = (slot as u32, abi as usize, number as u32, seen as u8);
+    let Some(set) = tasks::set_of_current(slot) else { return 0 };
     if kernel::finds_denials() && (!counts(slot, set) || is_paired(slot, abi, number)) {
         // SAFETY: a helper that takes nothing.
         denials::is_inside(bpf_get_current_pid_tgid() as u32, number, slot);
@@ -24,12 +31,13 @@ pub fn first(slot: u32, abi: usize, number: u32, seen: u8) {
         counters::count_first(slot, abi, number);
     }
     if (number as usize) < NUMBERS && abi < ABIS && set < set::COUNT {
-        let Some(sets) = slots::sets(slot) else { return };
+        let Some(sets) = slots::sets(slot) else { return 0 };
         // SAFETY: the map's own memory, all three indexes in their bounds.
         unsafe { mark(&raw mut (*sets).calls[set][abi][number as usize], slot, set, abi, number, seen) };
     } else {
         beyond(slot, set, abi, number);
     }
+    0
 }
 
 /// A call's byte in a set; 0 for a number beyond. Global, and of whole registers: a bound on half of one gets lost on

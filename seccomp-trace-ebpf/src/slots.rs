@@ -213,7 +213,14 @@ pub fn is_full(number: u32) -> bool {
 
 /// One less; with the last one the slot is dead. What has no cell lies below what has one, and is gone before it.
 pub fn drop_cell(number: u32) {
-    let Some(slot) = slot(number) else { return };
+    drop_cell_of(u64::from(number));
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn drop_cell_of(number: u64) -> u64 {
+    let number = number as u32;
+    let Some(slot) = slot(number) else { return 0 };
     // SAFETY: the map's own memory.
     unsafe {
         if bump(&raw mut (*slot).cells, -1) == 1 {
@@ -224,17 +231,25 @@ pub fn drop_cell(number: u32) {
             tell_slot(event::DEAD, number);
         }
     }
+    0
 }
 
 /// A cgroup of a slot has no cell: from now on those that have none are looked for by their ancestors.
 pub fn crowd(number: u32) {
-    let Some(slot) = slot(number) else { return };
+    crowd_of(u64::from(number));
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn crowd_of(number: u64) -> u64 {
+    let Some(slot) = slot(number as u32) else { return 0 };
     // SAFETY: the map's own memory, and our own.
     unsafe {
         if bump(&raw mut (*slot).without_cell, 1) == 0 {
             bump(&raw mut CROWDED, 1);
         }
     }
+    0
 }
 
 /// Has any slot cgroups without a cell?
@@ -304,19 +319,27 @@ pub fn tell_slot(kind: u32, number: u32) {
 
 /// Puts news on the ring buffer; false where it is full.
 pub fn tell(kind: u32, number: u32, set: u16, abi: u16, call: u32, detail: u32) -> bool {
+    let what = u64::from(kind) << 32 | u64::from(set) << 16 | u64::from(abi);
+    tell_of(u64::from(number), what, u64::from(call), u64::from(detail)) != 0
+}
+
+/// Global, so that it is verified once; a function of BPF takes five arguments at most.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn tell_of(number: u64, what: u64, call: u64, detail: u64) -> u64 {
     // SAFETY: the map's own memory; helpers that take nothing.
     let event = unsafe {
         Event {
-            kind,
-            slot: number,
-            generation: slot(number).map_or(0, |slot| (*slot).generation),
-            set,
-            abi,
-            number: call,
-            detail,
+            kind: (what >> 32) as u32,
+            slot: number as u32,
+            generation: slot(number as u32).map_or(0, |slot| (*slot).generation),
+            set: (what >> 16) as u16,
+            abi: what as u16,
+            number: call as u32,
+            detail: detail as u32,
             time: bpf_ktime_get_boot_ns(),
             comm: bpf_get_current_comm().unwrap_or([0; 16]),
         }
     };
-    EVENTS.output::<Event>(event, 0).is_ok()
+    u64::from(EVENTS.output::<Event>(event, 0).is_ok())
 }

@@ -16,7 +16,7 @@ use seccomp_trace_common::{
 
 use crate::{
     cgroups, denials,
-    kernel::{self, Cgroup, KernelTask},
+    kernel::{self, Cgroup, Current, KernelTask},
     slots,
 };
 
@@ -35,7 +35,26 @@ fn entry(tid: u32, tgid: u32) -> Option<Task> {
 
 /// What a task counts as in the slot in which it is; none for a plain one. An entry of another slot is stale.
 fn entry_in(number: u32, task: KernelTask, tid: u32) -> Option<Task> {
-    entry(tid, task.tgid()?).filter(|entry| is_of(entry, number)).or_else(|| unannounced(task, number))
+    let packed = entry_of(u64::from(number), task.0, u64::from(tid));
+    (packed != 0).then(|| Task {
+        slot: number,
+        generation: slots::generation(number).unwrap_or(0),
+        origin: (packed >> 8) as u32 & 0xff,
+        arrived_with: (packed >> 32) as u32,
+        flags: (packed >> 16) as u32 & 0xff,
+    })
+}
+
+/// As one number; 0 for a plain one. Global, so that it is verified once.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn entry_of(number: u64, task: u64, tid: u64) -> u64 {
+    let (number, task) = (number as u32, KernelTask(task));
+    let Some(tgid) = task.tgid() else { return 0 };
+    let found = entry(tid as u32, tgid).filter(|entry| is_of(entry, number));
+    found.or_else(|| unannounced(task, number)).map_or(0, |entry| {
+        1 | u64::from(entry.origin) << 8 | u64::from(entry.flags) << 16 | u64::from(entry.arrived_with) << 32
+    })
 }
 
 /// A task that no move was told of yet: the kernel tells when it is done, and the task runs on meanwhile. In a
@@ -167,7 +186,7 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool) -> Option<()> {
     let flags = if with_group { F_GROUP } else { 0 };
     if kernel::finds_denials() {
         // Of who moves itself it is known; an exec ends it.
-        let inside = if task == KernelTask::current() { kernel::current_call().1 } else { ANY };
+        let inside = if task == KernelTask::current() { Current::task().call().1 } else { ANY };
         denials::is_inside(tid, inside, number);
     }
     if is_own(task, number)? {

@@ -1,6 +1,7 @@
 //! The tasks of this workspace, one file each: `cargo xtask --help` lists them.
 #![expect(clippy::print_stderr, reason = "a task tells its user what it does")]
 
+mod bench;
 mod build;
 mod cargo;
 mod engines_test;
@@ -36,6 +37,8 @@ enum Task {
     Run(run::Args),
     /// Runs all tests; what can't run here is skipped, counted and named.
     Test(test::Args),
+    /// Measures what tracing costs, and writes docs/performance.md.
+    Bench(bench::Args),
     /// Measures what the test containers do without each call of their profiles.
     MeasureMinimality(measure_minimality::Args),
     /// Measures what this machine's runtimes call when they start a container.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::Build(args) => build::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Run(args) => run::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::MeasureMinimality(args) => measure_minimality::run(&args).map(|()| ExitCode::SUCCESS),
         Task::MeasureRuntimes(args) => measure_runtimes::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Picture => picture::run().map(|()| ExitCode::SUCCESS),

@@ -221,7 +221,9 @@ impl Picture {
         let mut drawn = (Instant::now(), self.draw()?);
         let mut is_touched = false;
         while !self.end.load(Ordering::Relaxed) {
-            if self.keys.wait(NAP)? == Keys::Gone {
+            // What a key did is drawn as soon as it may be.
+            let nap = if is_touched { KEYS.saturating_sub(drawn.0.elapsed()) } else { NAP };
+            if self.keys.wait(nap)? == Keys::Gone {
                 return Ok(());
             }
             while event::poll(Duration::ZERO)? {

@@ -14,6 +14,8 @@ pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 const MAGIC: u16 = 0xeb9f;
 const HEADER: usize = 24;
+/// Where type 0 begins: it does not stand in the file.
+const VOID: u32 = u32::MAX;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 
@@ -75,7 +77,7 @@ pub fn offsets() -> Result<Offsets, BtfError> {
 struct Btf<'a> {
     types: &'a [u8],
     strings: &'a [u8],
-    starts: Vec<usize>,
+    starts: Vec<u32>,
 }
 
 /// One structure or union.
@@ -88,7 +90,7 @@ struct Composite<'a> {
 
 impl<'a> Btf<'a> {
     fn parse(data: &'a [u8]) -> Result<Self, BtfError> {
-        let short = BtfError::Malformed("it ends early");
+        let short = || BtfError::Malformed("it ends early");
         if data.len() < HEADER || u16::from_ne_bytes([data[0], data[1]]) != MAGIC {
             return Err(BtfError::Malformed("it does not begin as BTF of this machine"));
         }
@@ -96,11 +98,10 @@ impl<'a> Btf<'a> {
             let start = (word(data, 4)? + word(data, at)?) as usize;
             data.get(start..start + word(data, at + 4)? as usize)
         };
-        let (Some(types), Some(strings)) = (part(8), part(16)) else { return Err(short) };
-        // Type 0 is void and does not stand in the file.
-        let (mut starts, mut at) = (vec![usize::MAX], 0);
+        let (Some(types), Some(strings)) = (part(8), part(16)) else { return Err(short()) };
+        let (mut starts, mut at) = (vec![VOID], 0);
         while at < types.len() {
-            starts.push(at);
+            starts.push(u32::try_from(at).map_err(|_| short())?);
             at += size(types, at).ok_or(BtfError::Malformed("it has a type of an unknown kind"))?;
         }
         Ok(Self { types, strings, starts })
@@ -108,7 +109,7 @@ impl<'a> Btf<'a> {
 
     /// The offset in bytes of a field, `.` between the fields of nested structures.
     fn offset(&self, structure: &'static str, path: &'static str) -> Result<u32, BtfError> {
-        let all = self.starts.iter().skip(1).copied();
+        let all = self.starts.iter().skip(1).map(|&at| at as usize);
         all.filter(|&at| self.kind(at) == Some(KIND_STRUCT) && self.is_named(at, structure))
             .find_map(|at| self.field(at, path))
             .ok_or(BtfError::NoField(structure, path))
@@ -146,7 +147,7 @@ impl<'a> Btf<'a> {
 
     /// Through typedef (8), volatile (9), const (10), restrict (11) and type tags (18).
     fn resolve(&self, id: u32) -> Option<usize> {
-        let at = *self.starts.get(id as usize).filter(|at| **at != usize::MAX)?;
+        let at = *self.starts.get(id as usize).filter(|at| **at != VOID)? as usize;
         match self.kind(at)? {
             8..=11 | 18 => self.resolve(word(self.types, at + 8)?),
             _ => Some(at),

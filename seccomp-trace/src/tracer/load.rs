@@ -8,6 +8,7 @@ use aya::{
     programs::{ProgramError, RawTracePoint},
 };
 use aya_log::EbpfLogger;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seccomp_trace_common::{Config, MAX_COUNTED, PATH_LEN};
 
 use super::{Tracer, TracerError, btf};
@@ -77,9 +78,7 @@ impl Tracer {
             watch: u32::from(options.watch),
         };
         let counters = if options.watch { MAX_COUNTED } else { 1 };
-        let mut ebpf = EbpfLoader::new()
-            // The program has no relocations against the kernel: its offsets are globals.
-            .btf(None)
+        let mut ebpf = loader()
             .override_global("OFFSETS", &offsets, true)
             .override_global("CONFIG", &config, true)
             .map_max_entries("CGROUPS", cells)
@@ -125,6 +124,21 @@ impl Tracer {
         })?;
         Ok(Self { ebpf, events, log, max_containers: options.max_containers, denials: options.denials })
     }
+}
+
+/// A loader without the kernel's BTF: the program has no relocations against the kernel, its offsets are globals. aya reads
+/// and indexes it before it can be told not to (20 ms and 20 MB), but goes on without what it can't open: for this
+/// instant nothing can be opened. No other thread runs yet where a session starts.
+fn loader() -> EbpfLoader<'static> {
+    let limit = getrlimit(Resource::Nofile);
+    let is_lowered = setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit.clone() }).is_ok();
+    let mut loader = EbpfLoader::new();
+    if is_lowered {
+        // What the soft limit was is never above the hard one.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    loader.btf(None);
+    loader
 }
 
 fn program(
