@@ -24,8 +24,15 @@ const MANY: u32 = 10_000;
 enum Way {
     Nothing,
     /// A program that does nothing, where calls are entered, or there and where they are left.
-    Empty { pair: bool },
-    Ours { denials: bool, watch: bool, traced: bool, cgroups: u32 },
+    Empty {
+        pair: bool,
+    },
+    Ours {
+        denials: bool,
+        watch: bool,
+        traced: bool,
+        cgroups: u32,
+    },
 }
 
 /// What is done meanwhile.
@@ -148,7 +155,8 @@ impl Attached {
         let calls = tracer.calls(*slot)?;
         let number = if load == Load::First { *UNUSED.start() } else { libc::SYS_getppid };
         let is_told = calls.iter().any(|call| {
-            (call.set, call.abi, i64::from(call.number)) == (set::APPLICATION, ABI_NATIVE, number) && call.told
+            (call.set, call.abi, i64::from(call.number)) == (set::APPLICATION, ABI_NATIVE, number)
+                && call.told
         });
         ensure!(is_told == traced, "{way:?}: the calls are {calls:?}");
         if watch && let Some(counts) = tracer.counts(*slot)? {

@@ -34,7 +34,9 @@ const WAYS: [Way; 6] = [
         program: "bpftrace",
         calls: 200_000,
         arguments: |_, cgroup| {
-            let filter = format!("tracepoint:raw_syscalls:sys_enter /cgroup == {cgroup}/ {{ @[args->id] = count(); }}");
+            let filter = format!(
+                "tracepoint:raw_syscalls:sys_enter /cgroup == {cgroup}/ {{ @[args->id] = count(); }}"
+            );
             vec!["-e".to_owned(), filter]
         },
     },
@@ -87,8 +89,9 @@ impl Way {
             }
             Self::Tool { name, program, calls, arguments } => {
                 let mut command = Command::new(program);
-                let running =
-                    Running::start(command.args(arguments(worker.pid(), place.traced()?)).env("LC_ALL", "C"))?;
+                let running = Running::start(
+                    command.args(arguments(worker.pid(), place.traced()?)).env("LC_ALL", "C"),
+                )?;
                 sleep(ATTACHING);
                 let took = worker.calls(*calls)?.wall;
                 running.signal(Signal::INT)?;
@@ -96,7 +99,8 @@ impl Way {
                 let printed = [output.stdout, output.stderr].concat();
                 let printed = String::from_utf8_lossy(&printed);
                 let numbers = printed.split(|c: char| !c.is_ascii_digit());
-                let counted = numbers.filter_map(|number| number.parse().ok()).any(|number: u32| number >= *calls);
+                let counted =
+                    numbers.filter_map(|number| number.parse().ok()).any(|number: u32| number >= *calls);
                 ensure!(counted || *name == "strace -f", "{name} was not attached in time: {printed}");
                 Ok(took)
             }
@@ -120,10 +124,11 @@ pub fn measure() -> Result<Vec<Peer>> {
         here.get(number).map_or(Ok(f64::NAN), |way| way.measure(&place))
     })?;
     let alone = took.first().cloned().unwrap_or_default();
-    let measured = here.iter().zip(&took).skip(1).map(|(way, took)| Peer {
-        name: way.name().to_owned(),
-        to_nothing: Some(ratios(took, &alone)),
-    });
+    let measured = here
+        .iter()
+        .zip(&took)
+        .skip(1)
+        .map(|(way, took)| Peer { name: way.name().to_owned(), to_nothing: Some(ratios(took, &alone)) });
     let missing = missing.iter().map(|way| Peer { name: way.name().to_owned(), to_nothing: None });
     Ok(measured.chain(missing).collect())
 }

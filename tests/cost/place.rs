@@ -21,7 +21,8 @@ impl Place {
             many,
         };
         let others = (0..many).map(|number| format!("/{number}"));
-        for below in [String::new(), "/traced".to_owned(), "/untouched".to_owned()].into_iter().chain(others) {
+        for below in [String::new(), "/traced".to_owned(), "/untouched".to_owned()].into_iter().chain(others)
+        {
             let directory = place.hierarchy.directory(&format!("{}{below}", place.path));
             fs::create_dir(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         }

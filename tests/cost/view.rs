@@ -49,7 +49,8 @@ impl Terminal {
         command.env("TERM", "xterm-256color").env("LC_ALL", "C.UTF-8");
         command.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(slave);
         let child = command.spawn()?;
-        let [rows, columns] = [SIZE.0, SIZE.1].map(|cells| NonZero::new(cells).unwrap_or(NonZero::<u16>::MIN));
+        let [rows, columns] =
+            [SIZE.0, SIZE.1].map(|cells| NonZero::new(cells).unwrap_or(NonZero::<u16>::MIN));
         Ok(Self { master: master.into(), screen: vt100::Parser::new(rows, columns, 0), child })
     }
 
@@ -96,7 +97,8 @@ impl Terminal {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let (_, fields) = stat.rsplit_once(')').context("no name in /proc/PID/stat")?;
         // utime and stime, the 14th and 15th field.
-        let ticks: Vec<f64> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+        let ticks: Vec<f64> =
+            fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
         Ok(ticks.iter().sum::<f64>() / rustix::param::clock_ticks_per_second() as f64)
     }
 
@@ -104,7 +106,8 @@ impl Terminal {
         self.press("q")?;
         let end = Instant::now() + PATIENCE;
         while self.child.try_wait()?.is_none() {
-            self.watch(Duration::from_millis(20)).or_else(|error| if self.child.try_wait()?.is_some() { Ok(()) } else { Err(error) })?;
+            self.watch(Duration::from_millis(20))
+                .or_else(|error| if self.child.try_wait()?.is_some() { Ok(()) } else { Err(error) })?;
             if Instant::now() >= end {
                 bail!("it does not end");
             }

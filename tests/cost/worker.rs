@@ -155,10 +155,7 @@ fn timed(numbers: impl IntoIterator<Item = i64>) -> Took {
         count += 1;
     }
     let each = |from: f64, to: f64| (to - from) / f64::from(count);
-    Took {
-        cpu: each(cpu, now(ClockId::ThreadCPUTime)),
-        wall: each(wall, now(ClockId::Monotonic)),
-    }
+    Took { cpu: each(cpu, now(ClockId::ThreadCPUTime)), wall: each(wall, now(ClockId::Monotonic)) }
 }
 
 fn call(number: i64) {

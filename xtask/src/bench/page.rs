@@ -45,10 +45,12 @@ pub fn tables(document: &Document) -> String {
         text += &section("One call under other tools", &["tool", "× nothing attached"], peers);
     }
     if !document.programs.is_empty() {
-        let programs = document.programs.iter().map(|program| {
-            vec![program.name.clone(), shown_or(&program.traced), shown_or(&program.strace)]
-        });
-        text += &section("Whole programs", &["program", "× alone, `run`", "× alone, `strace -f -c`"], programs);
+        let programs = document
+            .programs
+            .iter()
+            .map(|program| vec![program.name.clone(), shown_or(&program.traced), shown_or(&program.strace)]);
+        text +=
+            &section("Whole programs", &["program", "× alone, `run`", "× alone, `strace -f -c`"], programs);
     }
     text
 }
@@ -71,5 +73,9 @@ fn target(target: Option<f64>) -> String {
 fn shown(spread: &Spread) -> String {
     let number = |value: f64| if value >= 20.0 { format!("{value:.0}") } else { format!("{value:.2}") };
     let Spread { median, low, high } = *spread;
-    if low == high { number(median) } else { format!("{} ({}–{})", number(median), number(low), number(high)) }
+    if low == high {
+        number(median)
+    } else {
+        format!("{} ({}–{})", number(median), number(low), number(high))
+    }
 }
