@@ -51,7 +51,7 @@ impl Process {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let mut said = BufReader::new(child.stderr.take().context("it has no stderr")?);
         let mut all = String::new();
-        while !all.lines().last().is_some_and(|line| line.contains("ready")) {
+        while !all.lines().last().is_some_and(|line| line.starts_with("note: ready")) {
             ensure!(said.read_line(&mut all)? > 0, "it is never ready: {all}");
         }
         // What it goes on to say must not hold it up.

@@ -131,7 +131,7 @@ impl Tracer {
 /// instant nothing can be opened. No other thread runs yet where a session starts.
 fn loader() -> EbpfLoader<'static> {
     let limit = getrlimit(Resource::Nofile);
-    let is_lowered = setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit.clone() }).is_ok();
+    let is_lowered = setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).is_ok();
     let mut loader = EbpfLoader::new();
     if is_lowered {
         // What the soft limit was is never above the hard one.

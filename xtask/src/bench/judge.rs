@@ -12,7 +12,7 @@ pub fn missed(document: &Document, factor: f64) -> Vec<String> {
     let mut missed = Vec::new();
     let mut judge = |name: &str, unit: &str, median: f64, target: Option<f64>| {
         if let Some(target) = target
-            && !(median <= target * factor)
+            && (median.is_nan() || median > target * factor)
         {
             missed.push(format!("{name}: {median}{unit}, and the target is {target}{unit}"));
         }
