@@ -21,8 +21,8 @@ pub fn tests() -> Vec<Trial> {
                 &["--user", "no-such-user"],
                 &["--no-such-option"],
             ] {
-                // The option, or the value, is named.
-                not_started(options, 2, options.last().copied().unwrap_or_default())?;
+                // The option, or the value, is named. 2 could be COMMAND's own.
+                not_started(options, 125, options.last().copied().unwrap_or_default())?;
             }
             not_started(&["--runtimes", "all,exact"], 125, "contradicts itself")
         }),
@@ -30,7 +30,7 @@ pub fn tests() -> Vec<Trial> {
             let case = Case::new()?;
             let started = case.file("started");
             let words = ["run", "--", "touch", &started];
-            expect(&support::run_with_timeout(&mut case.program(words), LIMIT)?, 2, &["--output <FILE>"])?;
+            expect(&support::run_with_timeout(&mut case.program(words), LIMIT)?, 125, &["--output <FILE>"])?;
             let words = ["record", "--cgroup", &case.home.path, "--", "touch", &started];
             expect(
                 &support::run_with_timeout(&mut case.program(words), LIMIT)?,
@@ -42,13 +42,18 @@ pub fn tests() -> Vec<Trial> {
         }),
         support::test("no_command_and_no_target_are_refused", kernel, || {
             let case = Case::new()?;
-            for words in
-                [&["run", "-o", "-"][..], &["run", "-o", "-", "--"], &["record"], &["record", "-o", "-"]]
-            {
+            for (words, code) in [
+                (&["run", "-o", "-"][..], 125),
+                (&["run", "-o", "-", "--"], 125),
+                (&["record"], 2),
+                (&["record", "-o", "-"], 2),
+                (&["record", "-o", "-", "--", "touch", "started"], 125),
+            ] {
                 let output = support::run_with_timeout(&mut case.program(words), LIMIT)?;
-                expect(&output, 2, &["Usage"])?;
+                expect(&output, code, &["Usage"])?;
                 ensure!(output.stdout.is_empty());
             }
+            ensure!(case.files()? == [""; 0], "{:?}", case.files()?);
             Ok(())
         }),
         support::test("an_unknown_cgroup_is_told_with_near_misses", kernel, || {
