@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Display;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anstream::{AutoStream, adapter::strip_str};
@@ -17,7 +17,6 @@ use crate::report::text::sanitise_message;
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const NOTE: Style = AnsiColor::Cyan.on_default().bold();
-const HINT: Style = AnsiColor::Green.on_default().bold();
 
 /// What [`Printer::warn_once`] has said.
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -50,7 +49,7 @@ enum Verbosity {
 }
 
 impl Printer {
-    /// One that shows errors and warnings always, notes and hints unless `quiet`, and details only if
+    /// One that shows errors and warnings always, notes unless `quiet`, and details only if
     /// `verbose`.
     pub fn new(quiet: bool, verbose: bool, color: ColorChoice) -> Self {
         let verbosity = match (quiet, verbose) {
@@ -69,11 +68,6 @@ impl Printer {
     /// True where details are wanted.
     pub fn is_verbose(&self) -> bool {
         self.verbosity == Verbosity::Verbose
-    }
-
-    /// True where a person reads stderr now.
-    pub fn is_terminal(&self) -> bool {
-        io::stderr().is_terminal()
     }
 
     /// Why the command failed, with its causes.
@@ -106,13 +100,6 @@ impl Printer {
     pub fn note(&self, message: impl Display) {
         if self.verbosity > Verbosity::Quiet {
             self.line(NOTE, "note", &message.to_string());
-        }
-    }
-
-    /// What to do next. Not if quiet.
-    pub fn hint(&self, message: impl Display) {
-        if self.verbosity > Verbosity::Quiet {
-            self.line(HINT, "hint", &message.to_string());
         }
     }
 
