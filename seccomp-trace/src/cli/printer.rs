@@ -72,7 +72,7 @@ impl Printer {
 
     /// Why the command failed, with its causes.
     pub fn error(&self, error: &anyhow::Error) {
-        self.line(ERROR, "error", &format!("{error:#}"));
+        self.line(ERROR, "error", &with_causes(error));
     }
 
     /// Something that may make the result wrong.
@@ -170,4 +170,34 @@ impl Printer {
 
 fn diverted() -> MutexGuard<'static, Option<Diverted>> {
     DIVERTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An error with its causes, each once: many a message has its cause in it already.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            message.push_str(": ");
+            message.push_str(&cause);
+        }
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context as _, anyhow};
+
+    use super::with_causes;
+    use crate::inspect::cgroup;
+
+    #[test]
+    fn no_cause_is_said_twice() {
+        let of_process = cgroup::of_process(0).context("--pid 0: no such process").unwrap_err();
+        assert_eq!(with_causes(&of_process).matches("/proc/0").count(), 1, "{of_process:#}");
+        let plain = anyhow!("the disk is full").context("x can't be written").context("nothing is saved");
+        assert_eq!(with_causes(&plain), "nothing is saved: x can't be written: the disk is full");
+    }
 }
