@@ -69,6 +69,15 @@ pub fn tests() -> Vec<Trial> {
             let mount = hierarchy.directory("/").display().to_string();
             refused(&case, &["record", "--cgroup", &mount], &["this is the root"])
         }),
+        support::test("a_cgroup_whose_path_is_too_long_to_wait_for_is_told", kernel, || {
+            let case = Case::new()?;
+            let path = format!("/{0}/{0}/{0}", "a".repeat(180));
+            refused(
+                &case,
+                &["record", "--wait", "--duration", "2s", "--cgroup", &path],
+                &["511 bytes", "make it first"],
+            )
+        }),
         support::test("a_command_of_record_that_is_not_there_is_told_before_anything", kernel, || {
             let case = Case::new()?;
             for (command, code) in [("no-such-command-here", 127), ("/etc/passwd", 126)] {
