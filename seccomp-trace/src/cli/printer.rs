@@ -72,7 +72,9 @@ impl Printer {
 
     /// Why the command failed, with its causes.
     pub fn error(&self, error: &anyhow::Error) {
-        self.line(ERROR, "error", &with_causes(error));
+        // The kernel's verifier says many lines: none of the further ones may look like one of ours.
+        let lines: Vec<_> = with_causes(error).lines().map(sanitise_message).collect();
+        self.labelled(ERROR, "error", &lines.join("\n    "));
     }
 
     /// Something that may make the result wrong.
@@ -123,7 +125,11 @@ impl Printer {
     }
 
     fn line(&self, style: Style, label: &str, message: &str) {
-        self.raw(&format!("{style}{label}:{style:#} {}", sanitise_message(message)));
+        self.labelled(style, label, &sanitise_message(message));
+    }
+
+    fn labelled(&self, style: Style, label: &str, message: &str) {
+        self.raw(&format!("{style}{label}:{style:#} {message}"));
     }
 
     /// From now on what is said goes to `take`, without styles, because something else has stderr. Where `is_kept`, it is
