@@ -1,8 +1,10 @@
 //! `record` of pods as a kubelet makes them: who is recorded, and what of their sandboxes.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, bail, ensure};
 use rustix::process::Signal;
-use seccomp_trace::recording::{FoundBy, Origin, Target};
+use seccomp_trace::recording::{FoundBy, GroupBy, Origin, Target};
 
 use crate::containerd::cri::{Pod, Seccomp};
 use crate::containerd::expect::{APP, FOLDERS, OF_THE_RUNTIME, SCRIPT, SERVICE, is_exact};
@@ -17,8 +19,10 @@ const NEEDS: &[Need] = &[Need::Kernel, Need::Containerd, Need::Runc, Need::Busyb
 pub fn tests() -> Vec<Trial> {
     vec![
         test("record_containerd_pods", NEEDS, pods),
+        test("record_containerd_a_pod_as_one", NEEDS, one_pod),
         test("record_containerd_by_the_kubelets_labels", NEEDS, labels),
         test("record_containerd_all_without_sandboxes", NEEDS, all),
+        test("record_containerd_ones_with_hostile_names", NEEDS, hostile_names),
         test("record_containerd_an_unconfined_pod", NEEDS, unconfined),
         test("record_containerd_pods_that_nobody_can_name", NEEDS, gone),
     ]
@@ -55,6 +59,37 @@ fn pods() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The containers of a pod in one recording; another pod's, and one of none, have their own.
+fn one_pod() -> Result<()> {
+    let host = Host::start()?;
+    let mut recorder = host.recorder(&[&["--all", "--group-by", "pod"], &FOLDERS[..]].concat())?;
+    for (pod, containers) in [
+        ("web-1", &[("app", "mkdir /x"), ("side", "chmod 700 /bin")][..]),
+        ("web-2", &[("app", "ln /bin/sh /y")]),
+    ] {
+        let pod = Pod::start(&host, "default", pod)?;
+        for (name, script) in containers {
+            let id = pod.run(name, script, Seccomp::Default, &[])?;
+            pod.ends_well(&id)?;
+        }
+    }
+    let alone = unused_name("no-pod");
+    host.run(&["--rm", "--seccomp"], &alone, SCRIPT)?;
+    recorder.interrupt()?;
+    let files = |name: &str| [format!("{name}.json"), format!("{name}.recording.json")];
+    let expected = ["default_web-1", "default_web-2", &alone].into_iter().flat_map(files).collect();
+    ensure!(recorder.written()? == expected, "{:?}; it said: {}", recorder.written()?, recorder.said());
+    let recording = recorder.recording("default_web-1.recording.json")?;
+    let Target::Group { by: GroupBy::Pod, containers, .. } = &recording.target else {
+        bail!("{:?}", recording.target)
+    };
+    let names: Vec<_> = containers.iter().map(|container| container.name.as_str()).collect();
+    ensure!(names.len() == 2 && recording.title() == "default/web-1", "{:?}", recording.target);
+    ensure_calls(&recording, Origin::Application, &["mkdir", "chmod", "exit_group"], &["link", "mount"])?;
+    let other = recorder.recording("default_web-2.recording.json")?;
+    ensure_calls(&other, Origin::Application, &["link"], &["mkdir", "chmod"])
 }
 
 fn labels() -> Result<()> {
@@ -100,6 +135,34 @@ fn all() -> Result<()> {
         ensure!(!written.iter().any(|file| file.contains(short)), "{written:?}");
         ensure!(!recorder.said().contains(short), "{}", recorder.said());
     }
+    Ok(())
+}
+
+/// Neither a file of ours nor the terminal gets a name as it is; the recording has it.
+fn hostile_names() -> Result<()> {
+    let host = Host::start()?;
+    let mut recorder = host.recorder(&[&["--pod", "default/web-*"], &FOLDERS[..]].concat())?;
+    let pod = Pod::start(&host, "default", "web-1")?;
+    let names =
+        ["../../../escaped".to_owned(), "red\u{1b}[2J\u{7}\nerror: forged".to_owned(), "x".repeat(300)];
+    for name in &names {
+        let id = pod.run(name, SCRIPT, Seccomp::Default, &[])?;
+        pod.ends_well(&id)?;
+    }
+    recorder.interrupt()?;
+    let written = recorder.written()?;
+    ensure!(written.len() == 2 * names.len(), "{written:?}; it said: {}", recorder.said());
+    let mut titles = BTreeSet::new();
+    for file in &written {
+        ensure!(file.len() <= 255 && !file.contains(char::is_control), "{file:?}");
+        if file.ends_with(".recording.json") {
+            titles.insert(recorder.recording(file)?.title().into_owned());
+        }
+    }
+    ensure!(titles == names.iter().map(|name| format!("default/web-1/{name}")).collect(), "{titles:?}");
+    let said = recorder.said();
+    ensure!(!said.contains(|letter: char| letter.is_control() && letter != '\n'), "{said:?}");
+    ensure!(!said.lines().any(|line| line.starts_with("error")), "{said:?}");
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::podman::Podman;
 use crate::proof::command;
-use crate::recorder::{Container, IMAGE, PATIENCE, Recorder, docker, image};
+use crate::recorder::{Container, IMAGE, PATIENCE, Recorder, docker, image, without};
 use crate::support::denials::{denied, times};
 use crate::support::{self, Need, Trial};
 
@@ -155,12 +155,8 @@ fn taken_out() -> Result<()> {
     let (whole, recording) = recorded(&[&option], &words, "0")?;
     ensure!(denied(&recording).is_empty(), "{:?}", denied(&recording));
     for call in ["mkdir", "chmod", "umask"] {
-        let mut profile: Value = serde_json::from_str(&fs::read_to_string(whole.path("profile.json"))?)?;
-        let rules = profile["syscalls"].as_array_mut().context("no rules")?;
-        for names in rules.iter_mut().filter_map(|rule| rule["names"].as_array_mut()) {
-            names.retain(|name| name != call);
-        }
-        let option = folder.profile(&profile)?;
+        let profile = without(&fs::read_to_string(whole.path("profile.json"))?, call)?;
+        let option = folder.profile(&serde_json::from_str(&profile)?)?;
         let (recorder, recording) = recorded(&[&option], &words, "0")?;
         let names: Vec<_> = recording.denials().filter_map(|(_, denial)| denial.name.as_deref()).collect();
         // Without mkdir there is nothing for rmdir to remove, and it is made all the same.

@@ -128,5 +128,10 @@ fn page_and_data() -> Result<()> {
     );
     let text = std::fs::read_to_string(docs.join("exactness.json"))?;
     ensure!(results.to_json()? == text, "docs/exactness.json has another layout than it is written with");
+    let ran =
+        results.stressors.iter().filter(|stressor| stressor.not_run.is_none() && stressor.skipped.is_none());
+    let count = format!("({} of {})", ran.count(), results.stressors.len());
+    let readme = std::fs::read_to_string(docs.join("../README.md"))?;
+    ensure!(readme.contains(&count), "README.md does not say how many stressors ran {count}");
     Ok(())
 }

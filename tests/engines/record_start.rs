@@ -15,7 +15,15 @@ const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox];
 pub fn tests() -> Vec<Trial> {
     vec![
         support::test("record_a_container_that_starts", NEEDS, starts),
-        support::test("record_a_container_that_ran_before", NEEDS, ran_before),
+        support::test("record_a_container_that_ran_before", NEEDS, || {
+            ran_before(|container| Ok(["--container".to_owned(), container.name.clone()]))
+        }),
+        support::test("record_a_container_by_a_process_of_it", NEEDS, || {
+            ran_before(|container| {
+                let pid = docker(&["inspect", "--format", "{{.State.Pid}}", &container.name])?;
+                Ok(["--pid".to_owned(), pid.trim().to_owned()])
+            })
+        }),
         support::test("record_a_container_that_lived_while_the_tracer_slept", NEEDS, lived_while_it_slept),
         support::test("record_what_docker_exec_runs_apart", NEEDS, joined),
     ]
@@ -66,13 +74,13 @@ fn starts() -> Result<()> {
 }
 
 /// What it called before is missing, and that is said; what it calls now is there.
-fn ran_before() -> Result<()> {
+fn ran_before(named: impl Fn(&Container) -> Result<[String; 2]>) -> Result<()> {
     let container = Container::named("ran-before");
     container
         .start(&[], "trap 'mkdir /late; exit' TERM; rm -f /early; echo up; while :; do sleep 0.05; done")?;
     container.until_said("up")?;
-    let arguments =
-        ["--container", &container.name, "-o", "{}/profile.json", "--recording", "{}/recording.json"];
+    let [option, value] = named(&container)?;
+    let arguments = [&option, &value, "-o", "{}/profile.json", "--recording", "{}/recording.json"];
     let mut recorder = Recorder::ready(&arguments)?;
     docker(&["kill", "--signal", "TERM", &container.name])?;
     container.ends_well()?;
@@ -85,6 +93,7 @@ fn ran_before() -> Result<()> {
     let late = recording.warnings.iter().find(|its| its.code == "attached-late");
     let told = late.map(|its| format!("warning: {}: {}\n", container.name, its.message)).unwrap_or_default();
     ensure!(said.contains(&told) && told.contains(&format!("docker restart {}", container.name)), "{told}");
+    ensure!(recording.title() == container.name);
     ensure!(recording.boundary.attached_late && recording.boundary.found_by == FoundBy::Unknown);
     ensure_calls(&recording, Origin::Application, &["mkdir", "exit_group"], &OF_THE_RUNTIME)?;
     ensure_calls(&recording, Origin::Runtime, &[], &["execve", "mkdir"])

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use seccomp_trace::recording::{Origin, Recording};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::proof::command::{self, until};
@@ -249,4 +250,22 @@ pub fn ensure_calls(
         "{origin:?}: without {missing:?}, with {wrong:?}: {calls:?}"
     );
     Ok(())
+}
+
+/// The profile without one call; an error where it isn't in.
+pub fn without(profile: &str, call: &str) -> Result<String> {
+    let mut profile: Value = serde_json::from_str(profile).context("the profile is not JSON")?;
+    let rules = profile["syscalls"].as_array_mut().context("a profile without rules")?;
+    let mut taken = 0;
+    for names in rules.iter_mut().filter_map(|rule| rule["names"].as_array_mut()) {
+        let before = names.len();
+        names.retain(|name| name != call);
+        taken += before - names.len();
+    }
+    if taken == 0 {
+        bail!("the profile has no {call}");
+    }
+    // runc refuses a rule without names.
+    rules.retain(|rule| rule["names"].as_array().is_none_or(|names| !names.is_empty()));
+    Ok(profile.to_string())
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::proof::command;
 use crate::proof::container::unused_name;
-use crate::recorder::{PATIENCE, busybox};
+use crate::recorder::{PATIENCE, busybox, without};
 use crate::support::{self, Need, Trial};
 
 const STARTS: usize = 20;
@@ -140,11 +140,7 @@ fn starts(runtime: &str) -> Result<()> {
     }
     // The test can fail: mkdir is the script's, setgroups or setresgid the runtime's.
     for call in ["mkdir", if runtime == "runc" { "setgroups" } else { "setresgid" }] {
-        let mut profile = profile.clone();
-        let rules = profile["syscalls"].as_array_mut().context("no rules")?;
-        for names in rules.iter_mut().filter_map(|rule| rule["names"].as_array_mut()) {
-            names.retain(|name| name != call);
-        }
+        let profile = serde_json::from_str(&without(&profile.to_string(), call)?)?;
         let started = bundle.start(runtime, 0, false, &profile);
         let mut delete = cgroup2_alone(runtime, bundle.folder.path(), &["delete", "--force", &bundle.name]);
         support::run_with_timeout(&mut delete, PATIENCE)?;

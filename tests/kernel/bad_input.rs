@@ -21,8 +21,8 @@ pub fn tests() -> Vec<Trial> {
                 &["--user", "no-such-user"],
                 &["--no-such-option"],
             ] {
-                // The option, or the value, is named.
-                not_started(options, 2, options.last().copied().unwrap_or_default())?;
+                // The option, or the value, is named. 2 could be COMMAND's own.
+                not_started(options, 125, options.last().copied().unwrap_or_default())?;
             }
             not_started(&["--runtimes", "all,exact"], 125, "contradicts itself")
         }),
@@ -30,7 +30,7 @@ pub fn tests() -> Vec<Trial> {
             let case = Case::new()?;
             let started = case.file("started");
             let words = ["run", "--", "touch", &started];
-            expect(&support::run_with_timeout(&mut case.program(words), LIMIT)?, 2, &["--output <FILE>"])?;
+            expect(&support::run_with_timeout(&mut case.program(words), LIMIT)?, 125, &["--output <FILE>"])?;
             let words = ["record", "--cgroup", &case.home.path, "--", "touch", &started];
             expect(
                 &support::run_with_timeout(&mut case.program(words), LIMIT)?,
@@ -42,13 +42,18 @@ pub fn tests() -> Vec<Trial> {
         }),
         support::test("no_command_and_no_target_are_refused", kernel, || {
             let case = Case::new()?;
-            for words in
-                [&["run", "-o", "-"][..], &["run", "-o", "-", "--"], &["record"], &["record", "-o", "-"]]
-            {
+            for (words, code) in [
+                (&["run", "-o", "-"][..], 125),
+                (&["run", "-o", "-", "--"], 125),
+                (&["record"], 2),
+                (&["record", "-o", "-"], 2),
+                (&["record", "-o", "-", "--", "touch", "started"], 125),
+            ] {
                 let output = support::run_with_timeout(&mut case.program(words), LIMIT)?;
-                expect(&output, 2, &["Usage"])?;
+                expect(&output, code, &["Usage"])?;
                 ensure!(output.stdout.is_empty());
             }
+            ensure!(case.files()? == [""; 0], "{:?}", case.files()?);
             Ok(())
         }),
         support::test("an_unknown_cgroup_is_told_with_near_misses", kernel, || {
@@ -63,6 +68,15 @@ pub fn tests() -> Vec<Trial> {
             let hierarchy = seccomp_trace::inspect::cgroup::Hierarchy::find()?;
             let mount = hierarchy.directory("/").display().to_string();
             refused(&case, &["record", "--cgroup", &mount], &["this is the root"])
+        }),
+        support::test("a_cgroup_whose_path_is_too_long_to_wait_for_is_told", kernel, || {
+            let case = Case::new()?;
+            let path = format!("/{0}/{0}/{0}", "a".repeat(180));
+            refused(
+                &case,
+                &["record", "--wait", "--duration", "2s", "--cgroup", &path],
+                &["511 bytes", "make it first"],
+            )
         }),
         support::test("a_command_of_record_that_is_not_there_is_told_before_anything", kernel, || {
             let case = Case::new()?;

@@ -7,7 +7,7 @@ use crate::{
 use anyhow::{Context as _, Result, ensure};
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt as _, lchown, symlink},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -66,6 +66,20 @@ pub fn tests() -> Vec<Trial> {
             let profile: serde_json::Value = serde_json::from_slice(&output.stdout)?;
             ensure!(profile["defaultAction"] == "SCMP_ACT_ERRNO", "{profile}");
             ensure!(case.files()? == [""; 0], "{:?}", case.files()?);
+            Ok(())
+        }),
+        support::test("files_belong_to_who_typed_sudo", kernel, || {
+            let case = Case::new()?;
+            fs::write(case.file("recording.json"), "root's own")?;
+            let mut command = case.run_command(&[], &["true"]);
+            command.env("SUDO_UID", "65533").env("SUDO_GID", "65532");
+            expect(&support::run_with_timeout(&mut command, LIMIT)?, 0, &[])?;
+            // One that was there is whose it was.
+            for (file, owner) in [("profile.json", (65533, 65532)), ("recording.json", (0, 0))] {
+                let found = fs::metadata(case.file(file))?;
+                ensure!((found.uid(), found.gid()) == owner, "{file}: {}:{}", found.uid(), found.gid());
+            }
+            ensure!(case.recording()?.finished);
             Ok(())
         }),
         support::test("a_full_device_is_told", kernel, || {

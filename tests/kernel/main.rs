@@ -23,6 +23,7 @@
 //! - `bad_input`: commands, targets and options that can't be
 //! - `bad_output`: files that can't be written, a disk that fills
 //! - `interrupts`: Ctrl-C at any moment
+//! - `libseccomp`: the names of the installed libseccomp
 //! - `watch_lines`: `--watch` without a terminal
 //! - `watch_screen`: `--watch` on a real one
 //!
@@ -45,6 +46,8 @@ mod flood;
 mod help;
 mod hostile_cgroups;
 mod interrupts;
+#[cfg(target_arch = "x86_64")]
+mod libseccomp;
 mod many_cgroups;
 #[cfg(target_arch = "x86_64")]
 mod own_filter;
@@ -100,6 +103,8 @@ fn main() -> std::process::ExitCode {
         bad_input::tests(),
         bad_output::tests(),
         interrupts::tests(),
+        #[cfg(target_arch = "x86_64")]
+        libseccomp::tests(),
         #[cfg(target_arch = "x86_64")]
         watch_lines::tests(),
         watch_screen::tests(),

@@ -111,10 +111,11 @@ fn late() -> Result<()> {
     let script = "echo 0 >$0; while sleep 0.02; do $1; done";
     let mut running = support::Running::start(shell.args(["-c", script, &cgroup.procs(), &program]))?;
     eventually("a process is in the cgroup", || (!cgroup.processes().is_empty()).then_some(()))?;
+    let run = format!("seccomp-trace run -o profile.json -- sh -c '{script}' {} {program}\n", cgroup.procs());
     for (options, code) in [(&[][..], 0), (&["--strict"], 2)] {
         let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], options)?;
         recorder.until_checkpoint(|calls| calls.contains("getitimer"))?;
-        expect(&recorder.interrupt()?, code, &["was running before"])?;
+        expect(&recorder.interrupt()?, code, &["was running before", &run])?;
         let recording = case.recording()?;
         ensure!(recording.boundary.attached_late && recording.boundary.found_by == FoundBy::Unknown);
         ensure!(names(&recording, Abi::X86_64, Origin::Application).contains("execve"));

@@ -95,6 +95,16 @@ impl Systemd {
 
     /// Records a unit while `meanwhile` does something, and reads the recording.
     fn record(&self, options: &[&str], meanwhile: impl FnOnce() -> Result<()>) -> Result<Recording> {
+        self.record_saying(options, &[], meanwhile)
+    }
+
+    /// The same; fails where it does not say these words.
+    fn record_saying(
+        &self,
+        options: &[&str],
+        words: &[&str],
+        meanwhile: impl FnOnce() -> Result<()>,
+    ) -> Result<Recording> {
         let (profile, place) = (self.case.file("profile.json"), self.case.file("recording.json"));
         let program = support::program().get_program().to_string_lossy().into_owned();
         let places = ["record", "-o", &profile, "--recording", &place];
@@ -118,7 +128,7 @@ impl Systemd {
         meanwhile()?;
         let pid = fs::read_to_string(self.case.file("pid"))?;
         expect(&self.inside("kill", &["-INT", pid.trim()])?, 0, &[])?;
-        expect(&running.finish(LIMIT)?, 0, &[])?;
+        expect(&running.finish(LIMIT)?, 0, words)?;
         Ok(Recording::read(place.as_ref())?)
     }
 
@@ -193,7 +203,11 @@ fn units() -> Result<()> {
     ensure_is(&recording, "stays.service", &path, &["access", "getpriority", "getitimer", "pause"])?;
 
     // One that runs is found where it is, and one that systemd does not know has neighbours.
-    let recording = systemd.record(&["--unit", "stays"], || {
+    let late = [
+        "stays.service: it was running before",
+        "start it anew while this runs: systemctl restart stays.service\n",
+    ];
+    let recording = systemd.record_saying(&["--unit", "stays"], &late, || {
         let first = pausing("")?;
         systemd.systemctl(&["restart", "stays"])?;
         pausing(&first).map(drop)

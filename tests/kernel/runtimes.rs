@@ -2,7 +2,7 @@
 
 use crate::{
     help::{Case, Cgroup, LIMIT, Recorder, bare, bundle, expect, names, set},
-    support::{self, Need, Trial},
+    support::{self, Need, Trial, denials::denied},
 };
 use anyhow::{Context as _, Result, ensure};
 use seccomp_trace::{
@@ -76,6 +76,8 @@ fn is_exact(case: &Case, runtime: &str) -> Result<()> {
     let recording = case.recording()?;
     ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
     ensure!(!recording.boundary.attached_late && recording.lost == Default::default());
+    // Also not the call that loads the filter: it was entered without one, and ends under it.
+    ensure!(denied(&recording).is_empty(), "{:?}", denied(&recording));
     let application = names(&recording, Abi::X86_64, Origin::Application);
     ensure!(application == set(["getitimer", "exit_group"]), "{application:?}");
     let seen = names(&recording, Abi::X86_64, Origin::Runtime);

@@ -2,6 +2,7 @@
 
 use super::programs::{find_program, is_static};
 use aya::programs::ProgramType;
+use seccomp_trace::inspect::libseccomp::Libseccomp;
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -46,11 +47,15 @@ pub enum Need {
     Python,
     /// tmux, the terminal of tests.
     Tmux,
+    /// The library by which runtimes make filters.
+    Libseccomp,
+    /// A kernel with a vsyscall page.
+    Vsyscall,
 }
 
 impl Need {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Kernel,
         Self::Docker,
         Self::Podman,
@@ -69,6 +74,8 @@ impl Need {
         Self::Nginx,
         Self::Python,
         Self::Tmux,
+        Self::Libseccomp,
+        Self::Vsyscall,
     ];
 
     /// The name by which `SECCOMP_TRACE_REQUIRE` and the reasons of skips call it.
@@ -92,6 +99,8 @@ impl Need {
             Self::Nginx => "nginx",
             Self::Python => "python",
             Self::Tmux => "tmux",
+            Self::Libseccomp => "libseccomp",
+            Self::Vsyscall => "vsyscall",
         }
     }
 
@@ -125,6 +134,15 @@ impl Need {
             Self::Postgresql => file("/usr/lib/postgresql/15/bin/postgres"),
             Self::Nginx => file("/usr/sbin/nginx"),
             Self::Python => file("/usr/bin/python3"),
+            Self::Libseccomp => match Libseccomp::load() {
+                Some(_) => Ok(()),
+                None => Err("libseccomp.so.2 is not installed".into()),
+            },
+            Self::Vsyscall => match std::fs::read_to_string("/proc/self/maps") {
+                Ok(maps) if maps.contains("[vsyscall]") => Ok(()),
+                Ok(_) => Err("the kernel has no vsyscall page (vsyscall=none)".into()),
+                Err(error) => Err(format!("/proc/self/maps: {error}")),
+            },
             program => match find_program(program.name()) {
                 Some(_) => Ok(()),
                 None => Err(format!("there is no program {}", program.name())),

@@ -16,8 +16,18 @@ pub struct Args {
 }
 
 /// What the program reads of its caller's environment, and sudo would drop.
-const ENVIRONMENT: [&str; 6] =
-    ["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "NO_COLOR", "RUST_LOG", "RUST_BACKTRACE"];
+const ENVIRONMENT: [&str; 10] = [
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_TLS",
+    "DOCKER_TLS_VERIFY",
+    "CONTAINER_HOST",
+    "CONTAINERD_ADDRESS",
+    "NO_COLOR",
+    "RUST_LOG",
+    "RUST_BACKTRACE",
+];
 
 /// Builds the program, after a setup where something is missing, and runs it in place of this process: as root,
 /// and through sudo where we aren't. Returns only on an error.
@@ -31,4 +41,20 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     })?;
     let error = command.args(&args.arguments).exec();
     Err(error).with_context(|| format!("cannot start {}", command.get_program().display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sudo_hands_over_what_the_readme_says_engines_are_found_by() {
+        let readme = std::fs::read_to_string(crate::cargo::root().join("README.md")).unwrap();
+        let is_variable = |word: &&str| {
+            word.contains('_') && word.bytes().all(|letter| letter == b'_' || letter.is_ascii_uppercase())
+        };
+        let said: Vec<_> = readme.split('`').filter(is_variable).collect();
+        assert!(said.len() >= 3, "{said:?}");
+        assert!(said.iter().all(|name| ENVIRONMENT.contains(name)));
+    }
 }

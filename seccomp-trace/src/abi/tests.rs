@@ -1,7 +1,6 @@
-//! Every name and number, against the table's own logic and against libseccomp itself.
+//! Every name and number, against the table's own logic; `tests/kernel` compares them with libseccomp.
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
 use super::Abi;
 
@@ -59,55 +58,4 @@ fn an_abi_is_read_by_both_its_names() {
         assert_eq!(serde_json::to_value(abi).unwrap(), abi.as_str());
     }
     insta::assert_snapshot!("amd64".parse::<Abi>().unwrap_err(), @r#"there is no ABI "amd64"; known are x86_64, i386 and x32"#);
-}
-
-/// Asks libseccomp for every number of every ABI. Skipped where it is not installed.
-#[test]
-fn libseccomp_has_the_same_names() {
-    type ResolveNumber = unsafe extern "C" fn(u32, c_int) -> *mut c_char;
-    type ResolveName = unsafe extern "C" fn(*const c_char) -> c_int;
-    // SAFETY: libseccomp has no unsound initialiser.
-    let Ok(library) = (unsafe { libloading::Library::new("libseccomp.so.2") }) else {
-        eprintln!("skipped: libseccomp.so.2 is not installed");
-        return;
-    };
-    // SAFETY: the types are those of seccomp.h.
-    let resolve_number =
-        unsafe { library.get::<ResolveNumber>(b"seccomp_syscall_resolve_num_arch\0").unwrap() };
-    // SAFETY: as above.
-    let resolve_name = unsafe { library.get::<ResolveName>(b"seccomp_syscall_resolve_name\0").unwrap() };
-    let knows = |name: &str| {
-        let name = CString::new(name).unwrap();
-        // SAFETY: a C string that outlives the call.
-        (unsafe { resolve_name(name.as_ptr()) }) != -1
-    };
-    let mut compared = 0;
-    for abi in Abi::ALL {
-        let (token, bit) = match abi {
-            Abi::X86_64 => (0xc000_003e, 0),
-            Abi::I386 => (0x4000_0003, 0),
-            Abi::X32 => (0x4000_003e, 1 << 30),
-        };
-        for number in 0..1024_u32 {
-            // SAFETY: plain numbers.
-            let pointer = unsafe { resolve_number(token, (number | bit) as c_int) };
-            let theirs = if pointer.is_null() {
-                None
-            } else {
-                // SAFETY: a C string, ours to free.
-                let name = unsafe { CStr::from_ptr(pointer) }.to_str().unwrap().to_owned();
-                // SAFETY: allocated by libseccomp with malloc.
-                unsafe { libc::free(pointer.cast::<c_void>()) };
-                Some(name)
-            };
-            let ours = abi.name(number);
-            match theirs {
-                Some(theirs) => assert_eq!(ours, Some(theirs.as_str()), "{abi} {number}"),
-                // Ours may be newer than the library, and only then have a name.
-                None => assert!(ours.is_none_or(|ours| !knows(ours)), "{abi} {number} {ours:?}"),
-            }
-            compared += u32::from(ours.is_some());
-        }
-    }
-    assert!(compared > 1000);
 }

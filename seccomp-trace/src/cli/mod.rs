@@ -14,7 +14,7 @@ mod trace_options;
 pub mod tracing_profile;
 mod watch;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{ColorChoice, Parser, Subcommand};
 
@@ -104,7 +104,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and usage to a closed pipe are no error.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return ExitCode::from(if error.use_stderr() { misused(std::env::args_os().skip(1)) } else { 0 });
         }
     };
     let printer = Printer::new(cli.global.quiet, cli.global.verbose, cli.global.color);
@@ -119,6 +119,23 @@ pub fn main() -> ExitCode {
             // 126 and 127, as a shell.
             ExitCode::from(error.downcast_ref::<CommandError>().map_or(trouble, CommandError::exit_code))
         }
+    }
+}
+
+/// The exit code where the words can't be understood. As [`Command::trouble`], which is not known then: 2 could be the
+/// user's own COMMAND's.
+fn misused(words: impl IntoIterator<Item = OsString>) -> u8 {
+    let words: Vec<_> = words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let end = words.iter().position(|word| word == "--");
+    let own = words.get(..end.unwrap_or(words.len())).unwrap_or_default();
+    let is_value = |index: usize| {
+        index.checked_sub(1).is_some_and(|before| own.get(before).is_some_and(|word| word == "--color"))
+    };
+    let subcommand = own.iter().enumerate().find(|(index, word)| !word.starts_with('-') && !is_value(*index));
+    match subcommand.map(|(_, word)| word.as_str()) {
+        Some("run") => FAILED_BESIDE_COMMAND,
+        Some("record") if end.is_some() => FAILED_BESIDE_COMMAND,
+        _ => 2,
     }
 }
 
@@ -140,5 +157,18 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_usage_error_is_never_taken_for_the_commands_own_status() {
+        let misused = |line: &str| super::misused(line.split_whitespace().map(Into::into));
+        for line in ["run", "run -o", "--color never run --bad -- true", "record --bad -- sh -c run"] {
+            assert_eq!(misused(line), 125, "{line}");
+        }
+        for line in
+            ["", "nonsense", "record --bad", "generate --bad run", "generate -- run", "help run", "-- run"]
+        {
+            assert_eq!(misused(line), 2, "{line}");
+        }
     }
 }

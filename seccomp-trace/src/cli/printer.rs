@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Display;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anstream::{AutoStream, adapter::strip_str};
@@ -17,7 +17,6 @@ use crate::report::text::sanitise_message;
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const NOTE: Style = AnsiColor::Cyan.on_default().bold();
-const HINT: Style = AnsiColor::Green.on_default().bold();
 
 /// What [`Printer::warn_once`] has said.
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -50,7 +49,7 @@ enum Verbosity {
 }
 
 impl Printer {
-    /// One that shows errors and warnings always, notes and hints unless `quiet`, and details only if
+    /// One that shows errors and warnings always, notes unless `quiet`, and details only if
     /// `verbose`.
     pub fn new(quiet: bool, verbose: bool, color: ColorChoice) -> Self {
         let verbosity = match (quiet, verbose) {
@@ -71,14 +70,11 @@ impl Printer {
         self.verbosity == Verbosity::Verbose
     }
 
-    /// True where a person reads stderr now.
-    pub fn is_terminal(&self) -> bool {
-        io::stderr().is_terminal()
-    }
-
     /// Why the command failed, with its causes.
     pub fn error(&self, error: &anyhow::Error) {
-        self.line(ERROR, "error", &format!("{error:#}"));
+        // The kernel's verifier says many lines: none of the further ones may look like one of ours.
+        let lines: Vec<_> = with_causes(error).lines().map(sanitise_message).collect();
+        self.labelled(ERROR, "error", &lines.join("\n    "));
     }
 
     /// Something that may make the result wrong.
@@ -109,13 +105,6 @@ impl Printer {
         }
     }
 
-    /// What to do next. Not if quiet.
-    pub fn hint(&self, message: impl Display) {
-        if self.verbosity > Verbosity::Quiet {
-            self.line(HINT, "hint", &message.to_string());
-        }
-    }
-
     /// A detail, without a label. Only if verbose.
     pub fn verbose(&self, message: impl Display) {
         if self.is_verbose() {
@@ -136,7 +125,11 @@ impl Printer {
     }
 
     fn line(&self, style: Style, label: &str, message: &str) {
-        self.raw(&format!("{style}{label}:{style:#} {}", sanitise_message(message)));
+        self.labelled(style, label, &sanitise_message(message));
+    }
+
+    fn labelled(&self, style: Style, label: &str, message: &str) {
+        self.raw(&format!("{style}{label}:{style:#} {message}"));
     }
 
     /// From now on what is said goes to `take`, without styles, because something else has stderr. Where `is_kept`, it is
@@ -183,4 +176,34 @@ impl Printer {
 
 fn diverted() -> MutexGuard<'static, Option<Diverted>> {
     DIVERTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An error with its causes, each once: many a message has its cause in it already.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            message.push_str(": ");
+            message.push_str(&cause);
+        }
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context as _, anyhow};
+
+    use super::with_causes;
+    use crate::inspect::cgroup;
+
+    #[test]
+    fn no_cause_is_said_twice() {
+        let of_process = cgroup::of_process(0).context("--pid 0: no such process").unwrap_err();
+        assert_eq!(with_causes(&of_process).matches("/proc/0").count(), 1, "{of_process:#}");
+        let plain = anyhow!("the disk is full").context("x can't be written").context("nothing is saved");
+        assert_eq!(with_causes(&plain), "nothing is saved: x can't be written: the disk is full");
+    }
 }

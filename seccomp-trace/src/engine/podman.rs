@@ -69,14 +69,6 @@ pub(super) async fn connect() -> Result<Arc<dyn Engine>, EngineError> {
 }
 
 impl Podman {
-    /// The service's process where it is our own.
-    pub fn service(&self) -> Option<u32> {
-        match &self.place {
-            Place::Socket(_) => None,
-            Place::Own(service) => service.pid(),
-        }
-    }
-
     async fn list_all(&self) -> Result<Vec<ContainerInfo>, EngineError> {
         let listed = bounded(CALL, self.libpod.list()).await.map_err(|error| self.fault(&error))?;
         let infos = futures::stream::iter(listed).map(|listed| self.listed(listed)).buffered(AT_ONCE);

@@ -22,11 +22,4 @@ impl Format {
             Format::Oci => oci::write(profile),
         }
     }
-
-    /// What a file of this format ends with, without the dot.
-    pub const fn extension(self) -> &'static str {
-        match self {
-            Format::Oci => "json",
-        }
-    }
 }

@@ -92,7 +92,6 @@ pub struct Host {
 
 /// What was traced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(clippy::large_enum_variant, reason = "there are few, and most are containers")]
 #[serde(tag = "type", rename_all = "lowercase")]
 #[expect(clippy::large_enum_variant, reason = "almost every one is a container")]
 pub enum Target {

@@ -9,22 +9,18 @@ const LONGEST: usize = 1000;
 /// characters, escape sequences, and what turns or hides text are shown escaped (`\u{1b}`), and it is
 /// cut after 1,000 characters.
 pub fn sanitise(text: &str) -> String {
-    escape(text, false)
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => sanitise_message(text.get(..end).unwrap_or_default()) + "…",
+        None => sanitise_message(text),
+    }
 }
 
-/// As [`sanitise`], for our own messages, which may have many lines and any length.
+/// As [`sanitise`], for a line of our own messages, which may have any length. Where it has a line's end in it, that is
+/// from a name.
 pub fn sanitise_message(text: &str) -> String {
-    escape(text, true)
-}
-
-fn escape(text: &str, is_message: bool) -> String {
     let mut safe = String::with_capacity(text.len());
-    for (count, char) in text.chars().enumerate() {
-        if count == LONGEST && !is_message {
-            safe.push('…');
-            break;
-        }
-        if is_harmful(char) && !(is_message && char == '\n') {
+    for char in text.chars() {
+        if is_harmful(char) {
             // Writing to a String can't fail.
             let _ = write!(safe, "{}", char.escape_unicode());
         } else {
@@ -81,7 +77,7 @@ mod tests {
         let long = "x".repeat(5000);
         assert_eq!(sanitise(&long).chars().count(), LONGEST + 1);
         assert_eq!(sanitise_message(&long), long);
-        assert_eq!(sanitise_message("one\ntwo\u{1b}"), "one\ntwo\\u{1b}");
+        assert_eq!(sanitise_message("one\ntwo\u{1b}"), "one\\u{a}two\\u{1b}");
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Pod {
             image: Some(ImageSpec { image: IMAGE.to_owned() }),
             command: ["sh", "-c", script].map(str::to_owned).to_vec(),
             labels,
-            log_path: format!("{name}.log"),
+            log_path: log_path(name),
             linux: Some(LinuxContainerConfig { security_context: Some(security) }),
         };
         let ask = CreateContainerRequest {
@@ -156,7 +156,7 @@ impl Pod {
 
     /// What the container has written; the log has a time, a stream and a tag before each line.
     pub fn log(&self, name: &str) -> String {
-        let log = fs::read_to_string(format!("{}/{name}.log", self.config.log_directory));
+        let log = fs::read_to_string(format!("{}/{}", self.config.log_directory, log_path(name)));
         let lines = log.unwrap_or_default();
         lines.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).collect::<Vec<_>>().join("\n")
     }
@@ -203,6 +203,11 @@ impl Drop for Pod {
         let parent = self.config.linux.iter().map(|linux| linux.cgroup_parent.as_str()).collect::<String>();
         super::remove_cgroup(&parent);
     }
+}
+
+/// Of a container of any name.
+fn log_path(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).take(100).chain(".log".chars()).collect()
 }
 
 fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {

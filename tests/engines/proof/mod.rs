@@ -45,6 +45,11 @@ pub fn tests() -> Vec<Trial> {
         test("a_profile_covers_other_ways_to_start", DOCKER, other_ways_to_start),
         test("strace_sees_the_same_calls_of_a_run", WITNESS, witness::agrees),
         test("each_call_of_a_profile_has_its_reason", DOCKER, minimality::each_call_has_its_reason),
+        test(
+            "the_page_on_minimality_has_the_reasons_of_today",
+            &[],
+            minimality::documented_reasons_are_those_of_the_tables,
+        ),
     ];
     if let Some(path) = std::env::var_os(minimality::MEASURE) {
         tests.push(alone("minimality_is_measured", DOCKER, move || minimality::measure(path.as_ref())));

@@ -8,11 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
 
 use super::container::{Container, Start};
 use super::programs::{Outcome, Program};
 use super::record::{Recorded, record};
+use crate::recorder::without;
 use crate::support;
 
 /// For a step that should succeed, also on a busy machine.
@@ -100,24 +100,6 @@ fn compare(program: &Program, recorded: &Recorded, container: &Container) -> Res
         Some(difference) => bail!("{difference}{}", container.last_words()),
         None => Ok(()),
     }
-}
-
-/// The profile without one call; an error where it isn't in.
-pub fn without(profile: &str, call: &str) -> Result<String> {
-    let mut profile: Value = serde_json::from_str(profile).context("the profile is not JSON")?;
-    let rules = profile["syscalls"].as_array_mut().context("a profile without rules")?;
-    let mut taken = 0;
-    for names in rules.iter_mut().filter_map(|rule| rule["names"].as_array_mut()) {
-        let before = names.len();
-        names.retain(|name| name != call);
-        taken += before - names.len();
-    }
-    if taken == 0 {
-        bail!("the profile has no {call}");
-    }
-    // runc refuses a rule without names.
-    rules.retain(|rule| rule["names"].as_array().is_none_or(|names| !names.is_empty()));
-    Ok(profile.to_string())
 }
 
 /// What a failed proof most likely lacks: the calls that only a second recording has.

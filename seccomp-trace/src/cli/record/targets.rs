@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
+use seccomp_trace_common::PATH_LEN;
 
 use super::Targets;
 use crate::{
@@ -38,8 +39,17 @@ pub async fn resolve(targets: &Targets, hierarchy: &Hierarchy, waits: bool) -> R
         if path == "/" {
             bail!("--cgroup {given}: this is the root, with every process of the host; name one below it");
         }
-        if !waits && hierarchy.id(&path).is_err() {
+        let is_missing = hierarchy.id(&path).is_err();
+        if !waits && is_missing {
             bail!("--cgroup {given}: no such cgroup{}; --wait waits for it", near(hierarchy, &path));
+        }
+        // The kernel program knows it by its path.
+        if is_missing && path.len() >= PATH_LEN {
+            bail!(
+                "--cgroup {given}: one that is not there yet can't be waited for with a path of more than {} bytes; \
+                 make it first",
+                PATH_LEN - 1
+            );
         }
         resolved.cgroups.push(path);
     }

@@ -10,8 +10,6 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
@@ -36,7 +34,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Service {
     /// The socket's inode, to connect to.
     socket: OwnedFd,
-    pid: Arc<AtomicU32>,
     keeper: JoinHandle<()>,
 }
 
@@ -61,7 +58,6 @@ impl Service {
             },
             _ => failed(error),
         })?;
-        let pid = Arc::new(AtomicU32::new(process.child.id().unwrap_or_default()));
         let libpod = Libpod::new(path(&socket), None);
         tokio::select! {
             answer = libpod.ping() => {
@@ -72,18 +68,13 @@ impl Service {
                 return Err(refused(format!("its service does not answer within {} s", CALL.as_secs())));
             }
         }
-        let keeper = tokio::spawn(start.keep(process, Arc::clone(&pid)));
-        Ok(Self { socket, pid, keeper })
+        let keeper = tokio::spawn(start.keep(process));
+        Ok(Self { socket, keeper })
     }
 
     /// Where to connect to, from this process alone.
     pub fn socket(&self) -> PathBuf {
         path(&self.socket)
-    }
-
-    /// Its process, while it runs.
-    pub fn pid(&self) -> Option<u32> {
-        Some(self.pid.load(Ordering::Relaxed)).filter(|pid| *pid != 0)
     }
 }
 
@@ -146,14 +137,13 @@ impl Start {
     }
 
     /// Starts it anew whenever it ends.
-    async fn keep(self, mut process: Process, pid: Arc<AtomicU32>) {
+    async fn keep(self, mut process: Process) {
         let mut pause = SHORTEST_PAUSE;
         loop {
             let began = Instant::now();
             // Not in the message itself, which is made only where it is wanted.
             let said = process.end().await;
             log::warn!("podman system service has ended: {said}");
-            pid.store(0, Ordering::Relaxed);
             if began.elapsed() > LONGEST_PAUSE {
                 pause = SHORTEST_PAUSE;
             }
@@ -165,7 +155,6 @@ impl Start {
                     Err(error) => log::warn!("podman system service can't be started: {error}"),
                 }
             };
-            pid.store(process.child.id().unwrap_or_default(), Ordering::Relaxed);
         }
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use document::{Call, Effect, Minimality, Rule};
+use seccomp_trace::abi::Abi;
 use seccomp_trace::profile::{self, Options, Profile, Reason};
 use seccomp_trace::recording::Recording;
 use seccomp_trace::tables::{always::ALWAYS, runtimes};
@@ -21,8 +22,9 @@ use serde_json::Value;
 use super::container::Container;
 use super::programs::{NGINX, PYTHON, Program, REDIS, SHELL};
 use super::record::{Recorded, shared};
-use super::starts::{same, start, without};
+use super::starts::{same, start};
 use super::{command, image};
+use crate::recorder::without;
 use crate::support;
 
 /// Where the measurement is written; it is made only where this is set.
@@ -70,6 +72,39 @@ pub fn each_call_has_its_reason() -> Result<()> {
             };
             ensure!(stands, "{name} is said to be in for a reason that isn't there: {reason}");
         }
+    }
+    Ok(())
+}
+
+/// What docs/minimality.json says beside what was seen is what the tables add today: no call, no reason more or less.
+pub fn documented_reasons_are_those_of_the_tables() -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/minimality.json");
+    let measured: Minimality = serde_json::from_str(&fs::read_to_string(path)?)?;
+    let mut added: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for always in ALWAYS.iter().filter(|always| Abi::X86_64.number(always.name).is_some()) {
+        added.entry(always.name).or_default().insert(Reason::Always(always.reason).to_string());
+    }
+    for set in runtimes::sets() {
+        let reason = Reason::RuntimeStart { runtime: &set.runtime, version: &set.version }.to_string();
+        for name in set.calls.keys() {
+            added.entry(name).or_default().insert(reason.clone());
+        }
+    }
+    for program in &measured.programs {
+        let mut documented: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for (name, call) in program.calls.iter().filter(|(_, call)| call.rule == Rule::Allow) {
+            for reason in call.reasons.iter().filter(|reason| !reason.starts_with("seen: ")) {
+                documented.entry(name).or_default().insert(reason.clone());
+            }
+        }
+        let faults: Vec<_> =
+            added.iter().filter(|its| !documented.iter().any(|other| other == *its)).collect();
+        let more: Vec<_> = documented.iter().filter(|its| !added.iter().any(|other| other == *its)).collect();
+        ensure!(
+            faults.is_empty() && more.is_empty(),
+            "{}: the tables have changed; run cargo xtask measure-minimality: {faults:?}, and not {more:?}",
+            program.name
+        );
     }
     Ok(())
 }
