@@ -1,11 +1,15 @@
 //! What a test can need of the machine, and whether it is here.
 
 use super::programs::{find_program, is_static};
+use anyhow::Context as _;
 use aya::programs::ProgramType;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
+
+/// The variable that names the static program.
+const STATIC: &str = "SECCOMP_TRACE_STATIC";
 
 /// Something that a test needs and that not every machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +50,17 @@ pub enum Need {
     Python,
     /// tmux, the terminal of tests.
     Tmux,
+    /// lintian, Debian's checker of packages.
+    Lintian,
+    /// Root.
+    Root,
+    /// The static program, which `cargo xtask test` builds and names in the environment.
+    Static,
 }
 
 impl Need {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Kernel,
         Self::Docker,
         Self::Podman,
@@ -69,6 +79,9 @@ impl Need {
         Self::Nginx,
         Self::Python,
         Self::Tmux,
+        Self::Lintian,
+        Self::Root,
+        Self::Static,
     ];
 
     /// The name by which `SECCOMP_TRACE_REQUIRE` and the reasons of skips call it.
@@ -92,6 +105,9 @@ impl Need {
             Self::Nginx => "nginx",
             Self::Python => "python",
             Self::Tmux => "tmux",
+            Self::Lintian => "lintian",
+            Self::Root => "root",
+            Self::Static => "static",
         }
     }
 
@@ -125,6 +141,9 @@ impl Need {
             Self::Postgresql => file("/usr/lib/postgresql/15/bin/postgres"),
             Self::Nginx => file("/usr/sbin/nginx"),
             Self::Python => file("/usr/bin/python3"),
+            Self::Root if rustix::process::geteuid().is_root() => Ok(()),
+            Self::Root => Err("not root".into()),
+            Self::Static => static_program().map(drop).map_err(|error| format!("{error:#}")),
             program => match find_program(program.name()) {
                 Some(_) => Ok(()),
                 None => Err(format!("there is no program {}", program.name())),
@@ -160,4 +179,13 @@ fn kernel() -> Result<(), String> {
 pub fn docker() -> Command {
     let packaged = Path::new("/usr/bin/docker");
     Command::new(if packaged.exists() { packaged } else { Path::new("docker") })
+}
+
+/// The static program.
+pub fn static_program() -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os(STATIC).map(PathBuf::from);
+    let path =
+        path.with_context(|| format!("{STATIC} does not say where it is; `cargo xtask test` builds it"))?;
+    anyhow::ensure!(is_static(&path), "{} is not static", path.display());
+    Ok(path)
 }
