@@ -1,6 +1,7 @@
 //! The command line as a plain user meets it: no root, no BPF, no engine. One module a subject:
 //!
 //! - `places`: where results may go
+//! - `manual`: completions and man pages
 //! - `portable_document`: docs/portable.md is the table of `--portable`
 //! - `profile`: generate and tracing-profile, from files to files
 //! - `recording_format`: the recording's schema, its document, and version 1 for ever
@@ -9,6 +10,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod manual;
 mod places;
 mod portable_document;
 mod profile;

@@ -38,6 +38,7 @@ mod record_trouble;
 mod record_watch;
 mod recorder;
 mod run_profile;
+mod static_image;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../witness/mod.rs"]
@@ -77,5 +78,6 @@ fn main() -> std::process::ExitCode {
         record_names::tests(),
         record_second_docker::tests(),
         run_profile::tests(),
+        static_image::tests(),
     ])
 }

@@ -9,7 +9,7 @@ use crate::{
     support::{self, Need, Trial, test},
 };
 
-const README: &str = include_str!("../../README.md");
+pub const README: &str = include_str!("../../README.md");
 const BEGIN: &str = "<!-- example: tests/engines/readme.rs runs this -->\n```console\n";
 /// The first one leaves the container running.
 const EXAMPLES: usize = 2;
@@ -43,7 +43,8 @@ fn examples() -> Result<()> {
     Ok(())
 }
 
-fn example(block: &str, folder: &Path) -> Result<()> {
+/// Types what stands in a block of the README, and compares what is printed.
+pub fn example(block: &str, folder: &Path) -> Result<()> {
     let typed: Vec<Typed<'_>> = block
         .split("$ ")
         .skip(1)
@@ -86,7 +87,7 @@ fn run(line: &str, folder: &Path) -> Result<String> {
 /// Ids, counts and engines are another machine's.
 fn plain(text: &str) -> String {
     let word = |word: &str| match word {
-        id if id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => "ID".to_owned(),
+        id if is_id(id.trim_start_matches("sha256:")) => "ID".to_owned(),
         number if number.parse::<u32>().is_ok() => "N".to_owned(),
         other => other.to_owned(),
     };
@@ -97,11 +98,16 @@ fn plain(text: &str) -> String {
     text.trim().lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
+fn is_id(word: &str) -> bool {
+    word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// The image `my-web`: the test image with nginx as its command. Removed with the container `web` at the end.
-struct MyWeb;
+pub struct MyWeb;
 
 impl MyWeb {
-    fn make() -> Result<Self> {
+    /// Makes it.
+    pub fn make() -> Result<Self> {
         let this = Self;
         let config =
             "events {} http { server { listen 80; root /usr/share/common-licenses; autoindex on; } }";

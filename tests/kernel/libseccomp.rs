@@ -10,7 +10,7 @@ use seccomp_trace::{
     inspect::libseccomp::{Libseccomp, LibseccompVersion},
 };
 use std::{
-    ffi::{CStr, c_char, c_int, c_void},
+    ffi::{CStr, CString, c_char, c_int, c_void},
     fs,
 };
 
@@ -19,6 +19,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         support::test("libseccomp_has_the_same_names", needs, names),
         support::test("only_what_no_architecture_has_is_unknown_to_libseccomp", needs, unknown),
+        support::test("what_is_read_of_libseccomp_is_what_it_answers_itself", needs, answers),
         support::test("a_name_that_libseccomp_does_not_know_is_warned_about", needs, warned),
     ]
 }
@@ -26,7 +27,7 @@ pub fn tests() -> Vec<Trial> {
 /// Asks it for every number of every ABI.
 fn names() -> Result<()> {
     type ResolveNumber = unsafe extern "C" fn(u32, c_int) -> *mut c_char;
-    let known = Libseccomp::load().context("no libseccomp")?;
+    let known = Libseccomp::find().context("no libseccomp")?;
     // SAFETY: libseccomp has no unsound initialiser.
     let library = unsafe { libloading::Library::new("libseccomp.so.2") }?;
     // SAFETY: the type is that of seccomp.h.
@@ -54,7 +55,7 @@ fn names() -> Result<()> {
             match &theirs {
                 Some(theirs) if ours != Some(theirs) => bail!("{abi} {number}: {ours:?}, not {theirs}"),
                 // Ours may be newer than the library, and only then have a name.
-                None if ours.is_some_and(|ours| known.knows(ours) != Some(false)) => {
+                None if ours.is_some_and(|ours| known.unknown([ours]).is_empty()) => {
                     bail!("{abi} {number}: {ours:?}, which libseccomp has elsewhere")
                 }
                 _ => compared += u32::from(ours.is_some()),
@@ -66,11 +67,29 @@ fn names() -> Result<()> {
 }
 
 fn unknown() -> Result<()> {
-    let library = Libseccomp::load().context("no libseccomp")?;
+    let library = Libseccomp::find().context("no libseccomp")?;
     ensure!(library.version() >= Some(LibseccompVersion(2, 3, 0)), "{:?}", library.version());
     // socketcall and sigreturn are i386's, breakpoint is arm's: known, by negative numbers here.
     let names = ["read", "socketcall", "sigreturn", "breakpoint", "no_such_call", "", "a\0b"];
-    ensure!(library.unknown(names) == ["no_such_call", ""], "{:?}", library.unknown(names));
+    ensure!(library.unknown(names) == ["no_such_call", "", "a\0b"], "{:?}", library.unknown(names));
+    Ok(())
+}
+
+/// It is read and not loaded: asked for every name of every ABI, it says the same.
+fn answers() -> Result<()> {
+    type ResolveName = unsafe extern "C" fn(*const c_char) -> c_int;
+    let read = Libseccomp::find().context("no libseccomp")?;
+    // SAFETY: as in `names`.
+    let loaded = unsafe { libloading::Library::new("libseccomp.so.2") }?;
+    // SAFETY: the type is that of seccomp.h.
+    let resolve = unsafe { loaded.get::<ResolveName>(b"seccomp_syscall_resolve_name\0") }?;
+    for (_, name) in Abi::ALL.into_iter().flat_map(Abi::syscalls) {
+        let c_name = CString::new(name)?;
+        // SAFETY: a C string that outlives the call. -1 is seccomp.h's __NR_SCMP_ERROR; other negative numbers are calls
+        // that this architecture lacks and another one has.
+        let is_known = unsafe { resolve(c_name.as_ptr()) } != -1;
+        ensure!(read.unknown([name]).is_empty() == is_known, "{name}");
+    }
     Ok(())
 }
 

@@ -38,9 +38,9 @@ mod terminal;
 mod trial;
 
 pub use libtest_mimic::Trial;
-pub use need::{Need, docker};
+pub use need::{Need, docker, static_program};
 pub use process::{Running, program, run_with_timeout, temp_dir};
-pub use programs::find_program;
+pub use programs::{find_program, is_static};
 pub use terminal::Terminal;
 #[allow(unused_imports, reason = "not every test program has one")]
 pub use trial::alone;

@@ -1,12 +1,16 @@
 //! What a test can need of the machine, and whether it is here.
 
 use super::programs::{find_program, is_static};
+use anyhow::Context as _;
 use aya::programs::ProgramType;
 use seccomp_trace::inspect::libseccomp::Libseccomp;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
+
+/// The variable that names the static program.
+const STATIC: &str = "SECCOMP_TRACE_STATIC";
 
 /// Something that a test needs and that not every machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +55,17 @@ pub enum Need {
     Libseccomp,
     /// A kernel with a vsyscall page.
     Vsyscall,
+    /// lintian, Debian's checker of packages.
+    Lintian,
+    /// Root.
+    Root,
+    /// The static program, which `cargo xtask test` builds and names in the environment.
+    Static,
 }
 
 impl Need {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Kernel,
         Self::Docker,
         Self::Podman,
@@ -76,6 +86,9 @@ impl Need {
         Self::Tmux,
         Self::Libseccomp,
         Self::Vsyscall,
+        Self::Lintian,
+        Self::Root,
+        Self::Static,
     ];
 
     /// The name by which `SECCOMP_TRACE_REQUIRE` and the reasons of skips call it.
@@ -101,6 +114,9 @@ impl Need {
             Self::Tmux => "tmux",
             Self::Libseccomp => "libseccomp",
             Self::Vsyscall => "vsyscall",
+            Self::Lintian => "lintian",
+            Self::Root => "root",
+            Self::Static => "static",
         }
     }
 
@@ -134,7 +150,7 @@ impl Need {
             Self::Postgresql => file("/usr/lib/postgresql/15/bin/postgres"),
             Self::Nginx => file("/usr/sbin/nginx"),
             Self::Python => file("/usr/bin/python3"),
-            Self::Libseccomp => match Libseccomp::load() {
+            Self::Libseccomp => match Libseccomp::find() {
                 Some(_) => Ok(()),
                 None => Err("libseccomp.so.2 is not installed".into()),
             },
@@ -143,6 +159,9 @@ impl Need {
                 Ok(_) => Err("the kernel has no vsyscall page (vsyscall=none)".into()),
                 Err(error) => Err(format!("/proc/self/maps: {error}")),
             },
+            Self::Root if rustix::process::geteuid().is_root() => Ok(()),
+            Self::Root => Err("not root".into()),
+            Self::Static => static_program().map(drop).map_err(|error| format!("{error:#}")),
             program => match find_program(program.name()) {
                 Some(_) => Ok(()),
                 None => Err(format!("there is no program {}", program.name())),
@@ -178,4 +197,13 @@ fn kernel() -> Result<(), String> {
 pub fn docker() -> Command {
     let packaged = Path::new("/usr/bin/docker");
     Command::new(if packaged.exists() { packaged } else { Path::new("docker") })
+}
+
+/// The static program.
+pub fn static_program() -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os(STATIC).map(PathBuf::from);
+    let path =
+        path.with_context(|| format!("{STATIC} does not say where it is; `cargo xtask test` builds it"))?;
+    anyhow::ensure!(is_static(&path), "{} is not static", path.display());
+    Ok(path)
 }

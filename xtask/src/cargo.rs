@@ -20,10 +20,21 @@ pub fn root() -> &'static Path {
     here.parent().unwrap_or(here)
 }
 
+/// The compiler of that cargo.
+pub fn rustc() -> PathBuf {
+    std::env::var_os("CARGO")
+        .map_or_else(|| "rustc".into(), |cargo| Path::new(&cargo).with_file_name("rustc"))
+}
+
 /// Runs a cargo command that builds, and returns the path of the executable `name`. Errors and progress go to
 /// stderr, nothing to stdout.
 pub fn executable(arguments: &[&str], name: &str) -> Result<PathBuf> {
-    let mut command = cargo();
+    find_executable(&messages(cargo(), arguments)?, name)
+        .with_context(|| format!("`cargo {}` built no executable named {name}", arguments.join(" ")))
+}
+
+/// Runs `command`, which is cargo, and returns what it says of what it builds: a JSON object a line.
+pub fn messages(mut command: Command, arguments: &[&str]) -> Result<String> {
     command.args(arguments).arg("--message-format=json-render-diagnostics");
     let output = command
         .stdin(Stdio::null())
@@ -33,11 +44,11 @@ pub fn executable(arguments: &[&str], name: &str) -> Result<PathBuf> {
     if !output.status.success() {
         bail!("`cargo {}` failed ({})", arguments.join(" "), output.status);
     }
-    find_executable(&String::from_utf8_lossy(&output.stdout), name)
-        .with_context(|| format!("`cargo {}` built no executable named {name}", arguments.join(" ")))
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn find_executable(messages: &str, name: &str) -> Option<PathBuf> {
+/// The executable `name` among what was built.
+pub fn find_executable(messages: &str, name: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
@@ -46,9 +57,34 @@ fn find_executable(messages: &str, name: &str) -> Option<PathBuf> {
         .next_back()
 }
 
+/// The folder that the build script of the package `name` has filled.
+pub fn find_build_folder(messages: &str, name: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message.pointer("/reason").and_then(Value::as_str) == Some("build-script-executed"))
+        // path+file:///folder/NAME#VERSION
+        .filter(|message| {
+            let id = message.pointer("/package_id").and_then(Value::as_str).unwrap_or_default();
+            id.split_once('#').is_some_and(|(path, _)| path.ends_with(&format!("/{name}")))
+        })
+        .filter_map(|message| message.get("out_dir")?.as_str().map(PathBuf::from))
+        .next_back()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::find_executable;
+    use super::{find_build_folder, find_executable};
+
+    #[test]
+    fn a_build_script_is_found_by_its_package() {
+        let messages = r#"
+            {"reason":"build-script-executed","package_id":"registry+https://x#a@1.0.0","out_dir":"/target/1"}
+            {"reason":"build-script-executed","package_id":"path+file:///w/a#0.1.0","out_dir":"/target/2"}
+            {"reason":"build-script-executed","package_id":"path+file:///w/not-a#0.1.0","out_dir":"/target/3"}"#;
+        assert_eq!(find_build_folder(messages, "a"), Some("/target/2".into()));
+        assert_eq!(find_build_folder(messages, "b"), None);
+    }
 
     #[test]
     fn a_library_of_the_same_name_is_not_taken() {

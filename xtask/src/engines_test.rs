@@ -10,7 +10,7 @@ pub fn run(test: &str, variable: &str, path: &OsStr, needs: &str) -> Result<()> 
     if host::privilege() != host::Privilege::Root {
         bail!("containers are traced as root alone; type the same as root");
     }
-    let features = "seccomp-trace/test-kernel,seccomp-trace/test-engines";
+    let features = "seccomp-trace/test-kernel,seccomp-trace/test-engines,seccomp-trace/test-dist";
     let program =
         cargo::executable(&["test", "--no-run", "--test", "engines", "--features", features], "engines")?;
     let package = cargo::root().join("seccomp-trace");

@@ -4,11 +4,13 @@
 mod bench;
 mod build;
 mod cargo;
+mod dist;
 mod engines_test;
 mod host;
 mod measure_exactness;
 mod measure_minimality;
 mod measure_runtimes;
+mod package;
 mod packages;
 mod picture;
 mod plan;
@@ -39,10 +41,14 @@ enum Task {
     Test(test::Args),
     /// Measures what tracing costs, and writes docs/performance.md.
     Bench(bench::Args),
+    /// Makes what users are given: static programs, archives, Debian packages and their checksums.
+    Dist(dist::Args),
     /// Measures what the test containers do without each call of their profiles.
     MeasureMinimality(measure_minimality::Args),
     /// Measures what this machine's runtimes call when they start a container.
     MeasureRuntimes(measure_runtimes::Args),
+    /// Makes the crates that are published, with the compiled kernel program inside.
+    Package(package::Args),
     /// Draws docs/watch.svg, the screen of `--watch`, from a real one.
     Picture,
     /// Compares recordings with what strace sees of the same executions, and writes docs/exactness.md.
@@ -56,8 +62,10 @@ fn main() -> ExitCode {
         Task::Run(args) => run::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Dist(args) => dist::run(&args).map(|()| ExitCode::SUCCESS),
         Task::MeasureMinimality(args) => measure_minimality::run(&args).map(|()| ExitCode::SUCCESS),
         Task::MeasureRuntimes(args) => measure_runtimes::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Package(args) => package::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Picture => picture::run().map(|()| ExitCode::SUCCESS),
         Task::MeasureExactness(args) => measure_exactness::run(&args),
     };

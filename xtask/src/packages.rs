@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// What the tests run (by its path where it has to be Debian's own), and the package it is in on Debian 12. Told by the program, not by the package: another
 /// vendor's Docker must not be replaced.
-const FOR_TESTS: [(&str, &str); 17] = [
+const FOR_TESTS: [(&str, &str); 18] = [
     ("dockerd", "docker.io"),
     ("docker-compose", "docker-compose"),
     ("podman", "podman"),
@@ -24,6 +24,7 @@ const FOR_TESTS: [(&str, &str); 17] = [
     ("/usr/sbin/nginx", "nginx-light"),
     ("/usr/bin/python3", "python3"),
     ("tmux", "tmux"),
+    ("lintian", "lintian"),
 ];
 
 /// The packages that the tests need and that are missing here.

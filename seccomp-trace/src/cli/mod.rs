@@ -1,7 +1,9 @@
 //! The command line: what was typed, and one file a subcommand. Only what is here prints.
 
 mod child;
+pub mod completions;
 pub mod generate;
+pub mod man;
 pub mod output;
 mod prepare;
 pub mod printer;
@@ -20,12 +22,15 @@ use clap::{ColorChoice, Parser, Subcommand};
 
 use printer::Printer;
 
-use crate::launch::CommandError;
+use crate::{inspect::accounts, launch::CommandError};
+
+/// What the program is called.
+const NAME: &str = "seccomp-trace";
 
 /// Watches a container in the kernel while its tests run, and writes the smallest seccomp profile
 /// under which it works.
 #[derive(Debug, Parser)]
-#[command(name = "seccomp-trace", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(name = NAME, version, propagate_version = true, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -54,6 +59,8 @@ enum Command {
     Record(Box<record::Args>),
     Generate(generate::Args),
     TracingProfile(tracing_profile::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Our own failure, where the exit status is else that of the user's COMMAND: as env(1) and docker run.
@@ -84,6 +91,8 @@ impl Command {
             Command::Record(args) => record::run(&args, printer),
             Command::Generate(args) => generate::run(args, printer),
             Command::TracingProfile(args) => tracing_profile::run(args, printer),
+            Command::Completions(args) => completions::run(&args, printer),
+            Command::Man(args) => man::run(&args, printer),
         }
     }
 
@@ -92,13 +101,16 @@ impl Command {
         match self {
             Command::Run(_) => FAILED_BESIDE_COMMAND,
             Command::Record(args) => args.trouble(),
-            Command::Generate(_) | Command::TracingProfile(_) => 2,
+            Command::Generate(_) | Command::TracingProfile(_) | Command::Completions(_) | Command::Man(_) => {
+                2
+            }
         }
     }
 }
 
 /// The whole program: parses what was typed, runs it, and says how it ended.
 pub fn main() -> ExitCode {
+    accounts::keep_to_files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

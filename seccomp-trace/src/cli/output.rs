@@ -96,7 +96,7 @@ pub fn write_profile(
 
 /// The names that the runtimes of this host would drop without a word.
 fn unresolvable(profile: &Profile) -> Option<Warning> {
-    let library = Libseccomp::load()?;
+    let library = Libseccomp::find()?;
     let names = profile.allowed.keys().chain(profile.errno.keys()).map(String::as_str);
     let unknown: Vec<_> = library.unknown(names).into_iter().map(str::to_owned).collect();
     if unknown.is_empty() {

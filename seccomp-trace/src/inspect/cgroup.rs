@@ -17,17 +17,21 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
-    /// Finds where it is mounted.
+    /// Finds where all of it is mounted.
     ///
     /// # Errors
-    /// [`HostError::NoCgroup2`].
+    /// [`HostError::NoCgroup2`], [`HostError::PartOfCgroup2`].
     pub fn find() -> Result<Self, HostError> {
         let mounts = Process::myself()?.mountinfo()?;
-        mounts
-            .into_iter()
-            .find(|mount| mount.fs_type == "cgroup2")
-            .map(|mount| Self { mount: mount.mount_point })
-            .ok_or(HostError::NoCgroup2)
+        let mut part = None;
+        for mount in mounts.into_iter().filter(|mount| mount.fs_type == "cgroup2") {
+            // The root of all has no such file (cgroup-v2.rst); that of a cgroup namespace has.
+            if mount.root == "/" && !mount.mount_point.join("cgroup.events").exists() {
+                return Ok(Self { mount: mount.mount_point });
+            }
+            part.get_or_insert(mount.mount_point);
+        }
+        Err(part.map_or(HostError::NoCgroup2, |mount| HostError::PartOfCgroup2 { mount }))
     }
 
     /// The directory of a cgroup, named from the hierarchy's root (`/docker/…`).

@@ -33,7 +33,30 @@ pub fn check() -> Result<(), HostError> {
         return Err(HostError::Kernel { release });
     }
     let missing = missing_capabilities(Process::myself()?.status()?.capeff);
-    if missing.is_empty() { Ok(()) } else { Err(HostError::Privilege { missing }) }
+    if !missing.is_empty() {
+        return Err(HostError::Privilege { missing });
+    }
+    // The first process of a PID namespace is alone in it.
+    if std::process::id() == 1 { Err(HostError::OwnProcesses) } else { Ok(()) }
+}
+
+/// Are we in a container, as its image or its engine says by the variable `container` (systemd's Container Interface)?
+#[must_use]
+pub fn is_in_container() -> bool {
+    std::env::var_os("container").is_some_and(|value| !value.is_empty())
+}
+
+/// How to get the capabilities that are missing.
+pub(super) fn remedy(missing: &[&str]) -> String {
+    if !is_in_container() {
+        return "run it as root (sudo seccomp-trace …)".to_owned();
+    }
+    let all: Vec<_> =
+        missing.iter().map(|name| format!("--cap-add={}", name.trim_start_matches("CAP_"))).collect();
+    let is_split = |name: &&str| matches!(*name, "CAP_BPF" | "CAP_PERFMON");
+    // Docker 20.10 knows neither of the two.
+    let older = if missing.iter().any(is_split) { "; or --cap-add=SYS_ADMIN, which has both" } else { "" };
+    format!("run this container as root with {}{older}", all.join(" "))
 }
 
 /// CAP_SYS_ADMIN (21) stands for the two that were split from it.

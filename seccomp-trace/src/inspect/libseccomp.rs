@@ -1,29 +1,22 @@
-//! The installed libseccomp, asked itself. Runtimes drop a profile's name that their libseccomp does
+//! The installed libseccomp, and which names it knows. Runtimes drop a profile's name that their libseccomp does
 //! not know without a word, and the call is then denied: so such names are to be said beforehand.
+//!
+//! It is read, not loaded: a static program can't load a library that needs another C library than its own. The names are
+//! in it as they are written, each closed by a zero.
 
-use std::ffi::{CString, c_char, c_int, c_uint};
 use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use libloading::Library;
-
-/// `__NR_SCMP_ERROR` of seccomp.h: the name is unknown. Other negative numbers are calls that the
-/// native architecture lacks and another one has.
-const UNKNOWN: c_int = -1;
-
-type Version = unsafe extern "C" fn() -> *const ScmpVersion;
-type ResolveName = unsafe extern "C" fn(*const c_char) -> c_int;
-
-/// `struct scmp_version` of seccomp.h.
-#[repr(C)]
-struct ScmpVersion {
-    major: c_uint,
-    minor: c_uint,
-    micro: c_uint,
-}
+const FILE: &str = "libseccomp.so.2";
+/// Where the dynamic loader keeps what it found, and where it looks without that.
+const LOADER_CACHE: &str = "/etc/ld.so.cache";
+const FOLDERS: [&str; 4] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"];
 
 /// The libseccomp of this host.
 pub struct Libseccomp {
-    library: Library,
+    path: PathBuf,
+    data: Vec<u8>,
 }
 
 /// A version of libseccomp, such as 2.5.4.
@@ -37,31 +30,53 @@ impl fmt::Display for LibseccompVersion {
 }
 
 impl Libseccomp {
-    /// Loads it; `None` where it is not installed.
-    pub fn load() -> Option<Self> {
-        // SAFETY: libseccomp's initialisers and finalisers do nothing unsound.
-        let library = unsafe { Library::new("libseccomp.so.2") }.ok()?;
-        Some(Self { library })
+    /// Finds it as the dynamic loader does, and reads it; `None` where it is not installed for our own machine.
+    pub fn find() -> Option<Self> {
+        let own = machine(&fs::read("/proc/self/exe").ok()?)?;
+        let cache = fs::read(LOADER_CACHE).unwrap_or_default();
+        let cached = cache.split(|byte| *byte == 0).filter_map(|text| std::str::from_utf8(text).ok());
+        let cached = cached.map(Path::new).filter(|path| path.is_absolute() && path.ends_with(FILE));
+        let usual = FOLDERS.map(|folder| Path::new(folder).join(FILE));
+        cached.map(Path::to_path_buf).chain(usual).find_map(|path| {
+            let data = fs::read(&path).ok()?;
+            (machine(&data)? == own).then_some(Self { path, data })
+        })
     }
 
-    /// Its version (2.3 and later tell).
+    /// Its version, by the name of its file: the loader's name is a link to that.
     pub fn version(&self) -> Option<LibseccompVersion> {
-        // SAFETY: the type is that of seccomp.h; the answer points to a static.
-        let version = unsafe { self.library.get::<Version>(b"seccomp_version\0").ok()?().as_ref() }?;
-        Some(LibseccompVersion(version.major, version.minor, version.micro))
+        let file = self.path.canonicalize().ok()?;
+        let mut numbers = file.file_name()?.to_str()?.strip_prefix("libseccomp.so.")?.split('.');
+        let mut next = || numbers.next()?.parse().ok();
+        Some(LibseccompVersion(next()?, next()?, next()?))
     }
 
-    /// True where it knows the syscall's name, on whatever architecture. `None` where it can't be asked.
-    pub fn knows(&self, name: &str) -> Option<bool> {
-        let name = CString::new(name).ok()?;
-        // SAFETY: the type is that of seccomp.h.
-        let resolve = unsafe { self.library.get::<ResolveName>(b"seccomp_syscall_resolve_name\0") }.ok()?;
-        // SAFETY: a C string that outlives the call.
-        Some(unsafe { resolve(name.as_ptr()) } != UNKNOWN)
-    }
-
-    /// Those of `names` that it does not know.
+    /// Those of `names` that it does not know, on whatever architecture.
     pub fn unknown<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
-        names.into_iter().filter(|name| self.knows(name) == Some(false)).collect()
+        let strings: Vec<_> = self.data.split(|byte| *byte == 0).filter(|text| !text.is_empty()).collect();
+        // A linker may have made one name the end of another.
+        let is_known = |name: &str| strings.iter().any(|text| text.ends_with(name.as_bytes()));
+        names.into_iter().filter(|name| name.is_empty() || !is_known(name)).collect()
+    }
+}
+
+/// Word size, byte order and processor of an ELF file (elf.h: `EI_CLASS`, `EI_DATA`, `e_machine`).
+fn machine(elf: &[u8]) -> Option<[u8; 4]> {
+    match elf {
+        [0x7f, b'E', b'L', b'F', class, order, ..] => Some([*class, *order, *elf.get(18)?, *elf.get(19)?]),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::machine;
+
+    #[test]
+    fn what_is_no_library_of_this_machine_is_not_taken() {
+        assert_eq!(machine(b""), None);
+        assert_eq!(machine(b"#!/bin/sh and a text that is long enough"), None);
+        assert_eq!(machine(b"\x7fELF\x02\x01"), None);
+        assert_eq!(machine(b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x03\0"), Some([1, 1, 3, 0]));
     }
 }

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::inspect::accounts::UNKNOWN;
+
 /// A user with all groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -19,9 +21,7 @@ pub struct User {
 #[derive(Debug, Error)]
 pub enum UserError {
     /// There is none of this name.
-    #[error(
-        "no user {0:?} on this machine (`getent passwd` lists them); a number is taken as it is: UID or UID:GID"
-    )]
+    #[error("no user {0:?} {UNKNOWN}; a number is taken as it is: UID or UID:GID")]
     Unknown(String),
 }
 

@@ -1,7 +1,7 @@
 //! The suites, and how each is run.
 
 use super::tally::Tally;
-use crate::{cargo, host};
+use crate::{cargo, dist, host};
 use anyhow::{Context as _, Result};
 use std::ffi::OsString;
 use std::fmt;
@@ -19,7 +19,12 @@ pub enum Suite {
     Kernel,
     /// Real container engines.
     Engines,
+    /// What users are given: archives, packages, crates.
+    Dist,
 }
+
+/// Where the tests of the static program find it.
+const STATIC: &str = "SECCOMP_TRACE_STATIC";
 
 /// The same for all suites: other features would build the kernel program again.
 const SELECTION: [&str; 5] = [
@@ -27,14 +32,15 @@ const SELECTION: [&str; 5] = [
     "--exclude",
     "seccomp-trace-ebpf",
     "--features",
-    "seccomp-trace/test-kernel,seccomp-trace/test-engines",
+    "seccomp-trace/test-kernel,seccomp-trace/test-engines,seccomp-trace/test-dist",
 ];
 
 /// What the harness in `tests/support` and the program read, and sudo would drop. The first is the file to which
 /// the harness writes the tests that it skips.
-const ENVIRONMENT: [&str; 7] = [
+const ENVIRONMENT: [&str; 8] = [
     "SECCOMP_TRACE_SKIPPED",
     "SECCOMP_TRACE_REQUIRE",
+    STATIC,
     "CARGO_MANIFEST_DIR",
     "DOCKER_HOST",
     "INSTA_UPDATE",
@@ -44,11 +50,11 @@ const ENVIRONMENT: [&str; 7] = [
 
 impl Suite {
     /// All, the quick ones first.
-    pub const ALL: [Self; 4] = [Self::Unit, Self::Cli, Self::Kernel, Self::Engines];
+    pub const ALL: [Self; 5] = [Self::Unit, Self::Cli, Self::Kernel, Self::Engines, Self::Dist];
 
     /// Whether its tests run programs that `setup` doesn't install.
     pub fn needs_packages(self) -> bool {
-        matches!(self, Self::Kernel | Self::Engines)
+        matches!(self, Self::Kernel | Self::Engines | Self::Dist)
     }
 
     /// Runs the suite, shows its output, and adds what came out to `tally`.
@@ -61,6 +67,7 @@ impl Suite {
             Self::Cli => self.run_with_cargo(&["--test", "cli"], filter, tally),
             Self::Kernel => self.run_as_root("kernel", filter, tally),
             Self::Engines => self.run_as_root("engines", filter, tally),
+            Self::Dist => self.run_with_cargo(&["--test", "dist"], filter, tally),
         }
     }
 
@@ -87,6 +94,15 @@ impl Suite {
         // Without root the tests run too: each says what it lacks.
         let mut command = host::as_root(&program, &ENVIRONMENT).unwrap_or_else(|| Command::new(&program));
         command.current_dir(&package).envs(variables).args(filter);
+        if self == Self::Engines {
+            // Where it can't be built, as without glibc's static library, its tests are skipped.
+            match dist::static_program() {
+                Ok(program) => drop(command.env(STATIC, program)),
+                Err(error) => {
+                    eprintln!("warning: the tests of the static program will be skipped: {error:#}")
+                }
+            }
+        }
         self.watch(&mut command, tally)?;
         let report = std::fs::read_to_string(&skipped)
             .with_context(|| format!("cannot read {}", skipped.display()))?;
@@ -125,6 +141,7 @@ impl fmt::Display for Suite {
             Self::Cli => "cli",
             Self::Kernel => "kernel",
             Self::Engines => "engines",
+            Self::Dist => "dist",
         })
     }
 }

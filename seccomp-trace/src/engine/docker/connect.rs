@@ -12,6 +12,7 @@ use super::address::Address;
 use super::describe::{ENGINE, Facts};
 use super::{CALL, CONNECT, Docker, bounded, fault, runtime};
 use crate::engine::EngineError;
+use crate::inspect::host::is_in_container;
 
 impl Docker {
     /// Connects to the engine at this address; as [`Docker::connect`] otherwise.
@@ -62,7 +63,11 @@ async fn probe(address: &Address) -> Result<(), EngineError> {
             timeout(CONNECT, TcpStream::connect((host.as_str(), *port))).await.map(|result| result.map(drop))
         }
     };
-    let start = "is Docker running? Start it with: systemctl start docker";
+    let start = if is_in_container() {
+        "mount it into this container: --volume=/var/run/docker.sock:/var/run/docker.sock"
+    } else {
+        "is Docker running? Start it with: systemctl start docker"
+    };
     let reason = match connected {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => match error.kind() {

@@ -24,6 +24,7 @@ use super::libpod::Libpod;
 use crate::engine::EngineError;
 use crate::engine::docker::{CALL, reason};
 
+const PROGRAM: &str = "podman";
 /// Where socket activation puts the first socket (sd_listen_fds(3)).
 const FIRST: i32 = 3;
 /// Between the end of one service and the start of the next.
@@ -49,15 +50,15 @@ impl Service {
     ///
     /// Errors: there is no podman, or it ends instead of answering.
     pub async fn start() -> Result<Self, EngineError> {
+        // First of all: without it there may be no temporary folder either, as in an image of ours alone.
+        let path_variable = std::env::var_os("PATH").unwrap_or_default();
+        if !std::env::split_paths(&path_variable).any(|folder| folder.join(PROGRAM).exists()) {
+            let reason = "there is neither a socket of it nor a program `podman`".to_owned();
+            return Err(EngineError::Absent { engine: NAME, reason });
+        }
         let failed = |error: io::Error| refused(format!("its service can't be started: {error}"));
         let (start, socket) = Start::listen().map_err(failed)?;
-        let mut process = start.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => EngineError::Absent {
-                engine: NAME,
-                reason: "there is neither a socket of it nor a program `podman`".to_owned(),
-            },
-            _ => failed(error),
-        })?;
+        let mut process = start.spawn().map_err(failed)?;
         let libpod = Libpod::new(path(&socket), None);
         tokio::select! {
             answer = libpod.ping() => {
@@ -97,7 +98,7 @@ impl Start {
     }
 
     fn spawn(&self) -> io::Result<Process> {
-        let mut command = Command::new("podman");
+        let mut command = Command::new(PROGRAM);
         command
             .args(["system", "service", "--time=0"])
             .arg(format!("unix://{}", self.path.display()))

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::inspect::host::is_in_container;
+
 /// A file can't be written. Each message has the path, the reason, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("can't write {}: {problem}", path.display())]
@@ -26,7 +28,7 @@ pub enum WriteProblem {
     #[error("{} is not a folder; choose another path", .0.display())]
     NotAFolder(PathBuf),
     /// The folder does not exist.
-    #[error("the folder {folder} does not exist; make it first (mkdir -p {folder})", folder = .0.display())]
+    #[error("the folder {folder} does not exist; {}", no_folder(.0), folder = .0.display())]
     NoFolder(PathBuf),
     /// The file may not be written.
     #[error("the file may not be written ({0}); change its permissions or choose another path")]
@@ -69,5 +71,14 @@ impl WriteProblem {
         let text = error.to_string();
         let reason = text.split(" at path ").next().unwrap_or_default().to_owned();
         Self::Folder { folder: folder.to_owned(), reason }
+    }
+}
+
+fn no_folder(folder: &Path) -> String {
+    let folder = folder.display();
+    if is_in_container() {
+        format!("mount one of the host into this container: --volume=FOLDER:{folder}")
+    } else {
+        format!("make it first (mkdir -p {folder})")
     }
 }
