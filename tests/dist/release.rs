@@ -11,11 +11,14 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use super::support::{self, Need, Trial, test};
 use super::{ending, output, xtask};
 
+const README: &str = include_str!("../../README.md");
+
 /// The tests.
 pub fn tests() -> Vec<Trial> {
     vec![
         test("another_folder_gives_the_same_bytes", &[], same_bytes),
         test("the_archive_has_all_that_belongs_to_the_program", &[], archive),
+        test("the_readmes_sizes_are_those", &[], sizes),
         test("lintian_finds_no_error_in_the_debian_package", &[Need::Lintian], lintian),
         test("the_debian_package_installs", &[Need::Root], installs),
     ]
@@ -68,6 +71,24 @@ fn archive() -> Result<()> {
         ensure!(is_there, "no licence of {dependency}");
     }
     is_our_program(&folder.join("seccomp-trace"))
+}
+
+/// In millions of bytes, as far as a tenth.
+fn sizes() -> Result<()> {
+    for end in [".tar.gz", "_amd64.deb"] {
+        let path = ending(made()?, end)?;
+        let name = path.file_name().and_then(|name| name.to_str()).context("no name")?;
+        let row = README
+            .lines()
+            .find(|line| line.contains(name))
+            .with_context(|| format!("README.md lacks {name}"))?;
+        let told =
+            row.split('|').nth(2).and_then(|cell| cell.trim().strip_suffix(" MB")?.parse::<f64>().ok());
+        let told = told.with_context(|| format!("README.md says no size: {row}"))?;
+        let size = fs::metadata(path)?.len() as f64 / 1e6;
+        ensure!((size - told).abs() < told / 10.0, "{name} has {size:.1} MB, and README.md says {told}");
+    }
+    Ok(())
 }
 
 fn is_our_program(program: &Path) -> Result<()> {
