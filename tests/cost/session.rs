@@ -3,7 +3,7 @@
 use crate::{
     document::{Flood, Measured, Session},
     place::Place,
-    process::{Process, peak_of},
+    process::{Process, run},
     rounds::{rounds, spread},
     support::{self, flood, program},
     worker::Worker,
@@ -18,7 +18,7 @@ const MANY: u32 = 10_000;
 pub fn measure(is_check: bool) -> Result<Session> {
     let times = if is_check { 5 } else { 21 };
     eprintln!("session: start and memory");
-    let mut measured = short_command(times)?;
+    let mut measured = vec![short_command(times)?];
     measured.extend(start(times)?);
     if !is_check {
         measured.push(many()?);
@@ -33,7 +33,7 @@ fn row(name: &str, unit: &str, values: impl IntoIterator<Item = f64>, target: Op
 }
 
 /// `run` of a command that ends at once, against that command alone.
-fn short_command(times: usize) -> Result<Vec<Measured>> {
+fn short_command(times: usize) -> Result<Measured> {
     let folder = support::temp_dir()?;
     let profile = folder.path().join("profile.json");
     let took = rounds(times, 2, |number| {
@@ -42,16 +42,12 @@ fn short_command(times: usize) -> Result<Vec<Measured>> {
             command.args(["run", "--quiet", "-o"]).arg(&profile).args(["--", "true"]);
         }
         let start = Instant::now();
-        let peak = peak_of(&mut command)?;
-        Ok((start.elapsed().as_secs_f64() * 1e3, peak))
+        run(&mut command)?;
+        Ok(start.elapsed().as_secs_f64() * 1e3)
     })?;
     let [alone, traced] = <[Vec<_>; 2]>::try_from(took).ok().context("two things were measured")?;
-    let more = alone.iter().zip(&traced).map(|((alone, _), (traced, _))| traced - alone);
-    let peaks = traced.iter().map(|(_, peak)| *peak);
-    Ok(vec![
-        row("`run -- true`, more than `true`", "ms", more, Some(30.0)),
-        row("resident, `run -- true`", "MB", peaks, Some(12.0)),
-    ])
+    let more = alone.iter().zip(&traced).map(|(alone, traced)| traced - alone);
+    Ok(row("`run -- true`, more than `true`", "ms", more, Some(30.0)))
 }
 
 /// Until `record` says that it is ready, and what is resident then.
@@ -121,7 +117,7 @@ fn flooded() -> Result<Flood> {
     let mut command = program();
     command.args(["run", "--quiet", "--ring-buffer", "4096", "-o"]).arg(file("profile.json"));
     command.arg("--recording").arg(file("recording.json")).args(["--", &flood, &processes.to_string(), "3"]);
-    peak_of(&mut command)?;
+    run(&mut command)?;
     let recording = Recording::read(&file("recording.json"))?;
     let seen: BTreeSet<(Abi, u32)> = recording
         .syscalls
