@@ -26,6 +26,8 @@ use std::{
 const SIZE: (u16, u16) = (40, 140);
 /// How long it is looked at.
 const WATCHED: Duration = Duration::from_secs(10);
+/// How many keys are typed.
+const KEYS: usize = 30;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// On the screen as long as the help is.
 const HELP: &str = "this help";
@@ -165,7 +167,7 @@ pub fn measure(is_check: bool) -> Result<View> {
         let start = Instant::now();
         terminal.watch(WATCHED)?;
         let share = (terminal.cpu()? - before) / start.elapsed().as_secs_f64() * 100.0;
-        let answers = (0..30).map(|_| terminal.answer()).collect::<Result<Vec<_>>>()?;
+        let answers = (0..KEYS).map(|_| terminal.answer()).collect::<Result<Vec<_>>>()?;
         let slowest = answers.iter().copied().fold(0.0, f64::max);
         let peak = resident(terminal.child.id())?;
         terminal.end()?;
@@ -173,7 +175,7 @@ pub fn measure(is_check: bool) -> Result<View> {
         let of = |what: &str| format!("{what}, {count} containers");
         measured.push(row(of("of one processor"), "%", [share], (count == 10).then_some(5.0)));
         measured.push(row(of("until a key's effect is drawn"), "ms", answers, None));
-        measured.push(row(of("the slowest of 30 keys"), "ms", [slowest], Some(100.0)));
+        measured.push(row(of(&format!("the slowest of {KEYS} keys")), "ms", [slowest], Some(100.0)));
         measured.push(row(of("resident"), "MB", [peak], None));
     }
     Ok(View { measured })
