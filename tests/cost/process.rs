@@ -33,12 +33,24 @@ fn ended(child: Child) -> Result<f64> {
     Ok(usage.ru_maxrss as f64 * 1.024 / 1e3)
 }
 
-/// What of a process was resident at most until now, in MB.
-pub fn resident(pid: u32) -> Result<f64> {
+/// What of a process is resident, in MB.
+#[derive(Clone, Copy, Debug)]
+pub struct Resident {
+    /// Now.
+    pub now: f64,
+    /// At most, until now.
+    pub most: f64,
+}
+
+/// What of a process is resident, by /proc/PID/status.
+pub fn resident(pid: u32) -> Result<Resident> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib * 1.024 / 1e3)
+    let of = |name: &str| -> Result<f64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).context(name.to_owned())?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib * 1.024 / 1e3)
+    };
+    Ok(Resident { now: of("VmRSS:")?, most: of("VmHWM:")? })
 }
 
 /// A `seccomp-trace record` that runs beside us.
@@ -62,7 +74,7 @@ impl Process {
     }
 
     /// As [`resident`].
-    pub fn peak(&self) -> Result<f64> {
+    pub fn resident(&self) -> Result<Resident> {
         resident(self.child.id())
     }
 

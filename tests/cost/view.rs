@@ -169,14 +169,14 @@ pub fn measure(is_check: bool) -> Result<View> {
         let share = (terminal.cpu()? - before) / start.elapsed().as_secs_f64() * 100.0;
         let answers = (0..KEYS).map(|_| terminal.answer()).collect::<Result<Vec<_>>>()?;
         let slowest = answers.iter().copied().fold(0.0, f64::max);
-        let peak = resident(terminal.child.id())?;
+        let resident = resident(terminal.child.id())?;
         terminal.end()?;
         drop(workers);
         let of = |what: &str| format!("{what}, {count} containers");
         measured.push(row(of("of one processor"), "%", [share], (count == 10).then_some(5.0)));
         measured.push(row(of("until a key's effect is drawn"), "ms", answers, None));
         measured.push(row(of(&format!("the slowest of {KEYS} keys")), "ms", [slowest], Some(100.0)));
-        measured.push(row(of("resident"), "MB", [peak], None));
+        measured.push(row(of("resident"), "MB", [resident.now], None));
     }
     Ok(View { measured })
 }
