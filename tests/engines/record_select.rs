@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, ensure};
 
 use crate::proof::container::unused_name;
-use crate::recorder::{Container, Recorder, calls, docker, image};
+use crate::recorder::{Container, IMAGE, Recorder, calls, docker, image};
 use crate::support::{self, Need, Trial};
 
 const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox];
@@ -86,7 +86,7 @@ fn second() -> Result<()> {
     let containers = ["1", "2"].map(|number| Container { name: format!("{prefix}-{number}") });
     let run = |container: &Container| {
         format!(
-            "{} run --network none --name {} bb true",
+            "{} run --network none --name {} {IMAGE} /bin/busybox true",
             support::docker().get_program().display(),
             container.name
         )
