@@ -3,6 +3,8 @@
 #![no_std]
 #![no_main]
 
+mod program;
+
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
 /// Nothing.
@@ -15,14 +17,4 @@ pub fn sys_enter(_: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub fn sys_exit(_: RawTracePointContext) -> i32 {
     0
-}
-
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-#[cfg(not(test))]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
-    loop {}
 }

@@ -14,6 +14,7 @@ mod control;
 mod counters;
 mod denials;
 mod kernel;
+mod program;
 mod sightings;
 mod slots;
 mod tasks;
@@ -59,15 +60,4 @@ pub fn sys_exit(ctx: RawTracePointContext) -> i32 {
     }
     denials::left(slot, abi, number, ctx.arg::<u64>(1) as i64);
     0
-}
-
-/// aya reads the licence from here: the helpers that look into tasks are for GPL-compatible programs.
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-#[cfg(not(test))]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
-    loop {}
 }

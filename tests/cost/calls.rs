@@ -6,7 +6,7 @@ use crate::{
     rounds::{ratios, rounds},
     worker::{self, UNUSED, Worker},
 };
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use aya::{Ebpf, include_bytes_aligned, programs::RawTracePoint};
 use seccomp_trace::tracer::{Enrolled, Options, Tracer};
 use seccomp_trace_common::{ABI_NATIVE, flag, set};
@@ -105,10 +105,15 @@ fn conditions(is_check: bool) -> Vec<Condition> {
 }
 
 /// As long as it is held, it is attached.
-enum Attached {
+pub enum Attached {
     Nothing,
     Empty(#[expect(dead_code, reason = "held for as long as it is to be attached")] Ebpf),
     Ours(Box<Tracer>, u32),
+}
+
+/// What users have by default, and a cgroup that is traced.
+pub fn attach_ours(place: &Place) -> Result<Attached> {
+    attach(ours(true, false, true), place)
 }
 
 fn attach(way: Way, place: &Place) -> Result<Attached> {
@@ -119,7 +124,7 @@ fn attach(way: Way, place: &Place) -> Result<Attached> {
             for name in if pair { &["sys_exit", "sys_enter"][..] } else { &["sys_enter"] } {
                 let program: Option<&mut RawTracePoint> =
                     ebpf.program_mut(name).map(TryInto::try_into).transpose()?;
-                let program = program.ok_or_else(|| anyhow::anyhow!("the floor has no {name}"))?;
+                let program = program.with_context(|| format!("the floor has no {name}"))?;
                 program.load()?;
                 program.attach(name)?;
             }
@@ -142,7 +147,7 @@ fn attach(way: Way, place: &Place) -> Result<Attached> {
             let cgroup = if traced { place.traced()? } else { place.untouched()? };
             match tracer.enrol(cgroup, flag::RUNNING, 0)? {
                 Enrolled::Slot(slot) => Ok(Attached::Ours(Box::new(tracer), slot)),
-                Enrolled::Ignored => anyhow::bail!("the cgroup is ignored"),
+                Enrolled::Ignored => bail!("the cgroup is ignored"),
             }
         }
     }
@@ -159,7 +164,8 @@ impl Attached {
                 && call.told
         });
         ensure!(is_told == traced, "{way:?}: the calls are {calls:?}");
-        if watch && let Some(counts) = tracer.counts(*slot)? {
+        if watch {
+            let counts = tracer.counts(*slot)?.context("its calls are not counted")?;
             let counted = counts.calls[ABI_NATIVE][libc::SYS_getppid as usize];
             ensure!(counted == made, "{way:?}: {counted} calls were counted, and {made} made");
         }
@@ -177,7 +183,7 @@ pub fn measure(is_check: bool) -> Result<Vec<Call>> {
     let mut workers: Vec<_> =
         (0..cpus).map(|cpu| Worker::start(cpu, Some(&place.procs()))).collect::<Result<_>>()?;
     let took = rounds(times, conditions.len(), |number| {
-        let Some(Condition { way, load, .. }) = conditions.get(number) else { anyhow::bail!("no {number}") };
+        let Some(Condition { way, load, .. }) = conditions.get(number) else { bail!("no {number}") };
         let attached = attach(*way, &place)?;
         let workers = if *load == Load::All { &mut workers[..] } else { &mut workers[..1] };
         let took = if *load == Load::First {
@@ -190,25 +196,20 @@ pub fn measure(is_check: bool) -> Result<Vec<Call>> {
         Ok(took.cpu)
     })?;
     let of = |way: Way, load: Load| {
-        let place = conditions.iter().position(|condition| condition.way == way && condition.load == load);
-        place.and_then(|place| took.get(place)).map_or(&[][..], Vec::as_slice)
+        let mut all = conditions.iter().zip(&took);
+        let found = all.find(|(condition, _)| condition.way == way && condition.load == load);
+        found.map_or(("", &[][..]), |(condition, took)| (condition.name.as_str(), took.as_slice()))
     };
     Ok(conditions
         .iter()
         .zip(&took)
         .map(|(condition, took)| Call {
             name: condition.name.clone(),
-            to_nothing: ratios(took, of(Way::Nothing, condition.load)),
-            to_floor: condition.to.map(|(way, target)| Ratio {
-                to: name_of(&conditions, way, condition.load),
-                times: ratios(took, of(way, condition.load)),
-                target,
+            to_nothing: ratios(took, of(Way::Nothing, condition.load).1),
+            to_floor: condition.to.map(|(way, target)| {
+                let (to, floor) = of(way, condition.load);
+                Ratio { to: to.to_owned(), times: ratios(took, floor), target }
             }),
         })
         .collect())
-}
-
-fn name_of(conditions: &[Condition], way: Way, load: Load) -> String {
-    let found = conditions.iter().find(|condition| condition.way == way && condition.load == load);
-    found.map_or_else(String::new, |condition| condition.name.clone())
 }

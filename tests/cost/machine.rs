@@ -2,6 +2,7 @@
 
 use crate::document::Machine;
 use anyhow::{Context as _, Result};
+use seccomp_trace::inspect::host::host;
 use std::{fs, thread};
 
 pub fn describe() -> Result<Machine> {
@@ -9,7 +10,7 @@ pub fn describe() -> Result<Machine> {
     let model = info.lines().find_map(|line| line.strip_prefix("model name"));
     let processor = model.and_then(|model| model.split_once(": ")).map_or("not told", |(_, name)| name);
     Ok(Machine {
-        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        kernel: host().kernel,
         processor: processor.trim().to_owned(),
         processors: thread::available_parallelism()?.get(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

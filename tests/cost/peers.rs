@@ -2,6 +2,7 @@
 //! its processor.
 
 use crate::{
+    calls::attach_ours,
     document::Peer,
     place::Place,
     rounds::{ratios, rounds},
@@ -10,8 +11,6 @@ use crate::{
 };
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
-use seccomp_trace::tracer::{Options, Tracer};
-use seccomp_trace_common::flag;
 use std::{process::Command, thread::sleep, time::Duration};
 
 const ROUNDS: usize = 5;
@@ -75,15 +74,7 @@ impl Way {
         match self {
             Self::Nothing => Ok(worker.calls(200_000)?.wall),
             Self::Ours => {
-                let options = Options {
-                    max_containers: Options::MAX_CONTAINERS,
-                    ring_bytes: Options::RING_BYTES,
-                    enrol_new: false,
-                    denials: true,
-                    watch: false,
-                };
-                let tracer = Tracer::start(options, &[])?;
-                tracer.enrol(place.traced()?, flag::RUNNING, 0)?;
+                let _attached = attach_ours(place)?;
                 worker.calls(1000)?;
                 Ok(worker.calls(200_000)?.wall)
             }

@@ -1,6 +1,6 @@
 //! Rounds: everything is measured once in each, beginning with another one each time.
 
-use crate::document::Spread;
+use crate::document::{Measured, Spread};
 use anyhow::Result;
 
 /// Measures each of `count` things in each of so many rounds. What comes out is by thing, then by round.
@@ -37,4 +37,14 @@ pub fn spread(numbers: impl IntoIterator<Item = f64>) -> Spread {
 /// How many times as much each is as the one of the same round.
 pub fn ratios(these: &[f64], those: &[f64]) -> Spread {
     spread(these.iter().zip(those).map(|(this, that)| this / that))
+}
+
+/// What was measured in a unit, and the most that it is meant to be.
+pub fn measured(
+    name: impl Into<String>,
+    unit: &str,
+    values: impl IntoIterator<Item = f64>,
+    target: Option<f64>,
+) -> Measured {
+    Measured { name: name.into(), unit: unit.to_owned(), value: spread(values), target }
 }

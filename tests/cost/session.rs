@@ -4,7 +4,7 @@ use crate::{
     document::{Flood, Measured, Session},
     place::Place,
     process::{Process, run},
-    rounds::{rounds, spread},
+    rounds::{measured, rounds},
     support::{self, flood, program},
     worker::Worker,
 };
@@ -18,19 +18,15 @@ const MANY: u32 = 10_000;
 pub fn measure(is_check: bool) -> Result<Session> {
     let times = if is_check { 5 } else { 21 };
     eprintln!("session: start and memory");
-    let mut measured = start(times)?;
+    let mut all = start(times)?;
     if !is_check {
         // Its target is not met yet: there is nothing that could be lost.
-        measured.insert(0, short_command(times)?);
-        measured.push(many()?);
+        all.insert(0, short_command(times)?);
+        all.push(many()?);
     }
-    measured.push(size()?);
+    all.push(size()?);
     eprintln!("session: a flood");
-    Ok(Session { measured, flood: flooded()? })
-}
-
-fn row(name: &str, unit: &str, values: impl IntoIterator<Item = f64>, target: Option<f64>) -> Measured {
-    Measured { name: name.to_owned(), unit: unit.to_owned(), value: spread(values), target }
+    Ok(Session { measured: all, flood: flooded()? })
 }
 
 /// `run` of a command that ends at once, against that command alone.
@@ -48,7 +44,7 @@ fn short_command(times: usize) -> Result<Measured> {
     })?;
     let [alone, traced] = <[Vec<_>; 2]>::try_from(took).ok().context("two things were measured")?;
     let more = alone.iter().zip(&traced).map(|(alone, traced)| traced - alone);
-    Ok(row("`run -- true`, more than `true`", "ms", more, Some(30.0)))
+    Ok(measured("`run -- true`, more than `true`", "ms", more, Some(30.0)))
 }
 
 /// Until `record` says that it is ready, and what is resident then.
@@ -68,9 +64,9 @@ fn start(times: usize) -> Result<Vec<Measured>> {
     })?;
     let took = took.into_iter().next().unwrap_or_default();
     Ok(vec![
-        row("from the start until attached", "ms", took.iter().map(|(took, _)| *took), Some(50.0)),
-        row("resident, `record` of a cgroup", "MB", took.iter().map(|(_, its)| its.now), Some(12.0)),
-        row("the same at most, while it starts", "MB", took.iter().map(|(_, its)| its.most), None),
+        measured("from the start until attached", "ms", took.iter().map(|(took, _)| *took), Some(50.0)),
+        measured("resident, `record` of a cgroup", "MB", took.iter().map(|(_, its)| its.now), Some(12.0)),
+        measured("the same at most, while it starts", "MB", took.iter().map(|(_, its)| its.most), None),
     ])
 }
 
@@ -97,13 +93,13 @@ fn many() -> Result<Measured> {
     let peak = record.interrupt()?;
     let written = fs::read_dir(folder.path())?.count();
     ensure!(written == cgroups.len(), "{written} recordings of {MANY}");
-    Ok(row(&format!("resident, {MANY} recordings at once"), "MB", [peak], None))
+    Ok(measured(format!("resident, {MANY} recordings at once"), "MB", [peak], None))
 }
 
 fn size() -> Result<Measured> {
     let path = program().get_program().to_owned();
     let bytes = fs::metadata(&path).with_context(|| path.display().to_string())?.len();
-    Ok(row("the program, with its kernel program", "MB", [bytes as f64 / 1e6], None))
+    Ok(measured("the program, with its kernel program", "MB", [bytes as f64 / 1e6], None))
 }
 
 /// All processors make every harmless number of all ABIs, with the smallest ring buffer.

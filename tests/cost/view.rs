@@ -1,10 +1,10 @@
 //! The live view: what it takes, and how long a key waits for what it shows.
 
 use crate::{
-    document::{Measured, View},
+    document::View,
     place::Place,
     process::resident,
-    rounds::spread,
+    rounds::measured,
     support::{self, program},
     worker::Worker,
 };
@@ -22,6 +22,7 @@ use std::{
     thread::available_parallelism,
     time::{Duration, Instant},
 };
+use tempfile::TempDir;
 
 const SIZE: (u16, u16) = (40, 140);
 /// How long it is looked at.
@@ -104,7 +105,7 @@ impl Terminal {
         Ok(ticks.iter().sum::<f64>() / rustix::param::clock_ticks_per_second() as f64)
     }
 
-    fn end(mut self) -> Result<()> {
+    fn end(&mut self) -> Result<()> {
         self.press("q")?;
         let end = Instant::now() + PATIENCE;
         while self.child.try_wait()?.is_none() {
@@ -127,8 +128,16 @@ impl Drop for Terminal {
     }
 }
 
+/// Containers that are watched. Dropped in this order: nothing must run in their cgroups any more when those are removed.
+struct Watched {
+    terminal: Terminal,
+    _workers: Vec<Worker>,
+    _place: Place,
+    _folder: TempDir,
+}
+
 /// So many containers; as many of them as there are processors, or all, call as often as they can, the others once a second.
-fn watched(count: u32, all_busy: bool) -> Result<(Terminal, Vec<Worker>, Place)> {
+fn watched(count: u32, all_busy: bool) -> Result<Watched> {
     let place = Place::new(count)?;
     let folder = support::temp_dir()?;
     let mut command = program();
@@ -147,22 +156,19 @@ fn watched(count: u32, all_busy: bool) -> Result<(Terminal, Vec<Worker>, Place)>
     }
     terminal.until(|screen| screen.contains(&format!("{count} containers")))?;
     terminal.watch(Duration::from_secs(2))?;
-    Ok((terminal, workers, place))
-}
-
-fn row(name: String, unit: &str, values: impl IntoIterator<Item = f64>, target: Option<f64>) -> Measured {
-    Measured { name, unit: unit.to_owned(), value: spread(values), target }
+    Ok(Watched { terminal, _workers: workers, _place: place, _folder: folder })
 }
 
 /// See the module.
 pub fn measure(is_check: bool) -> Result<View> {
     eprintln!("view");
-    let mut measured = Vec::new();
+    let mut all = Vec::new();
     for (count, all_busy) in [(10, true), (1000, false)] {
         if is_check && count > 10 {
             continue;
         }
-        let (mut terminal, workers, _place) = watched(count, all_busy)?;
+        let mut watched = watched(count, all_busy)?;
+        let terminal = &mut watched.terminal;
         let before = terminal.cpu()?;
         let start = Instant::now();
         terminal.watch(WATCHED)?;
@@ -171,12 +177,11 @@ pub fn measure(is_check: bool) -> Result<View> {
         let slowest = answers.iter().copied().fold(0.0, f64::max);
         let resident = resident(terminal.child.id())?;
         terminal.end()?;
-        drop(workers);
         let of = |what: &str| format!("{what}, {count} containers");
-        measured.push(row(of("of one processor"), "%", [share], (count == 10).then_some(5.0)));
-        measured.push(row(of("until a key's effect is drawn"), "ms", answers, None));
-        measured.push(row(of(&format!("the slowest of {KEYS} keys")), "ms", [slowest], Some(100.0)));
-        measured.push(row(of("resident"), "MB", [resident.now], None));
+        all.push(measured(of("of one processor"), "%", [share], (count == 10).then_some(5.0)));
+        all.push(measured(of("until a key's effect is drawn"), "ms", answers, None));
+        all.push(measured(of(&format!("the slowest of {KEYS} keys")), "ms", [slowest], Some(100.0)));
+        all.push(measured(of("resident"), "MB", [resident.now], None));
     }
-    Ok(View { measured })
+    Ok(View { measured: all })
 }

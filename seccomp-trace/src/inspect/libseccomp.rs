@@ -5,7 +5,8 @@
 //! in it as they are written, each closed by a zero.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 const FILE: &str = "libseccomp.so.2";
@@ -32,7 +33,7 @@ impl fmt::Display for LibseccompVersion {
 impl Libseccomp {
     /// Finds it as the dynamic loader does, and reads it; `None` where it is not installed for our own machine.
     pub fn find() -> Option<Self> {
-        let own = machine(&fs::read("/proc/self/exe").ok()?)?;
+        let own = own_machine()?;
         let cache = fs::read(LOADER_CACHE).unwrap_or_default();
         let cached = cache.split(|byte| *byte == 0).filter_map(|text| std::str::from_utf8(text).ok());
         let cached = cached.map(Path::new).filter(|path| path.is_absolute() && path.ends_with(FILE));
@@ -58,6 +59,13 @@ impl Libseccomp {
         let is_known = |name: &str| strings.iter().any(|text| text.ends_with(name.as_bytes()));
         names.into_iter().filter(|name| name.is_empty() || !is_known(name)).collect()
     }
+}
+
+/// Ours, of which the rest is not read: it is the largest file here.
+fn own_machine() -> Option<[u8; 4]> {
+    let mut header = [0; 20];
+    File::open("/proc/self/exe").ok()?.read_exact(&mut header).ok()?;
+    machine(&header)
 }
 
 /// Word size, byte order and processor of an ELF file (elf.h: `EI_CLASS`, `EI_DATA`, `e_machine`).
