@@ -7,7 +7,7 @@
 #![no_std]
 #![no_main]
 #![allow(internal_features, reason = "the BPF target declares no compare-exchange of its own")]
-#![feature(core_intrinsics)]
+#![feature(asm_experimental_arch, core_intrinsics)]
 
 mod cgroups;
 mod control;

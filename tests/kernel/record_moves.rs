@@ -10,7 +10,7 @@ use seccomp_trace::{
     abi::Abi,
     recording::{FoundBy, Origin, Recording},
 };
-use std::{fs, process::Command, time::Duration};
+use std::{fs, process::Command};
 
 /// Waits until there is a file `go`.
 const WAIT: &str = r#"
@@ -66,7 +66,7 @@ pub fn tests() -> Vec<Trial> {
             let (case, cgroup) = (Case::new()?, Cgroup::create()?);
             let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
             program(&case, &cgroup, ":", "")?;
-            let output = recorder.running.finish(Duration::from_secs(12))?;
+            let output = recorder.finish()?;
             expect(&output, 0, &[])?;
             is_exact(&case.recording()?)
         }),

@@ -1,9 +1,13 @@
 //! Small C programs, compiled on the spot. Those without a C library make known calls and no others, and need no
 //! 32-bit library for the 32-bit ones.
 
+use super::compile_elsewhere;
 use anyhow::{Context as _, Result, ensure};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+
+pub use compile_elsewhere::is_elsewhere;
 
 /// `call(NUMBER, A, B, C)`, `say(TEXT, RESULT)`, and the numbers where the compiler has them.
 const PRELUDE: &str = r#"
@@ -89,8 +93,14 @@ fn alone(folder: &Path, name: &str, functions: &str, body: &str, options: &[&str
 
 fn build(folder: &Path, name: &str, source: &str, options: &[&str]) -> Result<String> {
     let (file, program) = (folder.join(format!("{name}.c")), folder.join(name));
-    std::fs::write(&file, source)?;
-    let output = Command::new("cc").arg("-O1").args(options).arg("-o").args([&program, &file]).output()?;
-    ensure!(output.status.success(), "cc: {}", String::from_utf8_lossy(&output.stderr));
+    let options = [&["-O1"], options].concat();
+    if is_elsewhere() {
+        std::fs::write(&program, compile_elsewhere::compile(source, &options)?)?;
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    } else {
+        std::fs::write(&file, source)?;
+        let output = Command::new("cc").args(options).arg("-o").args([&program, &file]).output()?;
+        ensure!(output.status.success(), "cc: {}", String::from_utf8_lossy(&output.stderr));
+    }
     Ok(program.to_str().context("a folder that is not UTF-8")?.to_owned())
 }

@@ -26,6 +26,7 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of this")]
 
 pub mod compile;
+mod compile_elsewhere;
 pub mod denials;
 #[cfg(target_arch = "x86_64")]
 pub mod flood;
