@@ -18,10 +18,6 @@ pub fn tests() -> Vec<Trial> {
             let weak = "exec setpriv --bounding-set=-sys_admin,-bpf --inh-caps=-all \"$@\"";
             refused(weak, &["missing CAP_BPF;"])
         }),
-        support::test("a_kernel_that_is_too_old_is_told_with_what_is_needed", &[Need::Kernel], || {
-            // To the process the kernel says that it is 2.6.
-            refused("exec setarch --uname-2.6 \"$@\"", &["kernel 2.6.", "is too old", "5.15 or newer"])
-        }),
         support::test("without_btf_that_is_said", &[Need::Kernel], || {
             let without = "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"";
             refused_in_private_mounts(without, &["/sys/kernel/btf/vmlinux", "CONFIG_DEBUG_INFO_BTF"])
