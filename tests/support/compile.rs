@@ -9,13 +9,15 @@ use std::process::Command;
 
 pub use compile_elsewhere::is_elsewhere;
 
-/// `call(NUMBER, A, B, C)`, `say(TEXT, RESULT)`, and the numbers where the compiler has them.
+/// `call(NUMBER, A, B, C)` (the other arguments are 0), `say(TEXT, RESULT)`, and the numbers where the compiler has them.
 const PRELUDE: &str = r#"
 #if defined __x86_64__
 #include <asm/unistd.h>
 static long call(long number, long a, long b, long c) {
     long result;
-    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+    register long r10 __asm__("r10") = 0, r8 __asm__("r8") = 0, r9 __asm__("r9") = 0;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
     return result;
 }
 /* By the i386 table, from a 64-bit program; what is pointed to must lie below 4 GiB. */
@@ -41,8 +43,23 @@ static long call(long number, long a, long b, long c) {
     register long x0 __asm__("x0") = a;
     register long x1 __asm__("x1") = b;
     register long x2 __asm__("x2") = c;
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
+    register long x3 __asm__("x3") = 0, x4 __asm__("x4") = 0, x5 __asm__("x5") = 0;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
+}
+#elif defined __arm__
+#define __NR_write 4
+#define __NR_times 43
+#define __NR_getppid 64
+#define __NR_exit_group 248
+static long call(long number, long a, long b, long c) {
+    register long r7 __asm__("r7") = number;
+    register long r0 __asm__("r0") = a;
+    register long r1 __asm__("r1") = b;
+    register long r2 __asm__("r2") = c;
+    register long r3 __asm__("r3") = 0, r4 __asm__("r4") = 0, r5 __asm__("r5") = 0;
+    __asm__ volatile("svc 0" : "+r"(r0) : "r"(r7), "r"(r1), "r"(r2), "r"(r3), "r"(r4), "r"(r5) : "memory");
+    return r0;
 }
 #endif
 /* A line on stdout: what, and a call's result. */

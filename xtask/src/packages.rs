@@ -30,10 +30,12 @@ const FOR_TESTS: [(&str, &str); 18] = [
 ];
 
 /// What virtual machines need on this one.
-const FOR_MACHINES: [(&str, &str); 5] = [
+const FOR_MACHINES: [(&str, &str); 7] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
-    ("gcc", "gcc"),
-    ("strip", "binutils"),
+    ("qemu-system-aarch64", "qemu-system-arm"),
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    ("arm-linux-gnueabihf-gcc", "gcc-arm-linux-gnueabihf"),
+    ("x86_64-linux-gnu-gcc", "gcc"),
     ("cpio", "cpio"),
     ("dpkg", "dpkg"),
 ];
@@ -45,7 +47,8 @@ pub fn missing_for_tests() -> Vec<&'static str> {
 
 /// The same of virtual machines.
 pub fn missing_for_machines() -> Vec<&'static str> {
-    missing_of(&FOR_MACHINES)
+    // No program tells whether this one is here.
+    [missing_of(&FOR_MACHINES), missing(&["libc6-dev-arm64-cross"])].concat()
 }
 
 fn missing_of(wanted: &[(&str, &'static str)]) -> Vec<&'static str> {

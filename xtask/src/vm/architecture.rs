@@ -54,7 +54,7 @@ impl Architecture {
     /// The C compiler of this architecture, and of its 32-bit programs.
     pub const fn compiler(self, is_32_bit: bool) -> &'static str {
         match (self, is_32_bit) {
-            (Self::X86_64, _) => "gcc",
+            (Self::X86_64, _) => "x86_64-linux-gnu-gcc",
             (Self::Aarch64, false) => "aarch64-linux-gnu-gcc",
             (Self::Aarch64, true) => "arm-linux-gnueabihf-gcc",
         }
@@ -63,7 +63,7 @@ impl Architecture {
     /// The program that takes debugging information away.
     pub const fn strip(self) -> &'static str {
         match self {
-            Self::X86_64 => "strip",
+            Self::X86_64 => "x86_64-linux-gnu-strip",
             Self::Aarch64 => "aarch64-linux-gnu-strip",
         }
     }

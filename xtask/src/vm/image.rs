@@ -140,15 +140,17 @@ pub fn root(
     base: &Path,
     kernel: &Kernel,
     architecture: Architecture,
-    programs: &[&Path],
+    programs: &[PathBuf],
     script: &str,
 ) -> Result<PathBuf> {
     let own = tempfile::tempdir().context("cannot make a folder for a machine's files")?;
+    // It becomes the root folder, into which others than root look, too.
+    fs::set_permissions(own.path(), fs::Permissions::from_mode(0o755))?;
     let place = |path: &Path| own.path().join(path.strip_prefix("/").unwrap_or(path));
     for program in programs {
         let to = place(program);
         fs::create_dir_all(to.parent().context("a program without a folder")?)?;
-        stdout(Command::new(architecture.strip()).arg("-o").args([&to, *program]))?;
+        stdout(Command::new(architecture.strip()).arg("-o").args([&to, program]))?;
     }
     fs::create_dir(place(Path::new("/modules")))?;
     for module in &kernel.modules {

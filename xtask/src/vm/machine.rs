@@ -2,7 +2,8 @@
 
 use super::architecture::Architecture;
 use anyhow::{Context as _, Result};
-use std::io::{BufRead as _, BufReader};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -31,13 +32,15 @@ pub struct Outcome {
     pub status: Option<i32>,
 }
 
-/// Runs a machine to its end. Each line that the tests print is handed on as it comes.
+/// Runs a machine to its end. Each line that the tests print is handed on as it comes; `log` gets the whole console, with
+/// seconds.
 pub fn run(
     architecture: Architecture,
     kernel: &Path,
     arguments: &str,
     root: &Path,
     compiler: &Path,
+    log: &Path,
     mut line: impl FnMut(&str) -> Result<()>,
 ) -> Result<Outcome> {
     let program = format!("qemu-system-{}", architecture.name());
@@ -62,6 +65,7 @@ pub fn run(
         }
     });
     let began = Instant::now();
+    let mut log = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut outcome = Outcome::default();
     loop {
         let limit = if outcome.kernel.is_some() { SILENCE } else { UP.saturating_sub(began.elapsed()) };
@@ -70,6 +74,7 @@ pub fn run(
                 if let Some(printed) = outcome.take(&said) {
                     line(printed)?;
                 }
+                writeln!(log, "{:7.1} {said}", began.elapsed().as_secs_f64())?;
                 outcome.console.push(said);
             }
             Err(RecvTimeoutError::Timeout) => {

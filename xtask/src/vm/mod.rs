@@ -23,6 +23,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use table::Row;
 
+/// What is there for the tests: one that lacks it fails.
+const REQUIRED: &str = "kernel,cc,runc,crun,strace,systemd,tmux";
+
 /// Runs the tests on these kernels (on all that are known, where none is named), and adds what came out. With `write_table`
 /// that is the README's table.
 pub fn run(wanted: &[String], filter: &[OsString], write_table: bool, tally: &mut Tally) -> Result<()> {
@@ -58,37 +61,44 @@ pub fn run(wanted: &[String], filter: &[OsString], write_table: bool, tally: &mu
     Ok(())
 }
 
-/// Builds the tests and the program for an architecture.
+/// Builds the tests and the program for an architecture, optimised, as the machine is emulated.
 fn build(folder: &Path, apt: &Apt, architecture: Architecture) -> Result<[PathBuf; 2]> {
+    let names = ["kernel", "seccomp-trace"];
     let arguments =
         [["test", "--no-run", "--profile", "vm", "--test", "kernel"].as_slice(), &SELECTION].concat();
     if architecture.is_here() {
-        return cargo::executables(cargo::cargo(), &arguments, ["kernel", "seccomp-trace"]);
+        return cargo::executables(cargo::cargo(), &arguments, names);
     }
     let target = cross::target(architecture);
     let arguments = [&arguments[..], &["--target", &target]].concat();
-    cargo::executables(cross::cargo_for(folder, apt, architecture)?, &arguments, ["kernel", "seccomp-trace"])
+    cargo::executables(cross::cargo_for(folder, apt, architecture)?, &arguments, names)
 }
 
 /// Runs the tests in one machine; returns what its kernel calls itself.
 fn machine(pin: &Pin, filter: &[OsString], folder: &Path, apt: &Apt, tally: &mut Tally) -> Result<String> {
     let architecture = pin.architecture()?;
-    let [tests, program] = build(folder, apt, architecture)?;
+    let programs = build(folder, apt, architecture)?;
     let base = image::base(folder, apt, architecture)?;
     let package = apt.fetch(&pin.package, &pin.version, &pin.suite, architecture)?;
     let kernel = image::kernel(folder, &package)?;
-    let mut words = vec![tests.display().to_string()];
+    let mut words = vec![programs[0].display().to_string()];
     match &pin.only {
         Some(only) => words.extend(["--exact", only].map(str::to_owned)),
         None => words.extend(filter.iter().map(|word| word.to_string_lossy().into_owned())),
     }
     let quoted: Vec<_> = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
-    let script = format!("export CARGO_MANIFEST_DIR=/ RUST_BACKTRACE=0\nexec {}\n", quoted.join(" "));
-    let root = image::root(folder, &base, &kernel, architecture, &[&tests, &program], &script)?;
+    // A kernel that can't trace meets no need.
+    let required = if pin.only.is_none() { REQUIRED } else { "" };
+    let script = format!(
+        "export CARGO_MANIFEST_DIR=/ RUST_BACKTRACE=0 SECCOMP_TRACE_REQUIRE={required}\nexec {}\n",
+        quoted.join(" ")
+    );
+    let root = image::root(folder, &base, &kernel, architecture, &programs, &script)?;
     let socket = folder.join("compiler");
     compiler::serve(&socket, architecture)?;
+    let log = folder.join(format!("{}.console", pin.name));
     let mut has_totals = false;
-    let outcome = machine::run(architecture, &kernel.image, &pin.arguments, &root, &socket, |line| {
+    let outcome = machine::run(architecture, &kernel.image, &pin.arguments, &root, &socket, &log, |line| {
         has_totals |= tally.count(&pin.name, line);
         writeln!(std::io::stdout(), "{line}").context("cannot write to stdout")
     })?;
