@@ -108,13 +108,13 @@ fn was_inside(slot: u32, tid: u32, number: u32) -> bool {
 /// A thread ends.
 pub fn ended(task: KernelTask, tid: u32) -> Option<()> {
     // SAFETY: as in `was_inside`.
-    let inside = unsafe { INSIDE.get(tid).copied() };
+    let inside = unsafe { INSIDE.get(tid).copied() }.unwrap_or(NONE);
     forget(tid);
     if task.is_killed() {
         let slot = cgroups::traced(task.cgroup()?)?;
         let (abi, mut number) = Current::task().call();
         if number as i32 == -1 {
-            number = inside?;
+            number = inside;
         }
         denied(slot, abi, number, answer::KILL, 0);
     }
