@@ -284,12 +284,6 @@ pub mod inside {
     pub const ANY: u32 = u32::MAX - 1;
 }
 
-/// Numbers by ABI of the calls in which children begin (clone, fork, vfork, clone3): their return is the child's first, and
-/// no entry precedes it. Of x86 (arch/x86/entry/syscalls).
-pub const CLONES: [[u32; 4]; ABIS] = [[56, 57, 58, 435], [120, 2, 190, 435], [56, 57, 58, 435]];
-/// Numbers by ABI of execve, as which every successful exec returns, in the ABI of the new program.
-pub const EXECVE: [u32; ABIS] = [59, 11, 520];
-
 /// Kinds of an [`Event`].
 pub mod event {
     /// A call was seen for the first time in its set.
@@ -395,7 +389,7 @@ pub mod control {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offsets {
-    /// `task_struct.thread_info.status` on x86.
+    /// The word that tells a 32-bit call: `task_struct.thread_info.status` on x86, `.flags` on aarch64.
     pub task_status: u32,
     /// `task_struct.pid`.
     pub task_pid: u32,
@@ -405,7 +399,9 @@ pub struct Offsets {
     pub task_filters: u32,
     /// `task_struct.seccomp.mode`.
     pub task_seccomp_mode: u32,
-    /// `pt_regs.orig_ax` on x86: the number of the current call.
+    /// `task_struct.pending.signal`: signals that wait for this thread alone.
+    pub task_pending: u32,
+    /// The number of the current call: `pt_regs.orig_ax` on x86, `.syscallno` on aarch64.
     pub regs_number: u32,
     /// `task_struct.cgroups`.
     pub task_cgroups: u32,
@@ -467,6 +463,6 @@ shared! {
     Denied = 32,
     Event = 48,
     Stats = 32,
-    Offsets = 68,
+    Offsets = 72,
     Config = 16,
 }

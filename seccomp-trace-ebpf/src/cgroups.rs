@@ -73,10 +73,14 @@ extern "C" fn nearest(cgroup: u64) -> u64 {
     let Some(level) = cgroup.level() else { return NOBODY };
     let deepest = if level > LEVELS { LEVELS } else { level };
     for above in 0..LEVELS {
-        if above >= deepest {
+        // The compiler would count down to nothing, of which older verifiers (6.1) don't see that it ends.
+        let mut deepest = u64::from(deepest);
+        // SAFETY: a register that keeps its value.
+        unsafe { core::arch::asm!("{0} = {0}", inout(reg) deepest) };
+        if u64::from(above) >= deepest {
             break;
         }
-        let slot = slot_of_ancestor(cgroup.0, u64::from(deepest - above));
+        let slot = slot_of_ancestor(cgroup.0, deepest - u64::from(above));
         if slot != NOBODY {
             return slot;
         }

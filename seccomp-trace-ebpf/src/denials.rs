@@ -10,13 +10,12 @@ use aya_ebpf::{
     maps::HashMap,
 };
 use seccomp_trace_common::{
-    ABIS, CLONES, DENIALS_PER_SLOT, Denial, Denied, EXECVE, MAX_DENIALS, MAX_TASKS, OWN_FILTER, answer,
-    event, flag,
+    ABIS, DENIALS_PER_SLOT, Denial, Denied, MAX_DENIALS, MAX_TASKS, OWN_FILTER, answer, event, flag,
     inside::{ANY, NONE},
 };
 
 use crate::{
-    cgroups,
+    arch, cgroups,
     kernel::{Current, KernelTask},
     sightings, slots,
     tasks::{self, Came},
@@ -56,7 +55,7 @@ extern "C" fn left_of(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
     if number as i32 == -1 || abi >= ABIS {
         return 0;
     }
-    if result == 0 && (EXECVE[abi] == number || CLONES[abi].contains(&number)) {
+    if result == 0 && (arch::EXECS[abi].contains(&number) || arch::CLONES[abi].contains(&number)) {
         return 0;
     }
     let is_paired = sightings::is_paired(slot, abi, number);
@@ -73,12 +72,14 @@ extern "C" fn left_of(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
     }
     // Its end is told when it ends: a thread that is killed beside others has no exit of its call.
     if KernelTask::current().is_killed() {
+        // On aarch64 its registers have forgotten the number by then (`forget_syscall`).
+        is_inside(bpf_get_current_pid_tgid() as u32, number, slot);
         return 0;
     }
     let (answer, errno) = match result {
+        // What comes back then differs: the number on x86, the first argument on aarch64 (syscall_rollback).
+        _ if KernelTask::current().is_trapped() => (answer::TRAP, 0),
         -4095..=-1 => (answer::ERRNO, result.unsigned_abs() as u16),
-        // The number comes back as it went in (syscall_rollback).
-        _ if result as u32 == Current::task().raw_number() => (answer::TRAP, 0),
         _ => (answer::VALUE, 0),
     };
     denied(slot, abi, number, answer, errno);
@@ -106,10 +107,15 @@ fn was_inside(slot: u32, tid: u32, number: u32) -> bool {
 
 /// A thread ends.
 pub fn ended(task: KernelTask, tid: u32) -> Option<()> {
+    // SAFETY: as in `was_inside`.
+    let inside = unsafe { INSIDE.get(tid).copied() }.unwrap_or(NONE);
     forget(tid);
     if task.is_killed() {
         let slot = cgroups::traced(task.cgroup()?)?;
-        let (abi, number) = Current::task().call();
+        let (abi, mut number) = Current::task().call();
+        if number as i32 == -1 {
+            number = inside;
+        }
         denied(slot, abi, number, answer::KILL, 0);
     }
     Some(())

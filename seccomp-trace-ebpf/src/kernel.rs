@@ -8,7 +8,10 @@ use aya_ebpf::helpers::{
 };
 use seccomp_trace_common::{ABI_COMPAT, ABI_NATIVE, ABI_X32, Config, Offsets, X32_BIT};
 
-const TS_COMPAT: u32 = 2;
+use crate::arch;
+
+/// The bit of SIGSYS (31) in a set of signals.
+const SIGSYS: u64 = 1 << 30;
 /// `SECCOMP_MODE_DEAD` (kernel/seccomp.c): a filter has killed the thread.
 const SECCOMP_MODE_DEAD: u32 = 3;
 
@@ -20,6 +23,7 @@ static OFFSETS: Offsets = Offsets {
     task_tgid: 0,
     task_filters: 0,
     task_seccomp_mode: 0,
+    task_pending: 0,
     regs_number: 0,
     task_cgroups: 0,
     task_fs: 0,
@@ -76,10 +80,10 @@ impl Current {
         cgroup.follow(offset!(cgroup_kn)).field(offset!(kn_id))
     }
 
-    /// Is its call a 32-bit one? `TS_COMPAT` tells it always; the code segment does not.
+    /// Is its call a 32-bit one? This flag tells it always; the code segment of x86 does not.
     #[inline(always)]
     fn is_compat(self) -> bool {
-        self.field::<u32>(offset!(task_status)) & TS_COMPAT != 0
+        self.field::<u32>(offset!(task_status)) & arch::COMPAT != 0
     }
 
     /// The ABI of its call, and the number without x32's bit.
@@ -87,7 +91,7 @@ impl Current {
     pub fn abi_of(self, number: u32) -> (usize, u32) {
         if self.is_compat() {
             (ABI_COMPAT, number)
-        } else if number & X32_BIT != 0 && number as i32 > 0 {
+        } else if arch::HAS_X32 && number & X32_BIT != 0 && number as i32 > 0 {
             (ABI_X32, number & !X32_BIT)
         } else {
             (ABI_NATIVE, number)
@@ -99,7 +103,7 @@ impl Current {
     pub fn raw_number(self) -> u32 {
         // SAFETY: a BTF pointer to the current task, which has registers.
         let registers = Self(unsafe { bpf_task_pt_regs(self.0.cast_mut().cast()) } as *const u8);
-        registers.field::<u64>(offset!(regs_number)) as u32
+        registers.field::<u32>(offset!(regs_number))
     }
 
     /// As [`Self::raw_number`], with its ABI.
@@ -166,6 +170,11 @@ impl KernelTask {
     /// Has a filter killed it?
     pub fn is_killed(self) -> bool {
         read(self.0, offset!(task_seccomp_mode)) == Some(SECCOMP_MODE_DEAD)
+    }
+
+    /// Has a filter sent it SIGSYS, which it has not seen yet?
+    pub fn is_trapped(self) -> bool {
+        read::<u64>(self.0, offset!(task_pending)).is_some_and(|signals| signals & SIGSYS != 0)
     }
 
     /// The dentry of its root directory: the container's own after pivot_root.

@@ -2,13 +2,14 @@
 //!
 //! `sys_enter` and `sys_exit` are the hot path and stand here whole; everything rare is in the other files.
 //! [`cgroups`] says which cgroup is whose, [`tasks`] who in it counts as whom, [`slots`] holds what was seen, [`denials`] what never entered,
-//! [`counters`] how often, while somebody watches.
+//! [`counters`] how often, while somebody watches. [`arch`] is what differs between machines.
 
 #![no_std]
 #![no_main]
 #![allow(internal_features, reason = "the BPF target declares no compare-exchange of its own")]
-#![feature(core_intrinsics)]
+#![feature(asm_experimental_arch, core_intrinsics)]
 
+mod arch;
 mod cgroups;
 mod control;
 mod counters;
@@ -34,7 +35,8 @@ pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
     if (number as usize) < NUMBERS {
         let Some(sets) = slots::sets(slot) else { return 0 };
         // SAFETY: the verifier has seen the map's value whole, and both indexes are in their bounds.
-        if unsafe { (*sets).calls[set::APPLICATION][abi][number as usize] } & (TOLD | PAIRED) == TOLD {
+        if unsafe { (*sets).calls[set::APPLICATION][abi][sightings::index(number)] } & (TOLD | PAIRED) == TOLD
+        {
             if kernel::is_watched() {
                 counters::count(sets, abi, number);
             }
@@ -54,7 +56,8 @@ pub fn sys_exit(ctx: RawTracePointContext) -> i32 {
     if (number as usize) < NUMBERS {
         let Some(sets) = slots::sets(slot) else { return 0 };
         // SAFETY: as in `sys_enter`.
-        if unsafe { (*sets).calls[set::APPLICATION][abi][number as usize] } & (SEEN | PAIRED) == SEEN {
+        if unsafe { (*sets).calls[set::APPLICATION][abi][sightings::index(number)] } & (SEEN | PAIRED) == SEEN
+        {
             return 0;
         }
     }

@@ -12,6 +12,31 @@ use crate::{counters, denials, kernel, slots, tasks};
 static BEYOND: HashMap<Beyond, u8> =
     HashMap::with_max_entries(MAX_BEYOND, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
 
+/// A number below [`NUMBERS`] as an index. The compiler knows that the mask changes nothing and would leave it out; the
+/// verifier of older kernels (6.1) does not.
+#[inline(always)]
+pub fn index(number: u32) -> usize {
+    const { assert!(NUMBERS == 512) };
+    let mut index = u64::from(number);
+    // SAFETY: arithmetic in one register, after which it is what is then assumed: no check is left that could panic.
+    unsafe {
+        core::arch::asm!("{index} &= 511", index = inout(reg) index);
+        core::hint::assert_unchecked(index < NUMBERS as u64);
+    }
+    index as usize
+}
+
+/// A call's byte in a slot's sets. The bound is on the very register that is added, after the compiler has lost sight of it:
+/// older verifiers (6.1) do not carry a bound from one register to its copy.
+#[inline(always)]
+fn place(sets: *mut Sets, set: usize, abi: usize, number: u32) -> Option<*mut u8> {
+    let mut at = ((set * ABIS + abi) * NUMBERS + index(number)) as u64;
+    // SAFETY: a register that keeps its value.
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) at) };
+    // SAFETY: the bytes of all sets stand at the beginning, one after another.
+    (at < (set::COUNT * ABIS * NUMBERS) as u64).then(|| unsafe { sets.cast::<u8>().add(at as usize) })
+}
+
 /// A call that the application's set has not told yet. `seen` is [`SEEN`], with how it was made.
 pub fn first(slot: u32, abi: usize, number: u32, seen: u8) {
     first_of(u64::from(slot), abi as u64, u64::from(number), u64::from(seen));
@@ -33,7 +58,10 @@ extern "C" fn first_of(slot: u64, abi: u64, number: u64, seen: u64) -> u64 {
     if (number as usize) < NUMBERS && abi < ABIS && set < set::COUNT {
         let Some(sets) = slots::sets(slot) else { return 0 };
         // SAFETY: the map's own memory, all three indexes in their bounds.
-        unsafe { mark(&raw mut (*sets).calls[set][abi][number as usize], slot, set, abi, number, seen) };
+        if let Some(byte) = place(sets, set, abi, number) {
+            // SAFETY: the map's own memory.
+            unsafe { mark(byte, slot, set, abi, number, seen) };
+        }
     } else {
         beyond(slot, set, abi, number);
     }
@@ -48,8 +76,9 @@ extern "C" fn byte_of(slot: u64, set: u64, abi: u64, number: u64) -> u64 {
     if set >= set::COUNT as u64 || abi >= ABIS as u64 || number >= NUMBERS as u64 {
         return 0;
     }
-    // SAFETY: the map's own memory, all three indexes in their bounds.
-    let byte = |sets: *mut Sets| unsafe { (*sets).calls[set as usize][abi as usize][number as usize] };
+    // SAFETY: the map's own memory.
+    let byte =
+        |sets| place(sets, set as usize, abi as usize, number as u32).map_or(0, |byte| unsafe { *byte });
     slots::sets(slot as u32).map_or(0, |sets| u64::from(byte(sets)))
 }
 

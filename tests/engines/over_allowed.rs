@@ -64,7 +64,10 @@ fn named_and_true(runtimes: &str) -> Result<()> {
 
     let recording = recorder.recording("recording.json")?;
     let profile: Value = serde_json::from_slice(&fs::read(recorder.path("profile.json"))?)?;
-    ensure!(profile["architectures"] == json!(Abi::ALL.map(Abi::seccomp_arch)), "{profile}");
+    ensure!(
+        profile["architectures"] == json!(Abi::HERE.iter().map(|abi| abi.seccomp_arch()).collect::<Vec<_>>()),
+        "{profile}"
+    );
     let allowed = allowed(&profile)?;
     let counted = counted(&recording, &allowed, runtimes);
     for name in ["getppid", "getresgid", "socket"] {
@@ -87,7 +90,7 @@ fn named_and_true(runtimes: &str) -> Result<()> {
     // What crun lets pass, which answers everything else alike.
     let passed = passed(&profile)?;
     let mut expected = Names::new();
-    for abi in Abi::ALL {
+    for abi in Abi::HERE.iter().copied() {
         let names =
             allowed.iter().filter(|name| abi.number(name).is_some_and(|n| harmless::is_harmless(abi, n)));
         expected.entry(abi).or_default().extend(names.cloned());
@@ -110,7 +113,7 @@ fn allowed(profile: &Value) -> Result<BTreeSet<String>> {
 /// For each architecture, each name allowed that it has, less what was seen there, and what it needs all the same.
 fn counted(recording: &Recording, allowed: &BTreeSet<String>, added: &str) -> Names {
     let mut counted = Names::new();
-    for abi in Abi::ALL {
+    for abi in Abi::HERE.iter().copied() {
         let seen: BTreeSet<&str> =
             recording.syscalls[&abi].iter().filter_map(|call| call.name.as_deref()).collect();
         let mut needed: BTreeSet<&str> = ALWAYS.iter().map(|always| always.name).collect();
@@ -184,8 +187,10 @@ fn passed(profile: &Value) -> Result<Names> {
     let mut bundle = Bundle::new()?;
     let place = bundle.rootfs().join("abi");
     fs::create_dir(&place)?;
-    let calls =
-        Abi::ALL.into_iter().flat_map(|abi| harmless::numbers(abi, 700).map(move |number| (abi, number)));
+    let calls = Abi::HERE
+        .iter()
+        .copied()
+        .flat_map(|abi| harmless::numbers(abi, 700).map(move |number| (abi, number)));
     let multiplexed: Vec<_> =
         MULTIPLEXED.iter().map(|(number, what, _)| format!("{{{number}, {what}}}")).collect();
     let body = format!(

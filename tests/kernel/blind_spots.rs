@@ -2,16 +2,16 @@
 //! more: its calls are recorded.
 
 use crate::{
-    help::{Case, bare, expect, names, set, stderr},
+    help::{Case, NATIVE, bare, expect, stderr},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
-use seccomp_trace::{abi::Abi, recording::Origin};
 
 pub fn tests() -> Vec<Trial> {
     let needs = &[Need::Kernel, Need::Cc];
     vec![
         support::test("blind_spots_are_told_once_and_kept", needs, told_once),
+        #[cfg(target_arch = "x86_64")]
         support::test(
             "calls_of_the_vsyscall_page_are_recorded",
             &[Need::Kernel, Need::Cc, Need::Vsyscall],
@@ -24,8 +24,9 @@ pub fn tests() -> Vec<Trial> {
 fn told_once() -> Result<()> {
     let case = Case::new()?;
     let program = bare(&case, "blind", "call(__NR_io_uring_setup, 0, 0, 0); call(999, 0, 0, 0);")?;
+    let unnamed = format!("{NATIVE} 999");
     let words =
-        [("io-uring", "io_uring_disabled=2"), ("unnamed-numbers", "x86_64 999"), ("vdso", "--portable")];
+        [("io-uring", "io_uring_disabled=2"), ("unnamed-numbers", unnamed.as_str()), ("vdso", "--portable")];
     let both = ["-o", &case.file("p.json"), "--recording", &case.file("recording.json")].map(str::to_owned);
     for places in [&both[..2], &both[2..], &both[..]] {
         for portable in [&[][..], &["--portable"]] {
@@ -51,6 +52,7 @@ fn told_once() -> Result<()> {
 }
 
 /// A filter is asked about them, and they enter no system call.
+#[cfg(target_arch = "x86_64")]
 fn vsyscall() -> Result<()> {
     let case = Case::new()?;
     let body = "((long (*)(void *))0xffffffffff600400)(0);
@@ -59,8 +61,8 @@ fn vsyscall() -> Result<()> {
     let output = case.run(&["--runtimes", "exact"], &[&program])?;
     expect(&output, 0, &["vsyscall=none"])?;
     let recording = case.recording()?;
-    let seen = names(&recording, Abi::X86_64, Origin::Application);
-    ensure!(seen == set(["exit_group", "gettimeofday", "time"]), "{seen:?}");
+    let seen = crate::help::names(&recording, NATIVE, seccomp_trace::recording::Origin::Application);
+    ensure!(seen == crate::help::set(["exit_group", "gettimeofday", "time"]), "{seen:?}");
     ensure!(recording.warnings.iter().filter(|warning| warning.code == "vsyscall").count() == 1);
     ensure!(recording.syscalls.values().flatten().all(|call| call.comm.as_deref() == Some("vsyscall")));
     // The same calls by the vDSO's way or by number are no vsyscall.

@@ -1,15 +1,12 @@
 //! What is traced makes cgroups without end: nothing of it is lost, and nobody else is harmed.
 
 use crate::{
-    help::{Case, Cgroup, Recorder, bare, expect, many, names, numbers, set, stderr},
+    help::{Case, Cgroup, NATIVE, Recorder, bare, expect, many, names, numbers, set, stderr},
     support::{self, Need, Running, Trial, run_with_timeout},
 };
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::{Array, MapData, loaded_maps};
-use seccomp_trace::{
-    abi::Abi,
-    recording::{Lost, Origin, Recording},
-};
+use seccomp_trace::recording::{Lost, Origin, Recording};
 use seccomp_trace_common::{Cell, cell};
 use std::{path::Path, process::Command, time::Duration};
 
@@ -81,7 +78,7 @@ impl Two {
             ensure!(recording.lost == Lost::default(), "{}: {:?}", cgroup.path, recording.lost);
             Ok(recording)
         };
-        let application = |recording: &Recording| names(recording, Abi::X86_64, Origin::Application);
+        let application = |recording: &Recording| names(recording, NATIVE, Origin::Application);
         for (cgroup, call) in [(&self.other, "getitimer"), (&self.later, "getppid")] {
             let seen = application(&recording(cgroup)?);
             ensure!(seen == set([call, "exit_group"]), "{call}: {seen:?}");
@@ -107,20 +104,21 @@ const PAUSE: &str =
 
 fn at_once() -> Result<()> {
     let two = Two::start()?;
+    let (count, last) = (support::many(100_000), support::many(100_000) - 1);
     // A call in a cgroup without a cell, one of a child born there, and one after all are gone but that one.
     two.run(&format!(
         r#"
         enter("%s", argv[1], 0);
-        for (int i = 0; i < 100000; i++) make("%s/%d", argv[1], i);
-        enter("%s/%d", argv[1], 99999);
+        for (int i = 0; i < {count}; i++) make("%s/%d", argv[1], i);
+        enter("%s/%d", argv[1], {last});
         syscall(SYS_getitimer, 0, 0);
         if (fork() == 0) {{ syscall(SYS_sched_getscheduler, 0); _exit(0); }}
         wait(0);
         {PAUSE}
-        for (int i = 0; i < 99999; i++) drop("%s/%d", argv[1], i);
+        for (int i = 0; i < {last}; i++) drop("%s/%d", argv[1], i);
         syscall(SYS_getpriority, 0, 0);
         enter("%s", argv[1], 0);
-        drop("%s/%d", argv[1], 99999);
+        drop("%s/%d", argv[1], {last});
         syscall(SYS_getsid, 0);
     "#
     ))?;
@@ -128,13 +126,14 @@ fn at_once() -> Result<()> {
 }
 
 fn one_by_one() -> Result<()> {
+    let count = support::many(100_000);
     let before = tables()?;
     let two = Two::start()?;
     let table = tables()?.into_iter().find(|id| !before.contains(id)).context("the session has no table")?;
     two.run(&format!(
         r#"
         enter("%s", argv[1], 0);
-        for (int i = 0; i < 100000; i++) {{ make("%s/%d", argv[1], i); drop("%s/%d", argv[1], i); }}
+        for (int i = 0; i < {count}; i++) {{ make("%s/%d", argv[1], i); drop("%s/%d", argv[1], i); }}
         make("%s/last", argv[1], 0);
         enter("%s/last", argv[1], 0);
         syscall(SYS_getitimer, 0, 0);
@@ -240,7 +239,7 @@ fn numbers_without_end() -> Result<()> {
     ensure!(last.lost.syscalls > 0, "the table has held all: this proves nothing");
     let other = recording(&other.path)?;
     ensure!(other.lost.syscalls == 0, "{:?}", other.lost);
-    let beyond = numbers(&other, Abi::X86_64).into_iter().filter(|number| *number >= 512).count();
+    let beyond = numbers(&other, NATIVE).into_iter().filter(|number| *number >= 512).count();
     ensure!(beyond == 100, "{beyond} of 100 numbers");
     Ok(())
 }

@@ -12,11 +12,17 @@ use std::{io::Write as _, path::Path, process::Stdio, time::Duration};
 /// Delays in ms: the start takes some 20, loading and detaching the kernel program the rest.
 const DELAYS: [u64; 20] = [0, 1, 2, 3, 4, 5, 7, 9, 11, 13, 15, 17, 20, 23, 26, 29, 32, 35, 40, 80];
 
+/// Each of them; in a virtual machine every fourth, as the start takes longer there, too.
+fn delays() -> impl Iterator<Item = u64> {
+    let step = if support::many(20) < 20 { 4 } else { 1 };
+    DELAYS.into_iter().step_by(step).map(move |delay| delay * step as u64)
+}
+
 pub fn tests() -> Vec<Trial> {
     let kernel = &[Need::Kernel];
     vec![
         support::test("run_may_be_interrupted_at_any_moment", kernel, || {
-            for delay in DELAYS {
+            for delay in delays() {
                 let case = Case::new()?;
                 let running = case.start(&[], &["sh", "-c", "sleep 0.05; exit 3"])?;
                 interrupted(&case, running, delay, &[3, 130])?;
@@ -24,7 +30,7 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("record_may_be_interrupted_at_any_moment", kernel, || {
-            for delay in DELAYS {
+            for delay in delays() {
                 let case = Case::new()?;
                 let (profile, recording) = (case.file("profile.json"), case.file("recording.json"));
                 let places = ["-o", &profile, "--recording", &recording];
@@ -36,7 +42,7 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("ctrl_c_of_a_terminal_ends_a_run_at_any_moment", kernel, || {
-            DELAYS.into_iter().try_for_each(typed)
+            delays().try_for_each(typed)
         }),
         support::test("a_signal_is_not_lost_while_signals_are_taken", &[Need::Kernel, Need::Strace], held),
     ]

@@ -38,8 +38,11 @@ fn names() -> Result<()> {
             Abi::X86_64 => (0xc000_003e, 0),
             Abi::I386 => (0x4000_0003, 0),
             Abi::X32 => (0x4000_003e, 1 << 30),
+            Abi::Aarch64 => (0xc000_00b7, 0),
+            Abi::Arm => (0x4000_0028, 0),
         };
-        for number in 0..1024_u32 {
+        // And arm's private ones.
+        for number in (0..1024_u32).chain(0xf_0000..0xf_0010) {
             // SAFETY: plain numbers.
             let pointer = unsafe { resolve(token, (number | bit) as c_int) };
             let theirs = if pointer.is_null() {

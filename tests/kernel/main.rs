@@ -5,7 +5,7 @@
 //! - `run_status`: COMMAND's exit status, streams, user, signals that it ignores; what is started where it can't be
 //! - `run_calls`: which calls count: from the first one on, of all descendants, and no other
 //! - `run_ends`: what is left of COMMAND, Ctrl-C, signals, `--duration`
-//! - `abis`: 32-bit and x32 calls, numbers beyond the tables
+//! - `abis`: 32-bit and x32 calls, arm's on aarch64, numbers beyond the tables
 //! - `blind_spots`: what no recording can hold, and the vsyscall page
 //! - `portable`: a profile for another build of the program
 //! - `ring`: a ring buffer that is too small
@@ -31,17 +31,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-#[cfg(target_arch = "x86_64")]
 mod abis;
 mod bad_host;
 mod bad_input;
 mod bad_output;
-#[cfg(target_arch = "x86_64")]
 mod blind_spots;
 mod checkpoint;
-#[cfg(target_arch = "x86_64")]
 mod denials;
-#[cfg(target_arch = "x86_64")]
 mod flood;
 mod help;
 mod hostile_cgroups;
@@ -49,16 +45,13 @@ mod interrupts;
 #[cfg(target_arch = "x86_64")]
 mod libseccomp;
 mod many_cgroups;
-#[cfg(target_arch = "x86_64")]
 mod own_filter;
 #[cfg(target_arch = "x86_64")]
 mod portable;
 mod record_cgroup;
 mod record_moves;
 mod record_pid;
-#[cfg(target_arch = "x86_64")]
 mod record_unit;
-#[cfg(target_arch = "x86_64")]
 mod ring;
 mod run_calls;
 mod run_ends;
@@ -66,7 +59,6 @@ mod run_status;
 mod runtimes;
 #[path = "../support/mod.rs"]
 mod support;
-#[cfg(target_arch = "x86_64")]
 mod watch_lines;
 mod watch_screen;
 
@@ -76,26 +68,19 @@ fn main() -> std::process::ExitCode {
         run_status::tests(),
         run_calls::tests(),
         run_ends::tests(),
-        #[cfg(target_arch = "x86_64")]
         abis::tests(),
-        #[cfg(target_arch = "x86_64")]
         blind_spots::tests(),
         #[cfg(target_arch = "x86_64")]
         portable::tests(),
-        #[cfg(target_arch = "x86_64")]
         ring::tests(),
-        #[cfg(target_arch = "x86_64")]
         flood::tests(),
         checkpoint::tests(),
         record_cgroup::tests(),
         record_moves::tests(),
         record_pid::tests(),
-        #[cfg(target_arch = "x86_64")]
         record_unit::tests(),
         runtimes::tests(),
-        #[cfg(target_arch = "x86_64")]
         own_filter::tests(),
-        #[cfg(target_arch = "x86_64")]
         denials::tests(),
         hostile_cgroups::tests(),
         many_cgroups::tests(),
@@ -105,7 +90,6 @@ fn main() -> std::process::ExitCode {
         interrupts::tests(),
         #[cfg(target_arch = "x86_64")]
         libseccomp::tests(),
-        #[cfg(target_arch = "x86_64")]
         watch_lines::tests(),
         watch_screen::tests(),
     ])

@@ -2,12 +2,12 @@
 //! was stopped.
 
 use crate::{
-    help::{Case, Cgroup, expect, many, numbers},
+    help::{Case, Cgroup, NATIVE, expect, many, numbers},
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
-use seccomp_trace::{abi::Abi, recording::Recording};
+use seccomp_trace::recording::Recording;
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -15,7 +15,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-const MANY: u32 = 10_000;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 pub fn tests() -> Vec<Trial> {
@@ -125,11 +124,12 @@ impl Many {
             recording.lost
         );
         let bits = (0..14).filter(|bit| number >> bit & 1 == 1).map(|bit| 490 + bit);
-        let number_of = |name: &str| Abi::X86_64.number(name);
+        let number_of = |name: &str| NATIVE.number(name);
         let expected: BTreeSet<u32> =
             bits.chain(["close", "write"].into_iter().filter_map(number_of)).collect();
-        let ends: BTreeSet<u32> = ["pause", "exit_group"].into_iter().filter_map(number_of).collect();
-        let seen: BTreeSet<u32> = numbers(&recording, Abi::X86_64).difference(&ends).copied().collect();
+        let ends: BTreeSet<u32> =
+            ["pause", "ppoll", "exit_group"].into_iter().filter_map(number_of).collect();
+        let seen: BTreeSet<u32> = numbers(&recording, NATIVE).difference(&ends).copied().collect();
         ensure!(seen == expected, "{number}: {seen:?}, not {expected:?}");
         Ok(())
     }
@@ -145,14 +145,15 @@ fn until(what: &str, mut is_there: impl FnMut() -> Result<bool>) -> Result<()> {
 }
 
 fn ten_thousand() -> Result<()> {
-    let many = Many::new(MANY)?;
+    let count = support::many(10_000);
+    let many = Many::new(count)?;
     many.make()?;
     let recorder = many.record(&["--max-containers", "12000"])?;
     let _processes = many.processes(false, true)?;
     recorder.signal(Signal::INT)?;
     expect(&recorder.finish(PATIENCE)?, 0, &[])?;
-    ensure!(std::fs::read_dir(many.recordings())?.count() == MANY as usize);
-    (0..MANY).try_for_each(|number| many.is_exact(number))
+    ensure!(std::fs::read_dir(many.recordings())?.count() == count as usize);
+    (0..count).try_for_each(|number| many.is_exact(number))
 }
 
 fn no_room() -> Result<()> {

@@ -1,14 +1,11 @@
 //! A program in a named cgroup, with no runtime, that loads a filter of its own: all its calls are its own.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, Recorder, bare, expect, names, set},
+    help::{Case, Cgroup, LIMIT, NATIVE, Recorder, bare, expect, names, set},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
-use seccomp_trace::{
-    abi::Abi,
-    recording::{FoundBy, Origin},
-};
+use seccomp_trace::recording::{FoundBy, Origin};
 use std::process::Command;
 
 /// An allow-all filter, by root.
@@ -24,14 +21,14 @@ pub fn tests() -> Vec<Trial> {
 
 /// It makes a call, loads the filter, makes another one, and its child becomes a program that makes one.
 fn recorded() -> Result<()> {
-    for turn in 0..10 {
+    for turn in 0..support::many(60).min(10) {
         let (case, cgroup) = (Case::new()?, Cgroup::create()?);
         let second = bare(&case, "second", "call(__NR_times, 0, 0, 0);")?;
         let body = format!(
             "call(__NR_getpriority, 0, 0, 0);
             {FILTER}
             call(__NR_getitimer, 0, 0, 0);
-            if (!call(__NR_fork, 0, 0, 0)) {{
+            if (!call(__NR_clone, 17, 0, 0)) {{
                 char *words[] = {{ \"second\", 0 }};
                 call(__NR_execve, (long)\"{second}\", (long)words, 0);
             }}
@@ -46,9 +43,9 @@ fn recorded() -> Result<()> {
         expect(&recorder.interrupt()?, 0, &[])?;
         let recording = case.recording()?;
         ensure!(recording.boundary.found_by == FoundBy::Estimated, "turn {turn}: {:?}", recording.boundary);
-        let seen = names(&recording, Abi::X86_64, Origin::Application);
+        let seen = names(&recording, NATIVE, Origin::Application);
         let expected =
-            ["getpriority", "seccomp", "getitimer", "fork", "execve", "times", "wait4", "exit_group"];
+            ["getpriority", "seccomp", "getitimer", "clone", "execve", "times", "wait4", "exit_group"];
         ensure!(seen == set(expected), "turn {turn}: {seen:?}");
     }
     Ok(())

@@ -1,10 +1,11 @@
 //! `--portable`: a profile of one program starts another build of it, which makes other calls for the same.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, bundle, expect, static_with_libc},
+    help::{Case, Cgroup, LIMIT, bundle, expect, names, static_with_libc},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
+use seccomp_trace::{abi::Abi, recording::Origin};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -103,8 +104,12 @@ fn other_build() -> Result<()> {
         Ok(String::from_utf8(output.stdout)?)
     };
     let without = start(&[])?;
-    let denied = "open stat faccessat pipe writev readv ppoll clock_gettime gettimeofday tkill clone3 done\n";
-    ensure!(without == denied, "{without}");
+    // Where the vDSO has no clock that it can use, as in a virtual machine, the recorded build makes its calls, too.
+    let seen = names(&case.recording()?, Abi::X86_64, Origin::Application);
+    let denied = "open stat faccessat pipe writev readv ppoll clock_gettime gettimeofday tkill clone3";
+    let of_vdso = |name: &str| name.ends_with("time") || name.ends_with("timeofday");
+    let denied = denied.split(' ').filter(|name| !(of_vdso(name) && seen.contains(*name)));
+    ensure!(without.split_whitespace().eq(denied.chain(["done"])), "{without}");
     let with = start(&["--portable"])?;
     ensure!(with == "done\n", "{with}");
     Ok(())

@@ -1,15 +1,12 @@
 //! `record --cgroup`: a cgroup that no engine knows, whatever state it is in when we come.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, Recorder, bare, eventually, expect, names, set, stderr},
+    help::{Case, Cgroup, LIMIT, NATIVE, Recorder, bare, eventually, expect, names, set, stderr},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
-use seccomp_trace::{
-    abi::Abi,
-    recording::{FoundBy, Origin, Target},
-};
+use seccomp_trace::recording::{FoundBy, Origin, Target};
 use std::process::Command;
 
 pub fn tests() -> Vec<Trial> {
@@ -98,9 +95,9 @@ fn enter_with(case: &Case, cgroup: &Cgroup, below: &str, body: &str) -> Result<(
 fn is_exact(case: &Case, found_by: FoundBy) -> Result<()> {
     let recording = case.recording()?;
     ensure!(recording.boundary.found_by == found_by, "{:?}", recording.boundary);
-    let seen = names(&recording, Abi::X86_64, Origin::Application);
+    let seen = names(&recording, NATIVE, Origin::Application);
     ensure!(seen == set(["getppid", "exit_group"]), "{seen:?}");
-    ensure!(names(&recording, Abi::X86_64, Origin::Runtime).is_empty(), "{:?}", recording.syscalls);
+    ensure!(names(&recording, NATIVE, Origin::Runtime).is_empty(), "{:?}", recording.syscalls);
     case.is_clean()
 }
 
@@ -118,7 +115,7 @@ fn late() -> Result<()> {
         expect(&recorder.interrupt()?, code, &["was running before", &run])?;
         let recording = case.recording()?;
         ensure!(recording.boundary.attached_late && recording.boundary.found_by == FoundBy::Unknown);
-        ensure!(names(&recording, Abi::X86_64, Origin::Application).contains("execve"));
+        ensure!(names(&recording, NATIVE, Origin::Application).contains("execve"));
     }
     ensure!(!running.has_ended()?, "the process that was watched has ended");
     Ok(())
@@ -155,7 +152,7 @@ fn two() -> Result<()> {
         let name = cgroup.path.trim_start_matches('/');
         let recording = std::path::Path::new(&recordings).join(format!("{name}.recording.json"));
         let recording = seccomp_trace::recording::Recording::read(&recording)?;
-        let seen = names(&recording, Abi::X86_64, Origin::Application);
+        let seen = names(&recording, NATIVE, Origin::Application);
         ensure!(seen == set([call, "exit_group"]), "{name}: {seen:?}");
         ensure!(std::path::Path::new(&profiles).join(format!("{name}.json")).exists());
     }

@@ -1,16 +1,13 @@
 //! `record --cgroup`: processes that move, cgroups that are made meanwhile, and the end of what lived for an instant.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, Recorder, bare, eventually, expect, names, set},
+    help::{Case, Cgroup, LIMIT, NATIVE, Recorder, bare, eventually, expect, names, set},
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
-use seccomp_trace::{
-    abi::Abi,
-    recording::{FoundBy, Origin, Recording},
-};
-use std::{fs, process::Command, time::Duration};
+use seccomp_trace::recording::{FoundBy, Origin, Recording};
+use std::{fs, process::Command};
 
 /// Waits until there is a file `go`.
 const WAIT: &str = r#"
@@ -66,7 +63,7 @@ pub fn tests() -> Vec<Trial> {
             let (case, cgroup) = (Case::new()?, Cgroup::create()?);
             let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
             program(&case, &cgroup, ":", "")?;
-            let output = recorder.running.finish(Duration::from_secs(12))?;
+            let output = recorder.finish()?;
             expect(&output, 0, &[])?;
             is_exact(&case.recording()?)
         }),
@@ -111,7 +108,7 @@ fn done(case: &Case) -> Result<()> {
 
 fn has_worked(case: &Case) -> Result<()> {
     let recording = case.recording()?;
-    let seen = names(&recording, Abi::X86_64, Origin::Application);
+    let seen = names(&recording, NATIVE, Origin::Application);
     ensure!(seen.is_superset(&set(["getpriority", "mkdirat"])), "{:?}", recording.syscalls);
     case.is_clean()
 }
@@ -157,7 +154,7 @@ fn program(case: &Case, cgroup: &Cgroup, first: &str, below: &str) -> Result<()>
 /// The program of [`program`], whole, and nothing else.
 fn is_exact(recording: &Recording) -> Result<()> {
     ensure!(recording.boundary.found_by == FoundBy::Estimated, "{:?}", recording.boundary);
-    let seen = names(recording, Abi::X86_64, Origin::Application);
+    let seen = names(recording, NATIVE, Origin::Application);
     ensure!(seen == set(["getppid", "exit_group"]), "{seen:?}");
     ensure!(!recording.is_incomplete(), "{:?}", recording.lost);
     Ok(())
@@ -174,7 +171,7 @@ fn chrooted() -> Result<()> {
     shell.args(["-c", script, &cgroup.procs(), &last]).current_dir(case.folder.path());
     expect(&support::run_with_timeout(&mut shell, LIMIT)?, 0, &[])?;
     expect(&recorder.interrupt()?, 0, &["estimated"])?;
-    let seen = names(&case.recording()?, Abi::X86_64, Origin::Application);
+    let seen = names(&case.recording()?, NATIVE, Origin::Application);
     // The program's, chroot's own, and the last one's.
     ensure!(seen.is_superset(&set(["getppid", "chroot", "getpriority", "mkdirat"])), "{seen:?}");
     Ok(())

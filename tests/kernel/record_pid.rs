@@ -1,14 +1,11 @@
 //! `record --pid`: the cgroup in which a process is.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, Recorder, bare, eventually, expect, names},
+    help::{Case, Cgroup, LIMIT, NATIVE, Recorder, bare, eventually, expect, names},
     support::{self, Need, Running, Trial},
 };
 use anyhow::ensure;
-use seccomp_trace::{
-    abi::Abi,
-    recording::{Origin, Target},
-};
+use seccomp_trace::recording::{Origin, Target};
 use std::process::Command;
 
 pub fn tests() -> Vec<Trial> {
@@ -28,7 +25,7 @@ pub fn tests() -> Vec<Trial> {
                 "{:?}",
                 recording.target
             );
-            ensure!(names(&recording, Abi::X86_64, Origin::Application).contains("getitimer"));
+            ensure!(names(&recording, NATIVE, Origin::Application).contains("getitimer"));
             Ok(())
         }),
         support::test("a_process_in_the_root_is_refused", &[Need::Kernel], || {

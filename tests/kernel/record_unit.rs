@@ -1,14 +1,11 @@
 //! Units of a real systemd: it is PID 1 of a namespace of its own, with a cgroup v2 hierarchy alone.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, bare, eventually, expect, names, set},
+    help::{Case, Cgroup, LIMIT, NATIVE, bare, eventually, expect, names, set},
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
-use seccomp_trace::{
-    abi::Abi,
-    recording::{FoundBy, Origin, Recording, Target},
-};
+use seccomp_trace::recording::{FoundBy, Origin, Recording, Target};
 use std::{
     fs,
     process::{Command, Output, Stdio},
@@ -51,11 +48,17 @@ impl Systemd {
         let (case, cgroup) = (Case::new()?, Cgroup::create()?);
         // Calls one thing at first, and another one once there is a file; then it stays.
         let body = format!(
-            r#"call(call(__NR_access, (long)"{}", 0, 0) ? __NR_getpriority : __NR_getitimer, 0, 0, 0);"#,
+            r#"call(call(__NR_faccessat, -100, (long)"{}", 0) ? __NR_getpriority : __NR_getitimer, 0, 0, 0);"#,
             case.file("again")
         );
         bare(&case, "once", &body)?;
-        bare(&case, "stays", &format!("{body} for (;;) call(__NR_pause, 0, 0, 0);"))?;
+        bare(
+            &case,
+            "stays",
+            &format!(
+                "{body} static long pause[2] = {{600, 0}}; for (;;) call(__NR_nanosleep, (long)pause, 0, 0);"
+            ),
+        )?;
         for (name, unit) in [("test.target", "")].iter().chain(units) {
             let unit = unit.replace("{}", &case.folder.path().display().to_string());
             fs::write(case.file(name), format!("[Unit]\nDefaultDependencies=no\n{unit}"))?;
@@ -143,7 +146,7 @@ impl Systemd {
 fn ensure_is(recording: &Recording, unit: &str, path: &str, calls: &[&str]) -> Result<()> {
     let expected = Target::Cgroup { path: path.to_owned(), unit: Some(unit.to_owned()) };
     ensure!(recording.target == expected, "{:?}", recording.target);
-    let seen = names(recording, Abi::X86_64, Origin::Application);
+    let seen = names(recording, NATIVE, Origin::Application);
     ensure!(seen == set(calls.iter().copied()), "{unit}: {seen:?}, and not {calls:?}");
     ensure!(!recording.is_incomplete());
     Ok(())
@@ -167,19 +170,19 @@ fn units() -> Result<()> {
         systemd.record(&["--wait", "--unit", "once"], || systemd.systemctl(&["start", "once"]))?;
     ensure!(recording.boundary.found_by == FoundBy::Estimated, "{:?}", recording.boundary);
     let path = format!("{root}/a.slice/a-b.slice/once.service");
-    ensure_is(&recording, "once.service", &path, &["access", "getpriority", "exit_group"])?;
+    ensure_is(&recording, "once.service", &path, &["faccessat", "getpriority", "exit_group"])?;
 
     // An instance is in a slice of its template.
     let recording =
         systemd.record(&["--wait", "--unit", "web@1"], || systemd.systemctl(&["start", "web@1"]))?;
     let path = format!("{root}/system.slice/system-web.slice/web@1.service");
-    ensure_is(&recording, "web@1.service", &path, &["access", "getpriority", "exit_group"])?;
+    ensure_is(&recording, "web@1.service", &path, &["faccessat", "getpriority", "exit_group"])?;
 
     // One with a filter of systemd's making: nobody's calls are lost.
     let recording = systemd
         .record(&["--wait", "--unit", "filtered.service"], || systemd.systemctl(&["start", "filtered"]))?;
-    let seen = names(&recording, Abi::X86_64, Origin::Application);
-    ensure!(seen.is_superset(&set(["access", "getpriority", "exit_group"])), "{seen:?}");
+    let seen = names(&recording, NATIVE, Origin::Application);
+    ensure!(seen.is_superset(&set(["faccessat", "getpriority", "exit_group"])), "{seen:?}");
 
     // A restart goes on in the same recording.
     let pausing = |other: &str| {
@@ -187,8 +190,8 @@ fn units() -> Result<()> {
         eventually("it stays", || {
             let pid = fs::read_to_string(&procs).ok()?;
             let call = fs::read_to_string(format!("/proc/{}/syscall", pid.trim())).ok()?;
-            // 34 is pause.
-            (pid != other && call.starts_with("34 ")).then_some(pid)
+            let number = NATIVE.number("nanosleep")?;
+            (pid != other && call.starts_with(&format!("{number} "))).then_some(pid)
         })
     };
     let again = || {
@@ -200,7 +203,7 @@ fn units() -> Result<()> {
     };
     let recording = systemd.record(&["--wait", "--unit", "stays"], again)?;
     let path = format!("{root}/c.slice/stays.service");
-    ensure_is(&recording, "stays.service", &path, &["access", "getpriority", "getitimer", "pause"])?;
+    ensure_is(&recording, "stays.service", &path, &["faccessat", "getpriority", "getitimer", "nanosleep"])?;
 
     // One that runs is found where it is, and one that systemd does not know has neighbours.
     let late = [
@@ -212,7 +215,7 @@ fn units() -> Result<()> {
         systemd.systemctl(&["restart", "stays"])?;
         pausing(&first).map(drop)
     })?;
-    ensure_is(&recording, "stays.service", &path, &["access", "getitimer", "pause"])?;
+    ensure_is(&recording, "stays.service", &path, &["faccessat", "getitimer", "nanosleep"])?;
     // Its second life was seen from the beginning.
     ensure!(!recording.boundary.attached_late && recording.title() == "stays.service");
     systemd.refused(&["--unit", "once"], &["--unit once", "does not run", "--wait"])?;

@@ -7,7 +7,11 @@ use crate::{
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 use seccomp_trace::recording::Recording;
-use std::{path::Path, process::Output, time::Instant};
+use std::{
+    path::Path,
+    process::Output,
+    time::{Duration, Instant},
+};
 
 /// Leaves a process behind and prints its id.
 const LEAVES: &str = "sleep 60 >/dev/null 2>&1 & echo $!";
@@ -59,7 +63,7 @@ pub fn tests() -> Vec<Trial> {
             let case = Case::new()?;
             let started = Instant::now();
             expect(&case.run(&["--duration", "300ms"], &["sleep", "60"])?, 128 + 15, &[])?;
-            ensure!(started.elapsed() < LIMIT / 2, "it took {:?}", started.elapsed());
+            ensure!(started.elapsed() < Duration::from_secs(30), "it took {:?}", started.elapsed());
             ensure!(case.recording()?.finished && case.profile_path().exists());
             Ok(())
         }),
@@ -156,7 +160,7 @@ fn twice() -> Result<()> {
     running.signal(Signal::INT)?;
     let output = running.finish(LIMIT)?;
     expect(&output, 130, &["interrupted twice", "checkpoint"])?;
-    ensure!(second.elapsed() < LIMIT / 4, "it took {:?}", second.elapsed());
+    ensure!(second.elapsed() < Duration::from_secs(30), "it took {:?}", second.elapsed());
     ensure!(!Recording::read(&partial)?.finished);
     ensure!(case.files()? == ["ready", "recording.json.partial"], "{:?}", case.files()?);
     ensure!(case.home.below().is_empty(), "{:?}", case.home.below());

@@ -1,12 +1,11 @@
 //! runc and crun by hand, without an engine: the boundary is where the runtime loads the filter.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, Recorder, bare, bundle, expect, names, set},
+    help::{Case, Cgroup, LIMIT, NATIVE, Recorder, bare, bundle, expect, names, set},
     support::{self, Need, Trial, denials::denied},
 };
 use anyhow::{Context as _, Result, ensure};
 use seccomp_trace::{
-    abi::Abi,
     recording::{FoundBy, Origin},
     tables::{always::ALWAYS, runtimes},
 };
@@ -35,7 +34,7 @@ pub fn tests() -> Vec<Trial> {
                 let mut runc = Command::new("runc");
                 contained(runc.args(["run", "-b", &case.file("bundle"), &name(&cgroup)]))?;
                 expect(&recorder.interrupt()?, 0, &[])?;
-                let runtime = names(&case.recording()?, Abi::X86_64, Origin::Runtime);
+                let runtime = names(&case.recording()?, NATIVE, Origin::Runtime);
                 ensure!(!runtime.contains("capset"), "capset comes before that filter: {runtime:?}");
                 is_exact(&case, "runc")
             },
@@ -78,9 +77,9 @@ fn is_exact(case: &Case, runtime: &str) -> Result<()> {
     ensure!(!recording.boundary.attached_late && recording.lost == Default::default());
     // Also not the call that loads the filter: it was entered without one, and ends under it.
     ensure!(denied(&recording).is_empty(), "{:?}", denied(&recording));
-    let application = names(&recording, Abi::X86_64, Origin::Application);
+    let application = names(&recording, NATIVE, Origin::Application);
     ensure!(application == set(["getitimer", "exit_group"]), "{application:?}");
-    let seen = names(&recording, Abi::X86_64, Origin::Runtime);
+    let seen = names(&recording, NATIVE, Origin::Runtime);
     ensure!(seen.contains("execve"), "{seen:?}");
     let sets = runtimes::sets().iter().filter(|set| set.runtime == runtime);
     let mut known: BTreeSet<_> = sets.flat_map(|set| set.calls.keys().cloned()).collect();

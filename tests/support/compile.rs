@@ -1,17 +1,23 @@
 //! Small C programs, compiled on the spot. Those without a C library make known calls and no others, and need no
 //! 32-bit library for the 32-bit ones.
 
+use super::compile_elsewhere;
 use anyhow::{Context as _, Result, ensure};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-/// `call(NUMBER, A, B, C)`, `say(TEXT, RESULT)`, and the numbers where the compiler has them.
+pub use compile_elsewhere::is_elsewhere;
+
+/// `call(NUMBER, A, B, C)` (the other arguments are 0), `say(TEXT, RESULT)`, and the numbers where the compiler has them.
 const PRELUDE: &str = r#"
 #if defined __x86_64__
 #include <asm/unistd.h>
 static long call(long number, long a, long b, long c) {
     long result;
-    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+    register long r10 __asm__("r10") = 0, r8 __asm__("r8") = 0, r9 __asm__("r9") = 0;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
     return result;
 }
 /* By the i386 table, from a 64-bit program; what is pointed to must lie below 4 GiB. */
@@ -37,8 +43,23 @@ static long call(long number, long a, long b, long c) {
     register long x0 __asm__("x0") = a;
     register long x1 __asm__("x1") = b;
     register long x2 __asm__("x2") = c;
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
+    register long x3 __asm__("x3") = 0, x4 __asm__("x4") = 0, x5 __asm__("x5") = 0;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
+}
+#elif defined __arm__
+#define __NR_write 4
+#define __NR_times 43
+#define __NR_getppid 64
+#define __NR_exit_group 248
+static long call(long number, long a, long b, long c) {
+    register long r7 __asm__("r7") = number;
+    register long r0 __asm__("r0") = a;
+    register long r1 __asm__("r1") = b;
+    register long r2 __asm__("r2") = c;
+    register long r3 __asm__("r3") = 0, r4 __asm__("r4") = 0, r5 __asm__("r5") = 0;
+    __asm__ volatile("svc 0" : "+r"(r0) : "r"(r7), "r"(r1), "r"(r2), "r"(r3), "r"(r4), "r"(r5) : "memory");
+    return r0;
 }
 #endif
 /* A line on stdout: what, and a call's result. */
@@ -89,8 +110,14 @@ fn alone(folder: &Path, name: &str, functions: &str, body: &str, options: &[&str
 
 fn build(folder: &Path, name: &str, source: &str, options: &[&str]) -> Result<String> {
     let (file, program) = (folder.join(format!("{name}.c")), folder.join(name));
-    std::fs::write(&file, source)?;
-    let output = Command::new("cc").arg("-O1").args(options).arg("-o").args([&program, &file]).output()?;
-    ensure!(output.status.success(), "cc: {}", String::from_utf8_lossy(&output.stderr));
+    let options = [&["-O1"], options].concat();
+    if is_elsewhere() {
+        std::fs::write(&program, compile_elsewhere::compile(source, &options)?)?;
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    } else {
+        std::fs::write(&file, source)?;
+        let output = Command::new("cc").args(options).arg("-o").args([&program, &file]).output()?;
+        ensure!(output.status.success(), "cc: {}", String::from_utf8_lossy(&output.stderr));
+    }
     Ok(program.to_str().context("a folder that is not UTF-8")?.to_owned())
 }

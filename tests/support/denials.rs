@@ -10,7 +10,7 @@ use seccomp_trace::recording::Recording;
 pub fn denied(recording: &Recording) -> BTreeMap<String, u64> {
     let denials = recording.denials().map(|(abi, denial)| {
         let own = if denial.own_filter { "own " } else { "" };
-        (format!("{own}{} {}", denial.title(abi, Some(Abi::X86_64)), denial.answer), denial.count)
+        (format!("{own}{} {}", denial.title(abi, Some(Abi::HERE[0])), denial.answer), denial.count)
     });
     denials.collect()
 }

@@ -1,4 +1,4 @@
-//! A program that makes every harmless number of all three ABIs, as fast as it can, in many processes and threads.
+//! A program that makes every harmless number of all ABIs that a program can call by, as fast as it can, in many processes and threads.
 
 use super::{compile, harmless};
 use anyhow::Result;
@@ -61,13 +61,12 @@ int main(int argc, char **argv) {
 /// Which numbers it makes beyond the sets: `extra` more than one recording can keep.
 pub fn calls(extra: u32) -> BTreeSet<(Abi, u32)> {
     let end = NUMBERS as u32;
-    let mut calls: BTreeSet<_> = Abi::ALL
-        .into_iter()
-        .flat_map(|abi| harmless::numbers(abi, end).map(move |number| (abi, number)))
-        .collect();
-    // A third each.
+    let abis = harmless::CALLABLE.iter().copied();
+    let mut calls: BTreeSet<_> =
+        abis.clone().flat_map(|abi| harmless::numbers(abi, end).map(move |number| (abi, number))).collect();
+    // The same share each.
     let mut left = BEYOND_PER_SLOT + extra;
-    for (abi, others) in Abi::ALL.into_iter().zip([3, 2, 1]) {
+    for (abi, others) in abis.zip((1..=harmless::CALLABLE.len() as u32).rev()) {
         let beyond = (end..).filter(|number| harmless::is_harmless(abi, *number));
         calls.extend(beyond.take((left / others) as usize).map(|number| (abi, number)));
         left -= left / others;

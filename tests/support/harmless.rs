@@ -3,6 +3,13 @@
 
 use seccomp_trace::abi::Abi;
 
+/// The ABIs that a 64-bit program can call by.
+#[cfg(not(target_arch = "aarch64"))]
+pub const CALLABLE: &[Abi] = Abi::HERE;
+/// The ABIs that a 64-bit program can call by.
+#[cfg(target_arch = "aarch64")]
+pub const CALLABLE: &[Abi] = &[Abi::Aarch64];
+
 /// What is left out, by name, whatever the ABI.
 const LEFT_OUT: [&[&str]; 9] = [
     // Ends the caller.
@@ -54,7 +61,7 @@ pub fn numbers(abi: Abi, end: u32) -> impl Iterator<Item = u32> {
 /// What a C program needs to call them: `CALLS`, an array of `{ABI, NUMBER}`, with `make(ABI, NUMBER)`, which calls
 /// one and gives its result. It needs no C library.
 pub fn c_source(calls: impl IntoIterator<Item = (Abi, u32)>) -> String {
-    let index = |abi| Abi::ALL.iter().position(|one| *one == abi).unwrap_or(usize::MAX);
+    let index = |abi| CALLABLE.iter().position(|one| *one == abi).unwrap_or(usize::MAX);
     let rows: Vec<_> =
         calls.into_iter().map(|(abi, number)| format!("{{{}, {number}u}}", index(abi))).collect();
     format!(
@@ -64,6 +71,16 @@ pub fn c_source(calls: impl IntoIterator<Item = (Abi, u32)>) -> String {
 }
 
 const MAKE: &str = r#"
+#if defined __aarch64__
+static long make(int abi, unsigned number) {
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = -1, x1 __asm__("x1") = -1, x2 __asm__("x2") = -1;
+    register long x3 __asm__("x3") = -1, x4 __asm__("x4") = -1, x5 __asm__("x5") = -1;
+    (void)abi;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+    return x0;
+}
+#else
 /* By its ABI: 0 is x86_64, 1 i386 (0xffffffff is no address of this program either), 2 x32. */
 static long make(int abi, unsigned number) {
     if (abi == 1) {
@@ -81,6 +98,7 @@ static long make(int abi, unsigned number) {
                      : "rcx", "r11", "memory");
     return result;
 }
+#endif
 "#;
 
 /// `tighten()`: from then on the thread is nobody, and can't make descriptors or processes. What is open stays.

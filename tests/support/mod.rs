@@ -26,10 +26,9 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of this")]
 
 pub mod compile;
+mod compile_elsewhere;
 pub mod denials;
-#[cfg(target_arch = "x86_64")]
 pub mod flood;
-#[cfg(target_arch = "x86_64")]
 pub mod harmless;
 mod need;
 mod process;
@@ -45,6 +44,11 @@ pub use terminal::Terminal;
 #[allow(unused_imports, reason = "not every test program has one")]
 pub use trial::alone;
 pub use trial::{main, test};
+
+/// How many of something a test takes: in a virtual machine, which is emulated and that much slower, a twentieth.
+pub fn many(count: u32) -> u32 {
+    if std::env::var_os("SECCOMP_TRACE_EMULATED").is_some() { count / 20 } else { count }
+}
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! What a test can need of the machine, and whether it is here.
 
+use super::compile;
 use super::programs::{find_program, is_static};
 use anyhow::Context as _;
 use aya::programs::ProgramType;
@@ -145,6 +146,7 @@ impl Need {
                 Some(path) => Err(format!("{} is dynamically linked", path.display())),
                 None => Err("there is no program busybox".into()),
             },
+            Self::Cc if compile::is_elsewhere() => Ok(()),
             Self::Systemd => file("/lib/systemd/systemd"),
             Self::StressNg => file("/usr/bin/stress-ng"),
             Self::Postgresql => file("/usr/lib/postgresql/15/bin/postgres"),

@@ -8,8 +8,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// By then everything is on the screen that will be.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// By then everything is on the screen that will be, in a virtual machine, too.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A terminal of its own, gone with the value.
 pub struct Terminal {

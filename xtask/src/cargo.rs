@@ -29,8 +29,22 @@ pub fn rustc() -> PathBuf {
 /// Runs a cargo command that builds, and returns the path of the executable `name`. Errors and progress go to
 /// stderr, nothing to stdout.
 pub fn executable(arguments: &[&str], name: &str) -> Result<PathBuf> {
-    find_executable(&messages(cargo(), arguments)?, name)
-        .with_context(|| format!("`cargo {}` built no executable named {name}", arguments.join(" ")))
+    executables(cargo(), arguments, [name]).map(|[path]| path)
+}
+
+/// As [`executable`], by this cargo, of several executables.
+pub fn executables<const N: usize>(
+    command: Command,
+    arguments: &[&str],
+    names: [&str; N],
+) -> Result<[PathBuf; N]> {
+    let messages = messages(command, arguments)?;
+    let mut paths = std::array::from_fn(|_| PathBuf::new());
+    for (path, name) in paths.iter_mut().zip(names) {
+        *path = find_executable(&messages, name)
+            .with_context(|| format!("`cargo {}` built no executable named {name}", arguments.join(" ")))?;
+    }
+    Ok(paths)
 }
 
 /// Runs `command`, which is cargo, and returns what it says of what it builds: a JSON object a line.

@@ -21,6 +21,7 @@ mod setup;
 mod test;
 #[path = "../../seccomp-trace/build/toolchain.rs"]
 mod toolchain;
+mod vm;
 #[path = "../../tests/witness/mod.rs"]
 mod witness;
 

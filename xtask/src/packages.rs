@@ -1,7 +1,9 @@
 //! Debian packages: which of them are missing, and the steps that install them.
 
+use crate::host;
 use crate::plan::{Plan, Step};
 use crate::programs::{find_program, is_static};
+use anyhow::{Result, bail};
 use std::process::Command;
 
 /// What the tests run (by its path where it has to be Debian's own), and the package it is in on Debian 12. Told by the program, not by the package: another
@@ -27,9 +29,43 @@ const FOR_TESTS: [(&str, &str); 18] = [
     ("lintian", "lintian"),
 ];
 
+/// What virtual machines need on this one.
+const FOR_MACHINES: [(&str, &str); 7] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("qemu-system-aarch64", "qemu-system-arm"),
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    ("arm-linux-gnueabihf-gcc", "gcc-arm-linux-gnueabihf"),
+    ("x86_64-linux-gnu-gcc", "gcc"),
+    ("cpio", "cpio"),
+    ("dpkg", "dpkg"),
+];
+
 /// The packages that the tests need and that are missing here.
 pub fn missing_for_tests() -> Vec<&'static str> {
-    FOR_TESTS.iter().filter(|(program, _)| !is_usable(program)).map(|(_, package)| *package).collect()
+    missing_of(&FOR_TESTS)
+}
+
+/// The same of virtual machines.
+pub fn missing_for_machines() -> Vec<&'static str> {
+    // No program tells whether this one is here.
+    [missing_of(&FOR_MACHINES), missing(&["libc6-dev-arm64-cross"])].concat()
+}
+
+fn missing_of(wanted: &[(&str, &'static str)]) -> Vec<&'static str> {
+    wanted.iter().filter(|(program, _)| !is_usable(program)).map(|(_, package)| *package).collect()
+}
+
+/// Installs Debian's packages, on Debian 12.
+pub fn install(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !host::is_debian_12() {
+        bail!("not here: {}; only on Debian 12 they are installed from its packages", packages.join(", "));
+    }
+    let mut plan = Plan::default();
+    plan.apt(packages);
+    plan.carry_out()
 }
 
 fn is_usable(program: &str) -> bool {

@@ -1,6 +1,7 @@
 //! ABIs, numbers and names: one syscall numbering each, and what seccomp calls it. Names are
 //! libseccomp's, which are the kernel's: a test compares every one with the installed library.
 
+mod arm;
 mod i386;
 mod newer;
 mod x32;
@@ -10,7 +11,7 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use syscalls::{x86, x86_64};
+use syscalls::{aarch64, arm as arm_table, x86, x86_64};
 
 /// One syscall numbering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -23,26 +24,44 @@ pub enum Abi {
     I386,
     /// 32-bit pointers in 64-bit mode: the x86_64 table with bit 30 set, and its own 512–547.
     X32,
+    /// 64-bit ARM.
+    Aarch64,
+    /// 32-bit ARM, the EABI.
+    Arm,
 }
+
+const X86: [Abi; 3] = [Abi::X86_64, Abi::I386, Abi::X32];
+const ARM: [Abi; 2] = [Abi::Aarch64, Abi::Arm];
 
 impl Abi {
     /// Every ABI that this program knows.
-    pub const ALL: [Abi; 3] = [Abi::X86_64, Abi::I386, Abi::X32];
+    pub const ALL: [Abi; 5] = [Abi::X86_64, Abi::I386, Abi::X32, Abi::Aarch64, Abi::Arm];
+
+    /// The ABIs of the machine that this program is built for, its native one first: each by its index in the kernel program.
+    #[cfg(not(target_arch = "aarch64"))]
+    pub const HERE: &'static [Abi] = &X86;
+    /// The ABIs of the machine that this program is built for, its native one first: each by its index in the kernel program.
+    #[cfg(target_arch = "aarch64")]
+    pub const HERE: &'static [Abi] = &ARM;
 
     /// The ABI of an index that the kernel program uses.
     pub fn from_index(index: usize) -> Option<Abi> {
-        Self::ALL.get(index).copied()
+        Self::HERE.get(index).copied()
     }
 
-    /// The index that the kernel program uses.
-    pub fn index(self) -> usize {
-        Self::ALL.iter().take_while(|abi| **abi != self).count()
+    /// Is it a machine's own, and not one of older programs?
+    pub const fn is_native(self) -> bool {
+        matches!(self, Abi::X86_64 | Abi::Aarch64)
     }
 
     /// The ABIs of a machine (`uname -m`), its native one first; `None` for a machine we don't know.
     pub fn of_machine(machine: &str) -> Option<&'static [Abi]> {
-        // A 64-bit kernel says i686 to a process under `setarch i686`.
-        matches!(machine, "x86_64" | "i386" | "i486" | "i586" | "i686").then_some(Self::ALL.as_slice())
+        match machine {
+            // A 64-bit kernel says i686 to a process under `setarch i686`, and armv8l under `setarch armv8l`.
+            "x86_64" | "i386" | "i486" | "i586" | "i686" => Some(&X86),
+            "aarch64" | "armv8l" => Some(&ARM),
+            _ => None,
+        }
     }
 
     /// The name of a number (for x32: without bit 30), or `None` where the ABI has no such syscall.
@@ -57,6 +76,11 @@ impl Abi {
             Abi::X32 if x32::OWN_NUMBERS.contains(&number) => x32::own_name(number),
             Abi::X32 if x32::lacks(number) => None,
             Abi::X32 => x86_64::Sysno::new(number as usize).map(|syscall| syscall.name()),
+            Abi::Aarch64 if arm::aarch64_lacks(number) => None,
+            Abi::Aarch64 if number == arm::NEWFSTATAT.0 => Some(arm::NEWFSTATAT.1),
+            Abi::Aarch64 => aarch64::Sysno::new(number as usize).map(|syscall| syscall.name()),
+            Abi::Arm => arm::own_name(number)
+                .or_else(|| arm_table::Sysno::new(number as usize).map(|syscall| syscall.name())),
         };
         table.or_else(|| newer::name(number))
     }
@@ -71,6 +95,13 @@ impl Abi {
                 let number = x86_64::Sysno::from_str(name).ok()? as u32;
                 (!x32::lacks(number)).then_some(number)
             }),
+            Abi::Aarch64 if name == arm::NEWFSTATAT.1 => Some(arm::NEWFSTATAT.0),
+            Abi::Aarch64 => {
+                let number = aarch64::Sysno::from_str(name).ok().map(|syscall| syscall as u32);
+                number.filter(|number| !arm::aarch64_lacks(*number) && *number != arm::NEWFSTATAT.0)
+            }
+            Abi::Arm => arm::own_number(name)
+                .or_else(|| arm_table::Sysno::from_str(name).ok().map(|syscall| syscall as u32)),
         };
         table.or_else(|| newer::number(name))
     }
@@ -84,8 +115,8 @@ impl Abi {
 
     /// Every number of the ABI that has a name, in their order, with the name.
     pub fn syscalls(self) -> impl Iterator<Item = (u32, &'static str)> {
-        // Beyond the newest number (471) and x32's own (512–547), with room.
-        (0..1024).filter_map(move |number| self.name(number).map(|name| (number, name)))
+        // Beyond the newest number (471) and x32's own (512–547), with room; and arm's private ones.
+        (0..1024).chain(arm::PRIVATE).filter_map(move |number| self.name(number).map(|name| (number, name)))
     }
 
     /// What seccomp profiles call it, such as `SCMP_ARCH_X86_64`.
@@ -94,6 +125,8 @@ impl Abi {
             Abi::X86_64 => "SCMP_ARCH_X86_64",
             Abi::I386 => "SCMP_ARCH_X86",
             Abi::X32 => "SCMP_ARCH_X32",
+            Abi::Aarch64 => "SCMP_ARCH_AARCH64",
+            Abi::Arm => "SCMP_ARCH_ARM",
         }
     }
 
@@ -103,6 +136,8 @@ impl Abi {
             Abi::X86_64 => "x86_64",
             Abi::I386 => "i386",
             Abi::X32 => "x32",
+            Abi::Aarch64 => "aarch64",
+            Abi::Arm => "arm",
         }
     }
 }
@@ -115,7 +150,7 @@ impl fmt::Display for Abi {
 
 /// No ABI is called so.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("there is no ABI {0:?}; known are x86_64, i386 and x32")]
+#[error("there is no ABI {0:?}; known are x86_64, i386, x32, aarch64 and arm")]
 pub struct UnknownAbi(String);
 
 impl FromStr for Abi {

@@ -45,6 +45,15 @@ fn known_numbers_have_their_names() {
         (Abi::X32, 520, Some("execve")),
         (Abi::X32, 547, Some("pwritev2")),
         (Abi::X32, 548, None),
+        (Abi::Aarch64, 221, Some("execve")),
+        (Abi::Aarch64, 470, Some("listns")),
+        (Abi::Aarch64, 1024, None),
+        (Abi::Arm, 11, Some("execve")),
+        (Abi::Arm, 0xf_0005, Some("set_tls")),
+        (Abi::Arm, 0xf_0007, None),
+        (Abi::Arm, 341, Some("arm_sync_file_range")),
+        (Abi::Aarch64, 79, Some("newfstatat")),
+        (Abi::Aarch64, 422, None),
     ] {
         assert_eq!(abi.name(number), name, "{abi} {number}");
     }
@@ -57,5 +66,5 @@ fn an_abi_is_read_by_both_its_names() {
         assert_eq!(abi.seccomp_arch().parse(), Ok(abi));
         assert_eq!(serde_json::to_value(abi).unwrap(), abi.as_str());
     }
-    insta::assert_snapshot!("amd64".parse::<Abi>().unwrap_err(), @r#"there is no ABI "amd64"; known are x86_64, i386 and x32"#);
+    insta::assert_snapshot!("amd64".parse::<Abi>().unwrap_err(), @r#"there is no ABI "amd64"; known are x86_64, i386, x32, aarch64 and arm"#);
 }

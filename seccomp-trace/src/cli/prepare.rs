@@ -1,20 +1,28 @@
 //! What every tracing command does before it starts anything: look whether this host can trace.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::{session::Session, trace_options::TraceOptions};
 use crate::{
-    inspect::{cgroup::Hierarchy, host},
-    tracer::Tracer,
+    inspect::{HostError, cgroup::Hierarchy, host},
+    tracer::{self, Tracer},
 };
 
 /// Looks at kernel, privileges and cgroups.
 ///
 /// # Errors
-/// What is missing, and what to do.
+/// All that is missing, and what to do. A kernel that is too old, or missing privileges, alone: the rest follows from them.
 pub fn check_host() -> Result<Hierarchy> {
     host::check()?;
-    Ok(Hierarchy::find()?)
+    let mut lacks = tracer::lacks();
+    let hierarchy = Hierarchy::find();
+    match hierarchy {
+        Ok(hierarchy) if lacks.is_empty() => return Ok(hierarchy),
+        Err(error @ HostError::NoCgroup2) => lacks.push(error.to_string()),
+        Err(error) => return Err(error.into()),
+        Ok(_) => {}
+    }
+    bail!("this machine can't trace: {}", lacks.join("; and "))
 }
 
 /// Loads and attaches the kernel program. Must be called inside of a tokio runtime.

@@ -30,8 +30,9 @@ pub struct Args {
 pub fn run(args: Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let uname = rustix::system::uname();
     let machine = uname.machine().to_string_lossy();
-    let abis = Abi::of_machine(&machine)
-        .with_context(|| format!("the ABIs of this machine ({machine}) are unknown; x86_64 is supported"))?;
+    let abis = Abi::of_machine(&machine).with_context(|| {
+        format!("the ABIs of this machine ({machine}) are unknown; x86_64 and aarch64 are supported")
+    })?;
     args.output.write(oci::tracing_profile(abis).as_bytes(), printer)?;
     Ok(ExitStatus::Success)
 }

@@ -5,8 +5,9 @@ use procfs::process::Process;
 use super::HostError;
 use crate::recording::Host;
 
-/// Ring buffer, compare-exchange, BTF-typed task pointers: all there from here on.
-const OLDEST_KERNEL: (u32, u32) = (5, 15);
+/// Ring buffer, compare-exchange, BTF-typed task pointers: all there from here on; on aarch64 compare-exchange came last
+/// (kernel commit 1902472b4fa9).
+pub(super) const OLDEST_KERNEL: (u32, u32) = if cfg!(target_arch = "aarch64") { (5, 18) } else { (5, 15) };
 
 /// Loading the program needs the first two; the cgroup files and other users' processes the others.
 /// Numbers: include/uapi/linux/capability.h.
@@ -83,7 +84,7 @@ mod tests {
         assert_eq!(version("6.18.44-fc-v669"), Some((6, 18)));
         assert_eq!(version("5.4.0"), Some((5, 4)));
         assert!(version("5.4.0") < Some(OLDEST_KERNEL));
-        assert!(version("5.15.0-rc1") >= Some(OLDEST_KERNEL));
+        assert!(version("5.18.0-rc1") >= Some(OLDEST_KERNEL));
         assert_eq!(version("strange"), None);
     }
 

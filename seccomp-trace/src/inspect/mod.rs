@@ -16,7 +16,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum HostError {
     /// The kernel is too old.
-    #[error("kernel {release} is too old: seccomp-trace needs 5.15 or newer")]
+    #[error("kernel {release} is too old: seccomp-trace needs {}.{} or newer", host::OLDEST_KERNEL.0, host::OLDEST_KERNEL.1)]
     Kernel {
         /// As `uname -r` prints it.
         release: String,

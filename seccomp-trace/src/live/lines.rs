@@ -184,7 +184,7 @@ impl Line {
         let since = |time: &Timestamp| time.duration_since(start).as_secs_f64().max(0.0);
         let call = |abi: &Abi, number: &u32, name: Option<&str>| {
             let name = name.map_or_else(|| number.to_string(), str::to_owned);
-            if abi.index() == 0 { name } else { format!("{abi} {name}") }
+            if abi.is_native() { name } else { format!("{abi} {name}") }
         };
         match self {
             Self::Syscall { time, container, abi, number, name, comm, origin, .. } => {

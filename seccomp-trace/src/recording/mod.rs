@@ -51,11 +51,11 @@ pub struct Recording {
     /// From where on a call counts, and how that was found.
     pub boundary: Boundary,
     /// The syscalls seen, by ABI, in the order of their numbers.
-    #[schemars(extend("propertyNames" = { "enum": ["x86_64", "i386", "x32"] }))]
+    #[schemars(extend("propertyNames" = { "enum": ["x86_64", "i386", "x32", "aarch64", "arm"] }))]
     pub syscalls: BTreeMap<Abi, Vec<Syscall>>,
     /// What filters denied, by ABI, in the order of the numbers; null where nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("propertyNames" = { "enum": ["x86_64", "i386", "x32"] }))]
+    #[schemars(extend("propertyNames" = { "enum": ["x86_64", "i386", "x32", "aarch64", "arm"] }))]
     pub denied: Option<Denials>,
     /// What was lost.
     pub lost: Lost,

@@ -1,6 +1,6 @@
 //! Where fields stand in the running kernel's structures, from its BTF (`/sys/kernel/btf/vmlinux`).
 //!
-//! A small reader of our own: the kernel program needs 17 offsets, aya keeps members to itself, and a general
+//! A small reader of our own: the kernel program needs 18 offsets, aya keeps members to itself, and a general
 //! BTF library takes 90 ms to index what is read here in a few.
 //! The format: <https://docs.kernel.org/bpf/btf.html>.
 
@@ -11,6 +11,12 @@ use thiserror::Error;
 
 /// Where the kernel shows its BTF.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+/// Of a task: what tells a 32-bit call. Of its registers: a call's number.
+#[cfg(not(target_arch = "aarch64"))]
+const STATUS_AND_NUMBER: [&str; 2] = ["thread_info.status", "orig_ax"];
+#[cfg(target_arch = "aarch64")]
+const STATUS_AND_NUMBER: [&str; 2] = ["thread_info.flags", "syscallno"];
 
 const MAGIC: u16 = 0xeb9f;
 const HEADER: usize = 24;
@@ -53,12 +59,13 @@ pub fn offsets() -> Result<Offsets, BtfError> {
         Err(error) => (btf.offset("cgroup", "ancestor_ids").map_err(|_| error)?, true),
     };
     Ok(Offsets {
-        task_status: btf.offset("task_struct", "thread_info.status")?,
+        task_status: btf.offset("task_struct", STATUS_AND_NUMBER[0])?,
         task_pid: btf.offset("task_struct", "pid")?,
         task_tgid: btf.offset("task_struct", "tgid")?,
         task_filters: btf.offset("task_struct", "seccomp.filter_count")?,
         task_seccomp_mode: btf.offset("task_struct", "seccomp.mode")?,
-        regs_number: btf.offset("pt_regs", "orig_ax")?,
+        task_pending: btf.offset("task_struct", "pending.signal")?,
+        regs_number: btf.offset("pt_regs", STATUS_AND_NUMBER[1])?,
         task_cgroups: btf.offset("task_struct", "cgroups")?,
         task_fs: btf.offset("task_struct", "fs")?,
         fs_root: btf.offset("fs_struct", "root.dentry")?,

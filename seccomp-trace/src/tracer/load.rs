@@ -115,13 +115,13 @@ impl Tracer {
             program(&mut ebpf, name, |program| program.load())?;
         }
         for name in tracepoints {
-            program(&mut ebpf, name, |program| program.attach(name).map(drop))?;
+            attach(&mut ebpf, name)?;
         }
         program(&mut ebpf, VSYSCALL, |program| program.load())?;
-        program(&mut ebpf, VSYSCALL, |program| match program.attach(VSYSCALL) {
-            Err(ProgramError::SyscallError(error)) if error.io_error.kind() == ErrorKind::NotFound => Ok(()),
-            attached => attached.map(drop),
-        })?;
+        match attach(&mut ebpf, VSYSCALL) {
+            Ok(()) | Err(TracerError::NoTracepoint(_)) => {}
+            Err(error) => return Err(error),
+        }
         Ok(Self { ebpf, events, log, max_containers: options.max_containers, denials: options.denials })
     }
 }
@@ -139,6 +139,17 @@ fn loader() -> EbpfLoader<'static> {
     }
     loader.btf(None);
     loader
+}
+
+fn attach(ebpf: &mut Ebpf, name: &'static str) -> Result<(), TracerError> {
+    match program(ebpf, name, |program| program.attach(name).map(drop)) {
+        Err(TracerError::Program { source: ProgramError::SyscallError(error), .. })
+            if error.io_error.kind() == ErrorKind::NotFound =>
+        {
+            Err(TracerError::NoTracepoint(name))
+        }
+        attached => attached,
+    }
 }
 
 fn program(

@@ -4,6 +4,7 @@
 mod btf;
 mod counters;
 mod load;
+mod needs;
 mod slots;
 
 use std::os::fd::{AsFd as _, AsRawFd, RawFd};
@@ -17,6 +18,7 @@ use aya_log::EbpfLogger;
 pub use btf::BtfError;
 pub use counters::{Cost, measure};
 pub use load::Options;
+pub use needs::lacks;
 use seccomp_trace_common::{Event, Stats, control};
 pub use slots::{Calls, SlotView};
 use thiserror::Error;
@@ -38,6 +40,11 @@ pub enum TracerError {
         /// Why.
         source: ProgramError,
     },
+    /// The kernel has no such tracepoint.
+    #[error(
+        "this kernel has no tracepoint {0}: it must be built with CONFIG_FTRACE_SYSCALLS and CONFIG_CGROUPS"
+    )]
+    NoTracepoint(&'static str),
     /// A map could not be read or written.
     #[error("a map of the kernel program can't be used: {0}")]
     Map(#[from] aya::maps::MapError),

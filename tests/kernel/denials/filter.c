@@ -1,4 +1,4 @@
-/* filter [i386:]NUMBER=ANSWER… -- COMMAND…: loads a filter that gives these answers (SECCOMP_RET_…, in hex), and becomes
+/* filter [32:]NUMBER=ANSWER… -- COMMAND…: loads a filter that gives these answers (SECCOMP_RET_…, in hex), and becomes
  * COMMAND. To be run as root: no-new-privileges is not set. */
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -10,14 +10,21 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Of 64-bit and of 32-bit programs. */
+#if defined __aarch64__
+static const unsigned NATIVE = AUDIT_ARCH_AARCH64, COMPAT = AUDIT_ARCH_ARM;
+#else
+static const unsigned NATIVE = AUDIT_ARCH_X86_64, COMPAT = AUDIT_ARCH_I386;
+#endif
+
 int main(int count, char **words) {
     struct sock_filter code[128];
     unsigned short length = 0;
     int at = 1;
     for (; at < count && strcmp(words[at], "--") && length < 120; at++) {
         char *word = words[at];
-        unsigned arch = strncmp(word, "i386:", 5) ? AUDIT_ARCH_X86_64 : AUDIT_ARCH_I386;
-        unsigned number = strtoul(arch == AUDIT_ARCH_I386 ? word + 5 : word, &word, 0);
+        unsigned arch = strncmp(word, "32:", 3) ? NATIVE : COMPAT;
+        unsigned number = strtoul(arch == COMPAT ? word + 3 : word, &word, 0);
         unsigned answer = strtoul(word + 1, 0, 16);
         struct sock_filter one[] = {
             BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),

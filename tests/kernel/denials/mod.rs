@@ -6,11 +6,11 @@ mod answers;
 mod orphans;
 
 use crate::{
-    help::{Case, expect, with_libc},
+    help::{Case, NATIVE, expect, with_libc},
     support::{Need, Running, Trial},
 };
 use anyhow::Result;
-use seccomp_trace::recording::Recording;
+use seccomp_trace::{abi::Abi, recording::Recording};
 use std::process::Output;
 
 const NEEDS: &[Need] = &[Need::Kernel, Need::Cc];
@@ -20,7 +20,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// `seccomp-trace run` under a filter with these answers.
-fn run_under(
+pub fn run_under(
     case: &Case,
     answers: &[&str],
     options: &[&str],
@@ -33,11 +33,24 @@ fn run_under(
 }
 
 /// As [`run_under`], to its start.
-fn start_under(case: &Case, answers: &[&str], options: &[&str], command: &[&str]) -> Result<Running> {
+pub fn start_under(case: &Case, answers: &[&str], options: &[&str], command: &[&str]) -> Result<Running> {
     let filter = with_libc(case, "filter", include_str!("filter.c"))?;
+    let answers: Vec<String> = answers.iter().copied().map(numbered).collect();
+    let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
     let program = crate::support::program().get_program().to_string_lossy().into_owned();
     let words = case.run_words(options, command);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let line = [&[filter.as_str()], answers, &["--", &program], &words].concat();
+    let line = [&[filter.as_str()], &answers[..], &["--", &program], &words].concat();
     Running::start(&mut case.command(&line))
+}
+
+/// An answer by a name (`times=50001`, of 32-bit programs `32:times=50001`), by the number that `filter.c` takes.
+fn numbered(answer: &str) -> String {
+    let (call, answer) = answer.split_once('=').unwrap_or((answer, ""));
+    let (prefix, abi, name) = match call.strip_prefix("32:") {
+        Some(name) => ("32:", Abi::HERE[1], name),
+        None => ("", NATIVE, call),
+    };
+    let number = abi.number(name).map_or_else(|| name.to_owned(), |number| number.to_string());
+    format!("{prefix}{number}={answer}")
 }

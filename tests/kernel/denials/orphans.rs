@@ -12,7 +12,11 @@ use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
 /// Answers EPERM to times: there is a filter, and something that it denies.
+#[cfg(target_arch = "x86_64")]
 const FILTER: &[&str] = &["100=50001"];
+/// The same.
+#[cfg(target_arch = "aarch64")]
+const FILTER: &[&str] = &["153=50001"];
 
 pub fn tests() -> Vec<Trial> {
     vec![
@@ -23,7 +27,7 @@ pub fn tests() -> Vec<Trial> {
                 #include <sys/wait.h>\n#include <unistd.h>\n
                 int main(void) {
                     unsigned long long wanted[11] = { 0, 0, 0, 0, SIGCHLD };
-                    if (!syscall(SYS_fork)) _exit(0);
+                    if (!fork()) _exit(0);
                     if (!vfork()) _exit(0);
                     if (!syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)) _exit(0);
                     if (!syscall(SYS_clone3, wanted, sizeof wanted)) _exit(0);
@@ -46,6 +50,7 @@ pub fn tests() -> Vec<Trial> {
                 }",
             )
         }),
+        #[cfg(target_arch = "x86_64")]
         support::test("what_a_ptracer_injects_is_no_denial", NEEDS, || {
             none(
                 "ptracer",
@@ -94,7 +99,7 @@ pub fn tests() -> Vec<Trial> {
 fn none(name: &str, source: &str) -> Result<()> {
     let case = Case::new()?;
     let program = with_libc(&case, name, source)?;
-    let proof = bare(&case, "proof", "call(100, 0, 0, 0);")?;
+    let proof = bare(&case, "proof", "call(__NR_times, 0, 0, 0);")?;
     let script = format!("{program} && {proof}");
     let (recording, _) = run_under(&case, FILTER, &[], &["sh", "-c", &script], 0)?;
     ensure!(denied(&recording) == times([("times EPERM", 1)]), "{:?}", denied(&recording));
@@ -133,7 +138,7 @@ fn born() -> Result<()> {
 /// By execveat, which returns as execve (and nobody makes that call here), to the leader's id.
 fn executed() -> Result<()> {
     let case = Case::new()?;
-    let proof = bare(&case, "proof", "call(100, 0, 0, 0);")?;
+    let proof = bare(&case, "proof", "call(__NR_times, 0, 0, 0);")?;
     let source = "#define _GNU_SOURCE\n#include <pthread.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n
         static char *words[] = { 0, 0 };
         static void *other(void *nothing) {
@@ -181,17 +186,25 @@ fn loads() -> Result<()> {
 fn moved() -> Result<()> {
     let (case, cgroup) = (Case::new()?, Cgroup::create()?);
     let filter = with_libc(&case, "filter", include_str!("filter.c"))?;
-    // Until somebody else opens it; nobody in the cgroup makes this old call.
+    // Until somebody else opens it; nobody in the cgroup makes this call.
     let pipe = case.file("pipe");
     ensure!(std::process::Command::new("mkfifo").arg(&pipe).status()?.success());
-    let body = format!("call(__NR_open, (long)\"{pipe}\", 0, 0); call(100, 0, 0, 0); call(100, 0, 0, 0);");
-    let waiter = bare(&case, "waiter", &body)?;
-    let words: Vec<&str> = [&[filter.as_str()], FILTER, &["--", &waiter]].concat();
+    let source =
+        "#define _GNU_SOURCE\n#include <fcntl.h>\n#include <linux/openat2.h>\n#include <sys/syscall.h>\n
+        #include <unistd.h>\n
+        int main(int count, char **words) {
+            struct open_how how = { 0 };
+            syscall(SYS_openat2, AT_FDCWD, words[count - 1], &how, sizeof how);
+            for (int turn = 0; turn < 2; turn++) syscall(SYS_times, 0);
+            return 0;
+        }";
+    let waiter = with_libc(&case, "waiter", source)?;
+    let words: Vec<&str> = [&[filter.as_str()], FILTER, &["--", &waiter, &pipe]].concat();
     let outside = Running::start(&mut case.command(&words))?;
     let pid = outside.pid().as_raw_nonzero();
     eventually("it waits", || {
         let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-        call.starts_with("2 ").then_some(())
+        call.starts_with("437 ").then_some(())
     })?;
     // What runs there moves it in, under the same filter.
     let script = format!(

@@ -8,6 +8,9 @@ use seccomp_trace::{
 use serde_json::Value;
 use std::{collections::BTreeSet, path::Path};
 
+/// The ABI of 64-bit programs here.
+pub const NATIVE: Abi = Abi::HERE[0];
+
 /// A set of names.
 pub fn set<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()

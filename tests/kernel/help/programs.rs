@@ -20,6 +20,7 @@ pub fn with_libc(case: &Case, name: &str, source: &str) -> Result<String> {
 }
 
 /// As [`compile::static_with_libc`].
+#[cfg(target_arch = "x86_64")]
 pub fn static_with_libc(case: &Case, name: &str, source: &str) -> Result<String> {
     compile::static_with_libc(case.folder.path(), name, source)
 }

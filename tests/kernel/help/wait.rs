@@ -3,15 +3,15 @@
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 
-/// Looks every few milliseconds until `look` returns something; an error after ten seconds.
+/// Looks every few milliseconds until `look` returns something; an error after a minute, which is long in a virtual machine, too.
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(found) = look() {
             return Ok(found);
         }
         if Instant::now() >= end {
-            bail!("{what}: not in ten seconds");
+            bail!("{what}: not in a minute");
         }
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -27,7 +27,7 @@ pub enum Suite {
 const STATIC: &str = "SECCOMP_TRACE_STATIC";
 
 /// The same for all suites: other features would build the kernel program again.
-const SELECTION: [&str; 5] = [
+pub const SELECTION: [&str; 5] = [
     "--workspace",
     "--exclude",
     "seccomp-trace-ebpf",

@@ -1,7 +1,7 @@
 //! Counting what test programs say: Rust's own harness and libtest-mimic, which prints nearly the same.
 
-use super::suite::Suite;
 use anyhow::{Context as _, Result};
+use std::fmt::Display;
 use std::io::Write;
 
 /// What came out, over all suites.
@@ -18,7 +18,7 @@ pub struct Tally {
 
 impl Tally {
     /// Takes one line of a suite's output. Returns whether it held the totals of a test program.
-    pub fn count(&mut self, suite: Suite, line: &str) -> bool {
+    pub fn count(&mut self, suite: impl Display, line: &str) -> bool {
         if let Some(totals) = line.strip_prefix("test result: ") {
             let number = |what| {
                 totals
@@ -51,7 +51,7 @@ impl Tally {
     }
 
     /// Takes the report of the harness in `tests/support`: one JSON object a line, with `test` and `reason`.
-    pub fn add_skip_report(&mut self, suite: Suite, report: &str) -> Result<()> {
+    pub fn add_skip_report(&mut self, suite: impl Display, report: &str) -> Result<()> {
         for line in report.lines() {
             let skip: serde_json::Value = serde_json::from_str(line)
                 .with_context(|| format!("the {suite} tests' report of skips has a broken line: {line}"))?;
@@ -63,9 +63,14 @@ impl Tally {
     }
 
     /// Counts a failure that is no single test's.
-    pub fn trouble(&mut self, suite: Suite, what: &str) {
+    pub fn trouble(&mut self, suite: impl Display, what: &str) {
         self.failed += 1;
         self.failures.push(format!("{suite}: {what}"));
+    }
+
+    /// How many passed, failed and were skipped so far.
+    pub fn totals(&self) -> [u64; 3] {
+        [self.passed, self.failed, self.skipped]
     }
 
     /// How many failed so far.
@@ -98,7 +103,7 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use super::{Suite, Tally};
+    use super::{super::suite::Suite, Tally};
 
     #[test]
     fn both_harnesses_are_counted_and_every_skip_is_named() {

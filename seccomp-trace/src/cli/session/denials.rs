@@ -52,15 +52,18 @@ impl Session {
         path: &str,
     ) -> Result<(), TracerError> {
         let Some(subject) = self.subjects.get(&id).filter(|_| self.finds_denials()) else { return Ok(()) };
-        let of_abi = |abi: Abi| names.iter().filter_map(move |name| Some((abi, abi.number(name)?)));
-        let calls: Vec<_> =
-            Abi::ALL.into_iter().flat_map(of_abi).filter(|(_, call)| (*call as usize) < NUMBERS).collect();
+        let of_abi = |(index, abi): (usize, &Abi)| {
+            let abi = *abi;
+            names.iter().filter_map(move |name| Some((index, abi.number(name)?)))
+        };
+        let all = Abi::HERE.iter().enumerate().flat_map(of_abi);
+        let calls: Vec<_> = all.filter(|(_, call)| (*call as usize) < NUMBERS).collect();
         for slot in subject.slots.clone() {
             self.tracer.get_ref().set_unsettled(slot, true)?;
             // Twice: see the kernel program's `pair`.
             for _ in 0..2 {
                 for (abi, number) in &calls {
-                    self.tracer.get_ref().pair(slot, abi.index(), *number)?;
+                    self.tracer.get_ref().pair(slot, *abi, *number)?;
                 }
                 self.look_inside(hierarchy, path)?;
             }

@@ -85,7 +85,7 @@ impl Picture<'_> {
             (None, None) => dash.to_owned(),
         };
         let title = match name((abi, number)) {
-            name if has_abi || abi.index() == 0 => name,
+            name if has_abi || abi.is_native() => name,
             name => format!("{abi} {name}"),
         };
         let style = if call.is_runtimes_only() { look.dim() } else { look.head() };

@@ -1,0 +1,70 @@
+//! The architectures of virtual machines: what Debian, QEMU and the compilers call each.
+
+use serde::Deserialize;
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// 64-bit x86.
+    #[serde(rename = "x86_64")]
+    X86_64,
+    /// 64-bit ARM.
+    Aarch64,
+}
+
+impl Architecture {
+    /// As `uname -m` and Rust say.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+
+    /// Is it this machine's own?
+    pub fn is_here(self) -> bool {
+        self.name() == std::env::consts::ARCH
+    }
+
+    /// Debian's name.
+    pub const fn debian(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+            Self::Aarch64 => "arm64",
+        }
+    }
+
+    /// The machine and its processor, for QEMU. A Cortex-A72 runs 32-bit programs, and is emulated faster than `max`.
+    pub const fn machine(self) -> [&'static str; 4] {
+        match self {
+            Self::X86_64 => ["-machine", "pc", "-cpu", "max"],
+            Self::Aarch64 => ["-machine", "virt", "-cpu", "cortex-a72"],
+        }
+    }
+
+    /// The serial console.
+    pub const fn console(self) -> &'static str {
+        match self {
+            Self::X86_64 => "ttyS0",
+            Self::Aarch64 => "ttyAMA0",
+        }
+    }
+
+    /// The C compiler of this architecture, and of its 32-bit programs.
+    pub const fn compiler(self, is_32_bit: bool) -> &'static str {
+        match (self, is_32_bit) {
+            (Self::X86_64, _) => "x86_64-linux-gnu-gcc",
+            (Self::Aarch64, false) => "aarch64-linux-gnu-gcc",
+            (Self::Aarch64, true) => "arm-linux-gnueabihf-gcc",
+        }
+    }
+
+    /// The program that takes debugging information away.
+    pub const fn strip(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-linux-gnu-strip",
+            Self::Aarch64 => "aarch64-linux-gnu-strip",
+        }
+    }
+}

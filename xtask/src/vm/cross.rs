@@ -1,0 +1,66 @@
+//! Building for another architecture, with Debian's rustc (the linked toolchain) and its standard library for that one.
+
+use super::apt::{Apt, stdout};
+use super::architecture::Architecture;
+use super::image;
+use crate::cargo;
+use crate::toolchain::LINKED;
+use anyhow::{Context as _, Result};
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The package with the standard library; in the version of the compiler, whose package is the other one.
+const LIBRARY: &str = "libstd-rust-web-dev";
+const COMPILER: &str = "rustc-web";
+
+/// cargo for an architecture, with the options that select it.
+pub fn cargo_for(folder: &Path, apt: &Apt, architecture: Architecture) -> Result<Command> {
+    let sysroot = sysroot(folder, apt, architecture)?;
+    let target = target(architecture);
+    let variable = |name: &str| format!("CARGO_TARGET_{}_{name}", target.replace('-', "_").to_uppercase());
+    let mut flags = OsString::from("--sysroot=");
+    flags.push(&sysroot);
+    let mut command = Command::new("rustup");
+    command.args(["run", LINKED, "cargo"]).current_dir(cargo::root());
+    command.env(variable("LINKER"), architecture.compiler(false)).env(variable("RUSTFLAGS"), flags);
+    // What the cargo that started us has set is about itself.
+    for name in ["CARGO", "RUSTC", "RUSTUP_TOOLCHAIN", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        command.env_remove(name);
+    }
+    Ok(command)
+}
+
+/// Rust's name of it.
+pub fn target(architecture: Architecture) -> String {
+    format!("{}-unknown-linux-gnu", architecture.name())
+}
+
+/// Makes a folder that is Debian's own for the compiler, with the other library beside the machine's.
+fn sysroot(folder: &Path, apt: &Apt, architecture: Architecture) -> Result<PathBuf> {
+    let mut query = Command::new("dpkg-query");
+    let version = stdout(query.args(["--show", "--showformat=${Version}", COMPILER])).with_context(|| {
+        format!("{COMPILER} is not installed, and the standard library for another architecture must be of its version")
+    })?;
+    let target = target(architecture);
+    let sysroot = folder.join(format!("rust-{}-{}", architecture.name(), version.replace(['/', ':'], "_")));
+    if sysroot.exists() {
+        return Ok(sysroot);
+    }
+    let package = apt.fetch_one_here(&format!("{LIBRARY}={version}"), architecture)?;
+    let half = sysroot.with_extension("half");
+    let _ = fs::remove_dir_all(&half);
+    image::unpack(&package, &half.join("package"), &[], &[])?;
+    let libraries = half.join("lib/rustlib");
+    fs::create_dir_all(&libraries)?;
+    let installed = Path::new("/usr/lib/rustlib");
+    for entry in fs::read_dir(installed).with_context(|| format!("{} is not there", installed.display()))? {
+        let entry = entry?;
+        symlink(entry.path(), libraries.join(entry.file_name()))?;
+    }
+    symlink(format!("../../package/usr/lib/rustlib/{target}"), libraries.join(&target))?;
+    fs::rename(&half, &sysroot)?;
+    Ok(sysroot)
+}

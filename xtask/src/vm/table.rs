@@ -1,0 +1,104 @@
+//! The README's table of kernels, made from a run.
+
+use super::kernels::Pin;
+use crate::cargo;
+use anyhow::{Context as _, Result, bail};
+use std::collections::BTreeMap;
+use std::fs;
+
+const BEGIN: &str = "<!-- kernels: written by `cargo xtask test --vm --write-table` -->\n";
+const END: &str = "<!-- end of kernels -->\n";
+
+/// What came out on one kernel.
+pub struct Row {
+    /// The kernel.
+    pub pin: Pin,
+    /// As the kernel itself said: its architecture and release.
+    pub kernel: String,
+    /// Tests that passed, failed and were skipped.
+    pub totals: [u64; 3],
+}
+
+/// Replaces the table in the README, where nothing failed.
+pub fn write(rows: &[Row]) -> Result<()> {
+    let failed = rows.iter().filter(|row| row.totals[1] > 0).map(|row| row.pin.name.as_str());
+    let failed: Vec<_> = failed.collect();
+    if !failed.is_empty() {
+        bail!("the table is not written, as there are failures on {}", failed.join(", "));
+    }
+    let path = cargo::root().join("README.md");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let table =
+        replaced(&text, &render(rows)).with_context(|| format!("{} has no such table", path.display()))?;
+    fs::write(&path, table).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn replaced(text: &str, table: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{table}{END}{after}"))
+}
+
+/// One line a kernel's version, one column an architecture.
+fn render(rows: &[Row]) -> String {
+    let architectures = ["x86_64", "aarch64"];
+    let mut lines: BTreeMap<Vec<u32>, (String, [String; 2])> = BTreeMap::new();
+    for row in rows {
+        let Some((architecture, version)) = row.pin.name.rsplit_once('-') else { continue };
+        let Some(column) = architectures.iter().position(|its| *its == architecture) else { continue };
+        let order = version.split(['.', '+']).map(|number| number.parse().unwrap_or(u32::MAX)).collect();
+        let line = lines.entry(order).or_default();
+        line.0 = version.replace('+', ", ");
+        let release = row.kernel.split(' ').next_back().unwrap_or_default();
+        let [passed, _, skipped] = row.totals;
+        line.1[column] = match (&row.pin.only, skipped) {
+            (Some(_), _) => "refused, with the reason".into(),
+            (None, 0) => format!("{passed} tests passed ({release})"),
+            (None, _) => format!("{passed} tests passed, {skipped} skipped ({release})"),
+        };
+    }
+    let mut table = format!("| Linux | {} |\n|---|---|---|\n", architectures.join(" | "));
+    for (version, cells) in lines.values() {
+        table += &format!("| {version} | {} |\n", cells.join(" | "));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BEGIN, END, Row, render, replaced};
+    use crate::vm::kernels::Pin;
+
+    fn row(name: &str, kernel: &str, totals: [u64; 3], only: Option<&str>) -> Row {
+        let [package, version, suite, arguments] = [(); 4].map(|()| String::new());
+        let only = only.map(str::to_owned);
+        let pin = Pin { name: name.into(), package, version, suite, arguments, only };
+        Row { pin, kernel: kernel.into(), totals }
+    }
+
+    #[test]
+    fn a_table_has_a_line_a_version_in_their_order() {
+        let rows = [
+            row("x86_64-6.12", "x86_64 6.12.1", [140, 0, 0], None),
+            row("x86_64-6.1", "x86_64 6.1.0-50", [139, 0, 1], None),
+            row("x86_64-5.10", "x86_64 5.10.0", [1, 0, 0], Some("refusal")),
+            row("aarch64-6.1", "aarch64 6.1.0-50", [120, 0, 3], None),
+            row("x86_64-6.12+lockdown", "x86_64 6.12.1", [1, 0, 0], Some("refusal")),
+        ];
+        insta::assert_snapshot!(render(&rows), @"
+        | Linux | x86_64 | aarch64 |
+        |---|---|---|
+        | 5.10 | refused, with the reason |  |
+        | 6.1 | 139 tests passed, 1 skipped (6.1.0-50) | 120 tests passed, 3 skipped (6.1.0-50) |
+        | 6.12 | 140 tests passed (6.12.1) |  |
+        | 6.12, lockdown | refused, with the reason |  |
+        ");
+    }
+
+    #[test]
+    fn only_the_table_is_replaced() {
+        let text = format!("a\n{BEGIN}old\n{END}b\n");
+        assert_eq!(replaced(&text, "new\n"), Some(format!("a\n{BEGIN}new\n{END}b\n")));
+        assert_eq!(replaced("a\n", "new\n"), None);
+    }
+}
