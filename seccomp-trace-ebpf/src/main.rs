@@ -21,17 +21,47 @@ mod slots;
 mod tasks;
 mod vsyscall;
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use aya_ebpf::{
+    EbpfContext as _,
+    macros::{raw_tracepoint, tracepoint},
+    programs::{RawTracePointContext, TracePointContext},
+};
 use kernel::Current;
 use seccomp_trace_common::{NUMBERS, PAIRED, SEEN, TOLD, set};
 
 /// Every call that no filter denied: ptrace and seccomp come before this tracepoint.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
+    // The second argument, not `orig_ax`, which can hold stray high bits.
+    entered(ctx.arg::<u64>(1) as u32)
+}
+
+/// Every call's end, also of those that a filter denied: they never entered.
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub fn sys_exit(ctx: RawTracePointContext) -> i32 {
+    ended(ctx.arg::<u64>(1) as i64)
+}
+
+/// The same for kernels that preempt the programs of raw tracepoints, and skip them for others meanwhile (7.2): they don't
+/// preempt this kind. What it is given: /sys/kernel/tracing/events/raw_syscalls/sys_enter/format.
+#[tracepoint(category = "raw_syscalls", name = "sys_enter")]
+pub fn classic_sys_enter(ctx: TracePointContext) -> u32 {
+    // SAFETY: 8 bytes that all have, and the number; the verifier knows their bounds.
+    entered(unsafe { *ctx.as_ptr().cast::<u64>().add(1) } as u32) as u32
+}
+
+/// As [`classic_sys_enter`]: the number comes first, then the result.
+#[tracepoint(category = "raw_syscalls", name = "sys_exit")]
+pub fn classic_sys_exit(ctx: TracePointContext) -> u32 {
+    // SAFETY: as in `classic_sys_enter`.
+    ended(unsafe { *ctx.as_ptr().cast::<i64>().add(2) }) as u32
+}
+
+#[inline(always)]
+fn entered(number: u32) -> i32 {
     let current = Current::task();
     let Some(slot) = cgroups::traced_now(current) else { return 0 };
-    // The second argument, not `orig_ax`, which can hold stray high bits.
-    let (abi, number) = current.abi_of(ctx.arg::<u64>(1) as u32);
+    let (abi, number) = current.abi_of(number);
     if (number as usize) < NUMBERS {
         let Some(sets) = slots::sets(slot) else { return 0 };
         // SAFETY: the verifier has seen the map's value whole, and both indexes are in their bounds.
@@ -47,20 +77,19 @@ pub fn sys_enter(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// Every call's end, also of those that a filter denied: they never entered.
-#[raw_tracepoint(tracepoint = "sys_exit")]
-pub fn sys_exit(ctx: RawTracePointContext) -> i32 {
+#[inline(always)]
+fn ended(result: i64) -> i32 {
     let current = Current::task();
     let Some(slot) = cgroups::traced_now(current) else { return 0 };
     let (abi, number) = current.call();
     if (number as usize) < NUMBERS {
         let Some(sets) = slots::sets(slot) else { return 0 };
-        // SAFETY: as in `sys_enter`.
+        // SAFETY: as in `entered`.
         if unsafe { (*sets).calls[set::APPLICATION][abi][sightings::index(number)] } & (SEEN | PAIRED) == SEEN
         {
             return 0;
         }
     }
-    denials::left(slot, abi, number, ctx.arg::<u64>(1) as i64);
+    denials::left(slot, abi, number, result);
     0
 }

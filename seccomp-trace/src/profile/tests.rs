@@ -349,7 +349,7 @@ fn a_number_without_a_name_is_reported_and_its_abi_listed() {
 #[test]
 fn what_a_recording_lacks_is_said_with_its_name() {
     let mut bad = application(Abi::X86_64, &["read", "io_uring_setup"]);
-    bad.lost = Lost { events: 3, syscalls: 2, origins: 1, denials: 0 };
+    bad.lost = Lost { events: 3, syscalls: 2, origins: 1, denials: 0, skips: 0 };
     bad.boundary = Boundary { found_by: FoundBy::Estimated, attached_late: true };
     bad.finished = false;
     bad.warn("attached-late", "attached 4 s late");

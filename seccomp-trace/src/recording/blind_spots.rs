@@ -71,6 +71,15 @@ impl Recording {
         let all = [
             (lost.syscalls > 0, "incomplete", format!("{} syscalls were lost: a profile is incomplete; record again", lost.syscalls)),
             (
+                lost.skips > 0,
+                "skipped",
+                format!(
+                    "the kernel skipped its tracing {} times, for whichever process of this machine: calls may be missing; record again \
+                     while fewer processes are at work",
+                    lost.skips
+                ),
+            ),
+            (
                 lost.events > 0,
                 "lost-events",
                 format!("{} events were lost: only times and thread names are missing, no syscall; a larger --ring-buffer keeps them", lost.events),

@@ -104,6 +104,8 @@ impl Builder {
         self.lost.syscalls += lost.syscalls;
         self.lost.origins += lost.origins;
         self.lost.denials += lost.denials;
+        // Since the session's start: what is told later has what was told before.
+        self.lost.skips = self.lost.skips.max(lost.skips);
     }
 
     /// Adds a warning, once by its code.

@@ -278,6 +278,10 @@ pub struct Lost {
     /// Denials that could not be kept.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub denials: u64,
+    /// Runs of the kernel program that the kernel skipped, for any process of the machine: calls may be missing, and the recording
+    /// is incomplete.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skips: u64,
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -316,9 +320,9 @@ impl Recording {
         }
     }
 
-    /// True where a syscall was certainly lost.
+    /// True where a syscall was lost, or may be.
     pub fn is_incomplete(&self) -> bool {
-        self.lost.syscalls > 0
+        self.lost.syscalls > 0 || self.lost.skips > 0
     }
 
     /// As [`Target::title`].

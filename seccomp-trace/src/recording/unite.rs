@@ -148,6 +148,8 @@ impl Group {
             united.lost.syscalls += recording.lost.syscalls;
             united.lost.origins += recording.lost.origins;
             united.lost.denials += recording.lost.denials;
+            // Of the machine, and not of each.
+            united.lost.skips = united.lost.skips.max(recording.lost.skips);
             if let Some(denied) = recording.denied {
                 let all = united.denied.get_or_insert_default();
                 for (abi, denials) in denied {

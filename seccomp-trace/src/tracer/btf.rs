@@ -24,6 +24,7 @@ const HEADER: usize = 24;
 const VOID: u32 = u32::MAX;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_FUNCTION: u32 = 12;
 
 /// Why the offsets could not be read.
 #[derive(Debug, Error)]
@@ -44,11 +45,19 @@ pub enum BtfError {
     NoField(&'static str, &'static str),
 }
 
-/// The offsets of the running kernel.
+/// What the kernel program must know of the running kernel.
+pub struct Kernel {
+    /// Where fields stand.
+    pub offsets: Offsets,
+    /// Does it preempt the programs of raw tracepoints of system calls? (Since 7.2, with this function.)
+    pub preempts: bool,
+}
+
+/// Looks at the running kernel.
 ///
 /// # Errors
 /// Where there is no BTF, or a field is not in it.
-pub fn offsets() -> Result<Offsets, BtfError> {
+pub fn kernel() -> Result<Kernel, BtfError> {
     let path = Path::new(VMLINUX);
     let data =
         std::fs::read(path).map_err(|source| BtfError::Unreadable { path: path.to_owned(), source })?;
@@ -58,7 +67,7 @@ pub fn offsets() -> Result<Offsets, BtfError> {
         Ok(offset) => (offset, false),
         Err(error) => (btf.offset("cgroup", "ancestor_ids").map_err(|_| error)?, true),
     };
-    Ok(Offsets {
+    let offsets = Offsets {
         task_status: btf.offset("task_struct", STATUS_AND_NUMBER[0])?,
         task_pid: btf.offset("task_struct", "pid")?,
         task_tgid: btf.offset("task_struct", "tgid")?,
@@ -77,7 +86,8 @@ pub fn offsets() -> Result<Offsets, BtfError> {
         ancestors_are_ids: u32::from(are_ids),
         root_hierarchy: btf.offset("cgroup_root", "hierarchy_id")?,
         kn_id: btf.offset("kernfs_node", "id")?,
-    })
+    };
+    Ok(Kernel { offsets, preempts: btf.has_function("trace_call_bpf_faultable") })
 }
 
 /// Parsed BTF: where each type begins.
@@ -120,6 +130,11 @@ impl<'a> Btf<'a> {
         all.filter(|&at| self.kind(at) == Some(KIND_STRUCT) && self.is_named(at, structure))
             .find_map(|at| self.field(at, path))
             .ok_or(BtfError::NoField(structure, path))
+    }
+
+    fn has_function(&self, name: &str) -> bool {
+        let mut all = self.starts.iter().skip(1).map(|&at| at as usize);
+        all.any(|at| self.kind(at) == Some(KIND_FUNCTION) && self.is_named(at, name))
     }
 
     fn field(&self, at: usize, path: &str) -> Option<u32> {
@@ -184,10 +199,10 @@ fn size(types: &[u8], at: usize) -> Option<usize> {
     let count = (info & 0xffff) as usize;
     let more = match (info >> 24) & 0x1f {
         1 | 14 | 17 => 4,                                 // int, variable, declaration tag
-        2 | 7..=12 | 16 | 18 => 0, // pointer, forward, modifiers, function, float, type tag
-        3 => 12,                   // array
+        2 | 7..=KIND_FUNCTION | 16 | 18 => 0, // pointer, forward, modifiers, function, float, type tag
+        3 => 12,                              // array
         KIND_STRUCT | KIND_UNION | 15 | 19 => 12 * count, // and data section, 64-bit enumeration
-        6 | 13 => 8 * count,       // enumeration, function prototype
+        6 | 13 => 8 * count,                  // enumeration, function prototype
         _ => return None,
     };
     Some(12 + more)

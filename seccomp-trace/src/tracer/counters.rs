@@ -4,7 +4,6 @@ use std::{os::fd::OwnedFd, time::Duration};
 
 use aya::{
     maps::{MapData, MapError, PerCpuArray, PerCpuValues, Queue},
-    programs::RawTracePoint,
     sys::{Stats, enable_stats},
     util::nr_cpus,
 };
@@ -86,7 +85,6 @@ impl Tracer {
     pub fn cost(&self) -> Result<Cost, TracerError> {
         let mut cost = Cost::default();
         for (_, program) in self.ebpf.programs() {
-            let Ok(program) = <&RawTracePoint>::try_from(program) else { continue };
             if let Ok(info) = program.info() {
                 cost.time += info.run_time();
                 cost.runs += info.run_count();

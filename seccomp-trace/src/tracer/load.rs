@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{HashMap, Queue, RingBuf},
-    programs::{ProgramError, RawTracePoint},
+    programs::{Program, ProgramError},
 };
 use aya_log::EbpfLogger;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -20,18 +20,20 @@ static PROGRAM: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/seccom
 /// before that is there when the caller looks at what exists.
 ///
 /// `sys_exit` comes before `sys_enter`: whoever enters a call under our eyes leaves it so, too.
-const TRACEPOINTS: [&str; 8] = [
+const TRACEPOINTS: [&str; 6] = [
     "sched_process_exec",
     "sched_process_exit",
     "sched_process_fork",
     "cgroup_attach_task",
     "cgroup_rmdir",
     "cgroup_mkdir",
-    SYS_EXIT,
-    "sys_enter",
 ];
-/// Attached where denials are looked for.
-const SYS_EXIT: &str = "sys_exit";
+/// A call's end, looked at for denials, and its beginning. See [`TRACEPOINTS`].
+const CALLS: [&str; 2] = ["sys_exit", "sys_enter"];
+/// The same of kernels that preempt those.
+const CLASSIC_CALLS: [&str; 2] = ["classic_sys_exit", "classic_sys_enter"];
+/// What their tracepoints are called.
+const CLASSIC: (&str, &str) = ("raw_syscalls", "classic_");
 
 /// The kernel has it where it has a vsyscall page (x86_64, CONFIG_X86_VSYSCALL_EMULATION).
 const VSYSCALL: &str = "emulate_vsyscall";
@@ -69,7 +71,7 @@ impl Tracer {
     /// # Errors
     /// Where the kernel lacks something or refuses.
     pub fn start(options: Options, waited: &[String]) -> Result<Self, TracerError> {
-        let offsets = btf::offsets()?;
+        let btf::Kernel { offsets, preempts } = btf::kernel()?;
         let cells = options.cells();
         let config = Config {
             table_mask: cells - 1,
@@ -109,15 +111,16 @@ impl Tracer {
             key.iter_mut().zip(path.bytes().take(PATH_LEN - 1)).for_each(|(to, from)| *to = from);
             paths.insert(key, 0, 0)?;
         }
-        program(&mut ebpf, "control", |program| program.load())?;
-        let tracepoints = TRACEPOINTS.into_iter().filter(|name| options.denials || *name != SYS_EXIT);
+        load(&mut ebpf, "control")?;
+        let [end, begin] = if preempts { CLASSIC_CALLS } else { CALLS };
+        let tracepoints = TRACEPOINTS.into_iter().chain(options.denials.then_some(end)).chain([begin]);
         for name in tracepoints.clone() {
-            program(&mut ebpf, name, |program| program.load())?;
+            load(&mut ebpf, name)?;
         }
         for name in tracepoints {
             attach(&mut ebpf, name)?;
         }
-        program(&mut ebpf, VSYSCALL, |program| program.load())?;
+        load(&mut ebpf, VSYSCALL)?;
         match attach(&mut ebpf, VSYSCALL) {
             Ok(()) | Err(TracerError::NoTracepoint(_)) => {}
             Err(error) => return Err(error),
@@ -141,22 +144,33 @@ fn loader() -> EbpfLoader<'static> {
     loader
 }
 
-fn attach(ebpf: &mut Ebpf, name: &'static str) -> Result<(), TracerError> {
-    match program(ebpf, name, |program| program.attach(name).map(drop)) {
-        Err(TracerError::Program { source: ProgramError::SyscallError(error), .. })
-            if error.io_error.kind() == ErrorKind::NotFound =>
-        {
-            Err(TracerError::NoTracepoint(name))
-        }
-        attached => attached,
-    }
+fn load(ebpf: &mut Ebpf, name: &'static str) -> Result<(), TracerError> {
+    let loaded = match program(ebpf, name)? {
+        Program::RawTracePoint(program) => program.load(),
+        Program::TracePoint(program) => program.load(),
+        _ => return Err(TracerError::Missing(name)),
+    };
+    loaded.map_err(|source| TracerError::Program { name, source })
 }
 
-fn program(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-    step: impl FnOnce(&mut RawTracePoint) -> Result<(), ProgramError>,
-) -> Result<(), TracerError> {
-    let program = ebpf.program_mut(name).ok_or(TracerError::Missing(name))?;
-    program.try_into().and_then(step).map_err(|source| TracerError::Program { name, source })
+fn attach(ebpf: &mut Ebpf, name: &'static str) -> Result<(), TracerError> {
+    let attached = match program(ebpf, name)? {
+        Program::RawTracePoint(program) => program.attach(name).map(drop),
+        Program::TracePoint(program) => {
+            let (category, prefix) = CLASSIC;
+            program.attach(category, name.trim_start_matches(prefix)).map(drop)
+        }
+        _ => return Err(TracerError::Missing(name)),
+    };
+    attached.map_err(|source| match source {
+        ProgramError::SyscallError(error) if error.io_error.kind() == ErrorKind::NotFound => {
+            TracerError::NoTracepoint(name)
+        }
+        ProgramError::IOError(_) | ProgramError::TracePointError(_) => TracerError::NoTracefs(source),
+        source => TracerError::Program { name, source },
+    })
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Program, TracerError> {
+    ebpf.program_mut(name).ok_or(TracerError::Missing(name))
 }

@@ -5,6 +5,7 @@ mod btf;
 mod counters;
 mod load;
 mod needs;
+mod skips;
 mod slots;
 
 use std::os::fd::{AsFd as _, AsRawFd, RawFd};
@@ -45,9 +46,23 @@ pub enum TracerError {
         "this kernel has no tracepoint {0}: it must be built with CONFIG_FTRACE_SYSCALLS and CONFIG_CGROUPS"
     )]
     NoTracepoint(&'static str),
+    /// On a kernel whose raw tracepoints lose calls the others are needed, and their numbers are not to be seen.
+    #[error(
+        "this kernel preempts the programs of raw tracepoints, so that calls would be missing; for its other tracepoints tracefs \
+         must be mounted (mount -t tracefs tracefs /sys/kernel/tracing; in a container it is mounted from the host): {0}"
+    )]
+    NoTracefs(ProgramError),
     /// A map could not be read or written.
     #[error("a map of the kernel program can't be used: {0}")]
     Map(#[from] aya::maps::MapError),
+    /// The kernel does not say of the program what it says of every one.
+    #[error("cannot read {path}: {source}; /proc must be mounted")]
+    Untold {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The built program lacks a part.
     #[error("the kernel program has no {0}: it was built from other sources")]
     Missing(&'static str),

@@ -68,6 +68,15 @@ impl Tally {
         self.failures.push(format!("{suite}: {what}"));
     }
 
+    /// Adds another one's.
+    pub fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.skips.extend(other.skips);
+        self.failures.extend(other.failures);
+    }
+
     /// How many passed, failed and were skipped so far.
     pub fn totals(&self) -> [u64; 3] {
         [self.passed, self.failed, self.skipped]

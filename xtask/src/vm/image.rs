@@ -2,6 +2,7 @@
 
 use super::apt::{Apt, stdout};
 use super::architecture::Architecture;
+use super::machine::ROOT;
 use anyhow::{Context as _, Result, bail};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -133,16 +134,16 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Makes the initial root of a machine: Debian's programs, and `programs` where they are here, without what debuggers need.
-/// `script` is run by a shell, and its status is the machine's.
+/// Makes the initial root of a machine, in the folder of its own files: Debian's programs, and `programs` where they are here,
+/// without what debuggers need. `script` is run by a shell, and its status is the machine's.
 pub fn root(
-    folder: &Path,
+    own_folder: &Path,
     base: &Path,
     kernel: &Kernel,
     architecture: Architecture,
     programs: &[PathBuf],
     script: &str,
-) -> Result<PathBuf> {
+) -> Result<()> {
     let own = tempfile::tempdir().context("cannot make a folder for a machine's files")?;
     // It becomes the root folder, into which others than root look, too.
     fs::set_permissions(own.path(), fs::Permissions::from_mode(0o755))?;
@@ -161,14 +162,13 @@ pub fn root(
     let init = place(Path::new("/init"));
     fs::write(&init, INIT)?;
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
-    let archive = folder.join("own.cpio");
+    let archive = own_folder.join("own.cpio");
     pack(own.path(), &archive)?;
     // The kernel takes archives one after another.
-    let initial = folder.join("initial-root.cpio");
-    let mut to = File::create(&initial)?;
+    let mut to = File::create(own_folder.join(ROOT))?;
     for part in [base, archive.as_path()] {
         io::copy(&mut File::open(part)?, &mut to)?;
     }
     to.flush()?;
-    Ok(initial)
+    Ok(fs::remove_file(archive)?)
 }

@@ -11,6 +11,7 @@ cd /
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t securityfs securityfs /sys/kernel/security
+mount -t tracefs tracefs /sys/kernel/tracing
 mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm
 mount -t devpts -o ptmxmode=666 devpts /dev/pts
@@ -21,6 +22,7 @@ chmod 1777 /tmp
 cp /usr/share/base-passwd/passwd.master /etc/passwd
 cp /usr/share/base-passwd/group.master /etc/group
 busybox hostname vm
+ldconfig
 busybox ifconfig lo up
 for module in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_console; do
     [ ! -e /modules/$module.ko ] || busybox insmod /modules/$module.ko

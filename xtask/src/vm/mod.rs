@@ -16,10 +16,13 @@ use anyhow::{Context as _, Result, bail};
 use apt::Apt;
 use architecture::Architecture;
 use kernels::Pin;
+use machine::{Machine, Outcome};
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::Instant;
 use table::Row;
 
@@ -37,28 +40,100 @@ pub fn run(wanted: &[String], filter: &[OsString], write_table: bool, tally: &mu
     let folder = cargo::root().join("target/machines");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let apt = Apt::new(&folder)?;
-    let mut rows = Vec::new();
-    for pin in pins {
+    let mut rows: Vec<_> = pins.into_iter().map(Row::new).collect();
+    let mut machines = Vec::new();
+    for (row, index) in rows.iter_mut().zip(0..) {
+        let pin = &row.pin;
         eprintln!("\n=== {}: Debian's {} {}", pin.name, pin.package, pin.version);
-        let (before, began) = (tally.totals(), Instant::now());
-        let kernel = machine(&pin, filter, &folder, &apt, tally).unwrap_or_else(|error| {
-            tally.trouble(&pin.name, &format!("{error:#}"));
-            String::new()
-        });
-        let after = tally.totals();
-        let totals = std::array::from_fn(|index| after[index] - before[index]);
-        let [passed, failed, skipped] = totals;
-        eprintln!(
-            "{}: {passed} passed, {failed} failed, {skipped} skipped, in {} s",
-            pin.name,
-            began.elapsed().as_secs()
-        );
-        rows.push(Row { pin, kernel, totals });
+        match ready(pin, filter, &folder, &apt) {
+            Ok(machine) => machines.push((index, machine)),
+            Err(error) => row.tally.trouble(&row.pin.name, &format!("{error:#}")),
+        }
     }
-    if write_table {
-        table::write(&rows)?;
+    eprintln!("\n=== machines");
+    run_all(machines, |index, told| match told {
+        Told::Line(line) => rows[index].take(&line),
+        Told::Ended(outcome) => rows[index].end(outcome),
+    })?;
+    if write_table && let Err(error) = table::write(&rows) {
+        tally.trouble("table", &format!("{error:#}"));
     }
+    rows.into_iter().for_each(|row| tally.add(row.tally));
     Ok(())
+}
+
+/// What is heard of a machine while it runs.
+enum Told {
+    /// One line of its tests.
+    Line(String),
+    /// The last.
+    Ended(Result<Outcome>),
+}
+
+/// Runs machines, as many at a time as there are processors: each is emulated by one thread.
+fn run_all(machines: Vec<(usize, Machine)>, mut hear: impl FnMut(usize, Told) -> Result<()>) -> Result<()> {
+    let (sender, heard) = mpsc::channel();
+    let machines = Mutex::new(machines.into_iter());
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            let (sender, machines) = (sender.clone(), &machines);
+            scope.spawn(move || {
+                let next = || machines.lock().unwrap_or_else(PoisonError::into_inner).next();
+                while let Some((index, machine)) = next() {
+                    let line = |line: &str| Ok(sender.send((index, Told::Line(line.to_owned())))?);
+                    let outcome = machine.run(line);
+                    if sender.send((index, Told::Ended(outcome))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        // Where this ends early, so do the machines: nobody hears them.
+        heard.into_iter().try_for_each(|(index, told)| hear(index, told))
+    })
+}
+
+impl Row {
+    fn new(pin: Pin) -> Self {
+        Self { pin, kernel: String::new(), tally: Tally::default(), began: Instant::now(), has_totals: false }
+    }
+
+    /// Takes one line of the tests, and shows it.
+    fn take(&mut self, line: &str) -> Result<()> {
+        let name = &self.pin.name;
+        self.has_totals |= self.tally.count(name, line);
+        writeln!(std::io::stdout(), "{name}: {line}").context("cannot write to stdout")
+    }
+
+    /// Takes how the machine ended.
+    fn end(&mut self, outcome: Result<Outcome>) -> Result<()> {
+        let name = &self.pin.name;
+        let mut trouble = Vec::new();
+        match outcome {
+            Err(error) => trouble.push(format!("{error:#}")),
+            Ok(outcome) => {
+                self.tally.add_skip_report(name, &outcome.skips)?;
+                trouble = outcome.trouble;
+                if trouble.is_empty() && !self.has_totals {
+                    trouble.push("the tests ended without their totals".into());
+                } else if outcome.status.is_some_and(|status| status != 0) && self.tally.is_good() {
+                    trouble.push("the tests failed, and none says why".into());
+                }
+                if !trouble.is_empty() {
+                    eprintln!("\n=== the console of {name}\n{}", outcome.console.join("\n"));
+                }
+                self.kernel = outcome.kernel.unwrap_or_default();
+            }
+        }
+        trouble.iter().for_each(|what| self.tally.trouble(name, what));
+        let [passed, failed, skipped] = self.tally.totals();
+        let took = self.began.elapsed().as_secs();
+        eprintln!(
+            "{name}: {passed} passed, {failed} failed, {skipped} skipped, {took} s after the beginning"
+        );
+        Ok(())
+    }
 }
 
 /// Builds the tests and the program for an architecture, optimised, as the machine is emulated.
@@ -74,8 +149,8 @@ fn build(folder: &Path, apt: &Apt, architecture: Architecture) -> Result<[PathBu
     cargo::executables(cross::cargo_for(folder, apt, architecture)?, &arguments, names)
 }
 
-/// Runs the tests in one machine; returns what its kernel calls itself.
-fn machine(pin: &Pin, filter: &[OsString], folder: &Path, apt: &Apt, tally: &mut Tally) -> Result<String> {
+/// Gets all ready that the tests on one kernel take.
+fn ready(pin: &Pin, filter: &[OsString], folder: &Path, apt: &Apt) -> Result<Machine> {
     let architecture = pin.architecture()?;
     let programs = build(folder, apt, architecture)?;
     let base = image::base(folder, apt, architecture)?;
@@ -93,23 +168,14 @@ fn machine(pin: &Pin, filter: &[OsString], folder: &Path, apt: &Apt, tally: &mut
         "export CARGO_MANIFEST_DIR=/ RUST_BACKTRACE=0 SECCOMP_TRACE_REQUIRE={required}\nexec {}\n",
         quoted.join(" ")
     );
-    let root = image::root(folder, &base, &kernel, architecture, &programs, &script)?;
-    let socket = folder.join("compiler");
-    compiler::serve(&socket, architecture)?;
-    let log = folder.join(format!("{}.console", pin.name));
-    let mut has_totals = false;
-    let outcome = machine::run(architecture, &kernel.image, &pin.arguments, &root, &socket, &log, |line| {
-        has_totals |= tally.count(&pin.name, line);
-        writeln!(std::io::stdout(), "{line}").context("cannot write to stdout")
-    })?;
-    tally.add_skip_report(&pin.name, &outcome.skips)?;
-    let mut trouble = outcome.trouble;
-    if trouble.is_empty() && !has_totals {
-        trouble.push("the tests ended without their totals".into());
-    }
-    if !trouble.is_empty() {
-        eprintln!("{}", outcome.console.join("\n"));
-    }
-    trouble.iter().for_each(|what| tally.trouble(&pin.name, what));
-    Ok(outcome.kernel.unwrap_or_default())
+    let own = tempfile::tempdir().context("cannot make a folder for a machine's files")?;
+    image::root(own.path(), &base, &kernel, architecture, &programs, &script)?;
+    compiler::serve(&own.path().join(machine::COMPILER), architecture)?;
+    Ok(Machine {
+        architecture,
+        kernel: kernel.image,
+        arguments: pin.arguments.clone(),
+        log: folder.join(format!("{}.console", pin.name)),
+        own,
+    })
 }

@@ -2,26 +2,32 @@
 
 use super::kernels::Pin;
 use crate::cargo;
+use crate::test::Tally;
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Instant;
 
 const BEGIN: &str = "<!-- kernels: written by `cargo xtask test --vm --write-table` -->\n";
 const END: &str = "<!-- end of kernels -->\n";
 
-/// What came out on one kernel.
+/// What comes out on one kernel.
 pub struct Row {
     /// The kernel.
     pub pin: Pin,
     /// As the kernel itself said: its architecture and release.
     pub kernel: String,
-    /// Tests that passed, failed and were skipped.
-    pub totals: [u64; 3],
+    /// Of its tests.
+    pub tally: Tally,
+    /// Have its tests told their totals?
+    pub has_totals: bool,
+    /// The beginning of all.
+    pub began: Instant,
 }
 
 /// Replaces the table in the README, where nothing failed.
 pub fn write(rows: &[Row]) -> Result<()> {
-    let failed = rows.iter().filter(|row| row.totals[1] > 0).map(|row| row.pin.name.as_str());
+    let failed = rows.iter().filter(|row| !row.tally.is_good()).map(|row| row.pin.name.as_str());
     let failed: Vec<_> = failed.collect();
     if !failed.is_empty() {
         bail!("the table is not written, as there are failures on {}", failed.join(", "));
@@ -50,7 +56,7 @@ fn render(rows: &[Row]) -> String {
         let line = lines.entry(order).or_default();
         line.0 = version.replace('+', ", ");
         let release = row.kernel.split(' ').next_back().unwrap_or_default();
-        let [passed, _, skipped] = row.totals;
+        let [passed, _, skipped] = row.tally.totals();
         line.1[column] = match (&row.pin.only, skipped) {
             (Some(_), _) => "refused, with the reason".into(),
             (None, 0) => format!("{passed} tests passed ({release})"),
@@ -69,11 +75,14 @@ mod tests {
     use super::{BEGIN, END, Row, render, replaced};
     use crate::vm::kernels::Pin;
 
-    fn row(name: &str, kernel: &str, totals: [u64; 3], only: Option<&str>) -> Row {
+    fn row(name: &str, kernel: &str, [passed, failed, skipped]: [u64; 3], only: Option<&str>) -> Row {
         let [package, version, suite, arguments] = [(); 4].map(|()| String::new());
         let only = only.map(str::to_owned);
         let pin = Pin { name: name.into(), package, version, suite, arguments, only };
-        Row { pin, kernel: kernel.into(), totals }
+        let mut row = Row { kernel: kernel.into(), ..Row::new(pin) };
+        let totals = format!("test result: ok. {passed} passed; {failed} failed; {skipped} ignored");
+        assert!(row.tally.count(name, &totals));
+        row
     }
 
     #[test]

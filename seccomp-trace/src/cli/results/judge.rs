@@ -4,18 +4,20 @@ use anyhow::anyhow;
 
 use crate::{
     cli::trace_options::TraceOptions,
-    recording::{Boundary, FoundBy, Recording},
+    recording::{Boundary, FoundBy, Lost, Recording},
 };
 
 /// Everything that does, in words.
 pub fn judge(recording: &Recording, options: &TraceOptions) -> Vec<anyhow::Error> {
     let title = recording.title();
     let mut troubles = Vec::new();
-    if recording.is_incomplete() && !options.allow_incomplete {
-        troubles.push(anyhow!(
-            "{title}: {} syscalls are lost, the recording is incomplete (--allow-incomplete accepts it)",
-            recording.lost.syscalls
-        ));
+    let Lost { syscalls, skips, .. } = recording.lost;
+    let incomplete = [
+        (syscalls, format!("{syscalls} syscalls are lost, the recording is incomplete")),
+        (skips, format!("the kernel skipped its tracing {skips} times, the recording may be incomplete")),
+    ];
+    for (_, what) in incomplete.into_iter().filter(|(count, _)| *count > 0 && !options.allow_incomplete) {
+        troubles.push(anyhow!("{title}: {what} (--allow-incomplete accepts it)"));
     }
     if options.strict {
         let Boundary { found_by, attached_late } = recording.boundary;

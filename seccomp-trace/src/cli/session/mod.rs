@@ -338,10 +338,11 @@ impl Session {
     fn read(&mut self, slot: u32) -> Result<(), TracerError> {
         let look = self.look(slot)?;
         self.tell_untold(&look);
+        let skips = self.tracer.get_ref().skips()?;
         if let Some(subject) = self.owner(slot) {
             subject.absorb(&look);
             subject.promote(&look);
-            subject.account(&look);
+            subject.account(&look, skips);
         }
         Ok(())
     }

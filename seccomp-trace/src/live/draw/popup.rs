@@ -123,7 +123,7 @@ impl Picture<'_> {
             None if call.is_made => say("calls", "not counted".to_owned()),
             None => say("calls", "none: only denied".to_owned()),
         }
-        say("first", format!("{} after the start, {}", since(self.model.start, call.found), call.found));
+        say("first", format!("{} after the start, {:.3}", since(self.model.start, call.found), call.found));
         if call.is_made {
             let comm = call.first.as_ref().map(|first| clean(&first.comm, look));
             say("by", comm.unwrap_or_else(|| "nobody knows: the live event was lost".to_owned()));
@@ -132,7 +132,12 @@ impl Picture<'_> {
         }
         for denial in &call.denials {
             let own = if denial.own_filter { ", possibly by the program's own filter" } else { "" };
-            say("denied", format!("{} times: {}{own}", grouped(denial.count), denial.answer));
+            let often = if denial.count == 1 {
+                "once".to_owned()
+            } else {
+                format!("{} times", grouped(denial.count))
+            };
+            say("denied", format!("{often}: {}{own}", denial.answer));
             say(
                 "",
                 format!(

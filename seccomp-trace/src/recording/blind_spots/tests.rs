@@ -61,7 +61,7 @@ fn each_blind_spot_is_said_once_with_what_to_do() {
         .get_mut(&crate::abi::Abi::X86_64)
         .unwrap()
         .retain(|call| call.name.as_deref() != Some("time"));
-    blind.lost = Lost { events: 1, syscalls: 2, origins: 3, denials: 4 };
+    blind.lost = Lost { events: 1, syscalls: 2, origins: 3, denials: 4, skips: 5 };
     blind.boundary = Boundary { found_by: FoundBy::Estimated, attached_late: true };
     let blind = warned(blind);
     let text: Vec<_> = blind.warnings.iter().map(|its| format!("{}: {}", its.code, its.message)).collect();
