@@ -27,6 +27,19 @@ pub fn tests() -> Vec<Trial> {
                  mount --bind /mnt /sys/kernel/btf && exec \"$@\"";
             refused_in_private_mounts(damaged, &["type information"])
         }),
+        support::test("without_tracefs_that_is_said_where_it_is_needed", &[Need::Kernel], || {
+            let without = "mount -t tmpfs none /sys/kernel/debug; mount -t tmpfs none /sys/kernel/tracing && exec \"$@\"";
+            if preempts()? {
+                return refused_in_private_mounts(without, &["mount -t tracefs"]);
+            }
+            let case = Case::new()?;
+            let script = format!("exec unshare -m sh -c '{}' \"$0\" \"$@\"", without.replace('\'', "'\\''"));
+            let output = support::run_with_timeout(
+                &mut case.in_script(&script, &case.run_words(&[], &["true"])),
+                LIMIT,
+            )?;
+            expect(&output, 0, &[])
+        }),
         support::test("without_cgroup_v2_that_is_said", &[Need::Kernel], || {
             let without = "for i in 1 2 3; do
                  awk '$9 == \"cgroup2\" || $10 == \"cgroup2\" || $8 == \"cgroup2\" {print $5}' /proc/self/mountinfo |
@@ -50,6 +63,12 @@ fn lacking() -> Result<()> {
     } else {
         refused("exec setarch --uname-2.6 \"$@\"", &["kernel 2.6.", "is too old: seccomp-trace needs 5.1"])
     }
+}
+
+/// Does this kernel preempt programs at raw tracepoints of system calls?
+fn preempts() -> Result<bool> {
+    let name = "trace_call_bpf_faultable";
+    Ok(fs::read("/sys/kernel/btf/vmlinux")?.windows(name.len()).any(|found| found == name.as_bytes()))
 }
 
 fn refused_in_private_mounts(script: &str, words: &[&str]) -> Result<()> {

@@ -258,14 +258,15 @@ fn keys() -> Result<()> {
     terminal.press(&["Tab", "/"])?;
     terminal.enter("clock")?;
     terminal.wait("the filtered calls", |screen| {
-        screen.contains("clock_nanosleep") && !screen.contains("munmap")
+        screen.contains("clock_nanosleep") && !screen.contains("execve")
     })?;
     terminal.press(&["Enter", "Enter"])?;
     // The details of the only one left: its number.
-    terminal.wait_for("230")?;
+    let number = NATIVE.number("clock_nanosleep").context("a number")?;
+    terminal.wait_for(&number.to_string())?;
     terminal.press(&["Escape"])?;
     terminal.press(&["Escape"])?;
-    terminal.wait("all calls", |screen| screen.contains("munmap"))?;
+    terminal.wait("all calls", |screen| screen.contains("execve"))?;
     terminal.press(&["s"])?;
     terminal.wait_for("by name")?;
     terminal.press(&["?"])?;
@@ -273,7 +274,7 @@ fn keys() -> Result<()> {
     terminal.press(&["?", "p"])?;
     terminal.wait("the pause", |screen| screen.to_lowercase().contains("paused"))?;
     terminal.press(&["p", "d"])?;
-    terminal.wait("nothing denied", |screen| !screen.contains("munmap"))?;
+    terminal.wait("nothing denied", |screen| !screen.contains("execve"))?;
     terminal.press(&["q"])?;
     terminal.ended(143).map(drop)
 }

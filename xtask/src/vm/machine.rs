@@ -125,7 +125,8 @@ impl Machine {
         qemu.args(["-device", "virtserialport,chardev=compiler,name=compiler"]);
         qemu.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(self.own.path().join(ROOT));
         let console = self.architecture.console();
-        qemu.arg("-append").arg(format!("console={console} vsyscall=xonly panic=-1 loglevel=4 {}", self.arguments));
+        qemu.arg("-append")
+            .arg(format!("console={console} vsyscall=xonly panic=-1 loglevel=4 {}", self.arguments));
         let child = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
         child.with_context(|| format!("cannot start {program}"))
     }

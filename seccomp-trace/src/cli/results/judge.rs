@@ -36,3 +36,41 @@ pub fn judge(recording: &Recording, options: &TraceOptions) -> Vec<anyhow::Error
     }
     troubles
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{TraceOptions, judge};
+    use crate::recording::{Host, Lost, Target, builder::Builder};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: TraceOptions,
+    }
+
+    fn troubles(lost: Lost, options: &[&str]) -> Vec<String> {
+        let target = Target::Command { argv: vec!["web".to_owned()] };
+        let host = Host { kernel: String::new(), architecture: String::new() };
+        let mut builder = Builder::new(target, host, jiff::Timestamp::UNIX_EPOCH);
+        builder.lose(lost);
+        let line = Line::parse_from([&["run"], options].concat());
+        judge(&builder.build(true), &line.options).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_may_lack_a_call_fails_unless_that_is_accepted() {
+        let none: [&str; 0] = [];
+        assert_eq!(troubles(Lost::default(), &[]), none);
+        let lost = Lost { syscalls: 2, skips: 3, ..Lost::default() };
+        assert_eq!(
+            troubles(lost, &[]),
+            [
+                "web: 2 syscalls are lost, the recording is incomplete (--allow-incomplete accepts it)",
+                "web: the kernel skipped its tracing 3 times, the recording may be incomplete (--allow-incomplete accepts it)",
+            ]
+        );
+        assert_eq!(troubles(lost, &["--allow-incomplete"]), none);
+    }
+}
