@@ -16,7 +16,7 @@ pub fn tests() -> Vec<Trial> {
 
 fn installs() -> Result<()> {
     // What is not committed is packaged, too; and cargo's own build of it would be the second one here.
-    let crates = xtask(&["package", "--", "--allow-dirty", "--no-verify"])?;
+    let crates = xtask(&["package", "--machine", "x86_64", "--", "--allow-dirty", "--no-verify"])?;
     let folder = support::temp_dir()?;
     let version = env!("CARGO_PKG_VERSION");
     for name in ["seccomp-trace-common", "seccomp-trace"] {

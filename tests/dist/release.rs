@@ -27,7 +27,9 @@ pub fn tests() -> Vec<Trial> {
 /// The paths, made once for all tests.
 fn made() -> Result<&'static [String]> {
     static MADE: OnceLock<Result<Vec<String>, String>> = OnceLock::new();
-    let made = MADE.get_or_init(|| xtask(&["dist", "--check"]).map_err(|error| format!("{error:#}")));
+    let made = MADE.get_or_init(|| {
+        xtask(&["dist", "--check", "--machine", "x86_64"]).map_err(|error| format!("{error:#}"))
+    });
     made.as_deref().map_err(|error| anyhow!("{error}"))
 }
 

@@ -19,6 +19,9 @@ pub struct Args {
     /// Publishes them: runs `cargo publish`, and not `cargo package`.
     #[arg(long)]
     publish: bool,
+    /// With the kernel programs of these machines only; repeatable.
+    #[arg(long, value_name = "MACHINE")]
+    machine: Vec<Target>,
     /// Arguments of that command, such as --allow-dirty.
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -27,7 +30,8 @@ pub struct Args {
 /// Makes the crates, and prints their paths.
 pub fn run(args: &Args) -> Result<()> {
     setup::ensure()?;
-    let compiled = Compiled::make(&cargo::root().join(COMPILED))?;
+    let targets = if args.machine.is_empty() { &Target::ALL[..] } else { &args.machine };
+    let compiled = Compiled::make(&cargo::root().join(COMPILED), targets)?;
     let mut command = cargo::cargo();
     command.arg(if args.publish { "publish" } else { "package" });
     for name in CRATES {
@@ -51,11 +55,11 @@ pub fn run(args: &Args) -> Result<()> {
 struct Compiled(PathBuf);
 
 impl Compiled {
-    fn make(folder: &Path) -> Result<Self> {
+    fn make(folder: &Path, targets: &[Target]) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let compiled = Self(folder.to_owned());
-        for target in Target::ALL {
-            let build = Build { root: cargo::root(), target, time: 0 };
+        for target in targets {
+            let build = Build { root: cargo::root(), target: *target, time: 0 };
             let from = build.build()?.kernel_program;
             fs::copy(&from, folder.join(target.machine()))
                 .with_context(|| format!("cannot copy {}", from.display()))?;

@@ -51,6 +51,12 @@ pub fn missing_for_machines() -> Vec<&'static str> {
     [missing_of(&FOR_MACHINES), missing(&["libc6-dev-arm64-cross"])].concat()
 }
 
+/// The same of a compiler for another machine alone.
+pub fn missing_for_cross(compiler: &str) -> Vec<&'static str> {
+    let needed = FOR_MACHINES.into_iter().filter(|(program, _)| [compiler, "dpkg"].contains(program));
+    missing_of(&needed.collect::<Vec<_>>())
+}
+
 fn missing_of(wanted: &[(&str, &'static str)]) -> Vec<&'static str> {
     wanted.iter().filter(|(program, _)| !is_usable(program)).map(|(_, package)| *package).collect()
 }

@@ -2,8 +2,9 @@
 
 use crate::cargo;
 use crate::programs::is_static;
+use crate::vm;
 use anyhow::{Context as _, Result, bail};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// The package, the program and its kernel program.
@@ -15,16 +16,20 @@ pub enum Target {
     /// Intel's and AMD's 64-bit processors.
     #[value(name = "x86_64")]
     X86_64,
+    /// ARM's 64-bit processors.
+    #[value(name = "aarch64")]
+    Aarch64,
 }
 
 impl Target {
     /// All.
-    pub const ALL: [Self; 1] = [Self::X86_64];
+    pub const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
 
     /// As `uname -m` calls it.
     pub fn machine(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
         }
     }
 
@@ -32,6 +37,7 @@ impl Target {
     pub fn triple(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64-unknown-linux-gnu",
+            Self::Aarch64 => "aarch64-unknown-linux-gnu",
         }
     }
 
@@ -39,7 +45,14 @@ impl Target {
     pub fn debian(self) -> &'static str {
         match self {
             Self::X86_64 => "amd64",
+            Self::Aarch64 => "arm64",
         }
+    }
+
+    /// The machine that we are on.
+    pub fn here() -> Result<Self> {
+        let here = Self::ALL.into_iter().find(|target| target.machine() == std::env::consts::ARCH);
+        here.with_context(|| format!("no program is made on {}", std::env::consts::ARCH))
     }
 }
 
@@ -65,15 +78,23 @@ pub struct Built {
 
 /// The static program for the machine that we are on.
 pub fn static_program() -> Result<PathBuf> {
-    Ok(Build { root: cargo::root(), target: Target::X86_64, time: 0 }.build()?.program)
+    Ok(Build { root: cargo::root(), target: Target::here()?, time: 0 }.build()?.program)
 }
 
 impl Build<'_> {
     /// Builds it.
     pub fn build(&self) -> Result<Built> {
-        let mut command = cargo::cargo();
-        command.current_dir(self.root).env("CARGO_ENCODED_RUSTFLAGS", self.flags()?);
-        command.env_remove("CARGO_TARGET_DIR");
+        let flags = flags()?;
+        let mut command = match self.target {
+            target if target == Target::here()? => {
+                let mut command = cargo::cargo();
+                command.env("CARGO_ENCODED_RUSTFLAGS", flags.join(OsStr::new("\x1f")));
+                command
+            }
+            Target::X86_64 => vm::cross_cargo(vm::Architecture::X86_64, &flags)?,
+            Target::Aarch64 => vm::cross_cargo(vm::Architecture::Aarch64, &flags)?,
+        };
+        command.current_dir(self.root).env_remove("CARGO_TARGET_DIR");
         let arguments = [
             "build",
             "--locked",
@@ -91,21 +112,20 @@ impl Build<'_> {
         let folder = cargo::find_build_folder(&messages, PROGRAM).context("cargo ran no build script")?;
         Ok(Built { program, kernel_program: folder.join(PROGRAM) })
     }
+}
 
-    /// Static, and without the paths of this machine. Those of the workspace are relative anyway.
-    fn flags(&self) -> Result<OsString> {
-        let mut flags = OsString::from("-Ctarget-feature=+crt-static");
-        // One folder a registry; its name is made of the registry's address.
-        let sources = cargo_home()?.join("registry/src");
-        for entry in
-            std::fs::read_dir(&sources).with_context(|| format!("cannot read {}", sources.display()))?
-        {
-            flags.push("\x1f--remap-path-prefix=");
-            flags.push(entry?.path());
-            flags.push("=crates");
-        }
-        Ok(flags)
+/// Static, and without the paths of this machine. Those of the workspace are relative anyway.
+fn flags() -> Result<Vec<OsString>> {
+    let mut flags = vec![OsString::from("-Ctarget-feature=+crt-static")];
+    // One folder a registry; its name is made of the registry's address.
+    let sources = cargo_home()?.join("registry/src");
+    for entry in std::fs::read_dir(&sources).with_context(|| format!("cannot read {}", sources.display()))? {
+        let mut flag = OsString::from("--remap-path-prefix=");
+        flag.push(entry?.path());
+        flag.push("=crates");
+        flags.push(flag);
     }
+    Ok(flags)
 }
 
 fn cargo_home() -> Result<PathBuf> {

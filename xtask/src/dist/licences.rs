@@ -1,6 +1,6 @@
 //! The licences of what is linked into the program: crates, the C library, and Rust's own.
 
-use super::build::Build;
+use super::build::{Build, Target};
 use super::output;
 use crate::cargo;
 use anyhow::{Context as _, Result, bail};
@@ -17,7 +17,7 @@ const BEGINNINGS: [&str; 5] = ["license", "licence", "copying", "copyright", "no
 /// glibc is under the LGPL, which asks that it can be replaced: with the sources, by the same command.
 const INTRODUCTION: &str = "\
 The program contains the work of others, under the licences below, and Rust's standard library, whose licences are in
-LICENSES-OF-RUST.html.
+LICENSES-OF-RUST.
 
 The GNU C Library in it is under the LGPL, version 2.1 or later: the sources of this program, with which it is linked
 again to another version of that library by `cargo xtask dist`, come under the terms of the file LICENSE.
@@ -154,8 +154,11 @@ fn files(package: &Package) -> Result<Vec<String>> {
     Ok(texts)
 }
 
-/// Those of Rust's standard library, from the compiler that builds.
-pub fn of_rust() -> Result<PathBuf> {
+/// Those of Rust's standard library, from the compiler that builds: Debian's for another machine.
+pub fn of_rust(build: &Build) -> Result<PathBuf> {
+    if build.target != Target::here()? {
+        return Ok("/usr/share/doc/rustc-web/copyright".into());
+    }
     let sysroot = output(Command::new(cargo::rustc()).args(["--print", "sysroot"]))?;
     Ok(Path::new(String::from_utf8(sysroot)?.trim()).join("share/doc/rust/COPYRIGHT-library.html"))
 }

@@ -65,11 +65,13 @@ fn make(root: &Path, targets: &[Target], time: u64) -> Result<Vec<PathBuf>> {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    // Another machine's program can't tell its manual here.
+    let speaker = Build { root, target: Target::here()?, time }.build()?.program;
     let mut files = Vec::new();
     for target in targets {
         let build = Build { root, target: *target, time };
         let built = build.build()?;
-        let stage = stage::make(&build, &built.program, &folder)?;
+        let stage = stage::make(&build, &built.program, &speaker, &folder)?;
         files.push(archive::make(&build, &stage, &folder)?);
         files.push(deb::make(&build, &stage, &folder)?);
     }

@@ -25,8 +25,8 @@ const LICENCES: &str = "LICENSES-OF-DEPENDENCIES";
 /// As the compiler's own folder has it.
 const LICENCES_OF_RUST: &str = "LICENSES-OF-RUST.html";
 
-/// Makes it below `folder`, and returns its path.
-pub fn make(build: &Build, program: &Path, folder: &Path) -> Result<PathBuf> {
+/// Makes it below `folder`, and returns its path. `speaker` is the program for this machine.
+pub fn make(build: &Build, program: &Path, speaker: &Path, folder: &Path) -> Result<PathBuf> {
     let name = format!("seccomp-trace-{}-{}-linux", env!("CARGO_PKG_VERSION"), build.target.machine());
     let stage = folder.join(name);
     for below in [PAGES, "completions", DOCUMENTS] {
@@ -45,12 +45,14 @@ pub fn make(build: &Build, program: &Path, folder: &Path) -> Result<PathBuf> {
         copy(&entry.path(), &format!("{DOCUMENTS}/{}", entry.file_name().display()))?;
     }
     // The program itself tells them.
-    output(Command::new(program).args(["man", "--output-dir"]).arg(stage.join(PAGES)))?;
+    output(Command::new(speaker).args(["man", "--output-dir"]).arg(stage.join(PAGES)))?;
     for (shell, file) in COMPLETIONS {
-        let script = output(Command::new(program).args(["completions", shell]))?;
+        let script = output(Command::new(speaker).args(["completions", shell]))?;
         fs::write(stage.join(file), script).with_context(|| format!("cannot write {file}"))?;
     }
     fs::write(stage.join(LICENCES), licences::collect(build)?).context("cannot write the licences")?;
-    copy(&licences::of_rust()?, LICENCES_OF_RUST)?;
+    let of_rust = licences::of_rust(build)?;
+    let name = if of_rust.extension().is_some() { LICENCES_OF_RUST } else { "LICENSES-OF-RUST" };
+    copy(&of_rust, name)?;
     Ok(stage)
 }

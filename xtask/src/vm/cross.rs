@@ -16,13 +16,17 @@ use std::process::Command;
 const LIBRARY: &str = "libstd-rust-web-dev";
 const COMPILER: &str = "rustc-web";
 
-/// cargo for an architecture, with the options that select it.
-pub fn cargo_for(folder: &Path, apt: &Apt, architecture: Architecture) -> Result<Command> {
+/// cargo for an architecture, with the options that select it; `more` are further flags of rustc.
+pub fn cargo_for(folder: &Path, apt: &Apt, architecture: Architecture, more: &[OsString]) -> Result<Command> {
     let sysroot = sysroot(folder, apt, architecture)?;
     let target = target(architecture);
     let variable = |name: &str| format!("CARGO_TARGET_{}_{name}", target.replace('-', "_").to_uppercase());
     let mut flags = OsString::from("--sysroot=");
     flags.push(&sysroot);
+    for flag in more {
+        flags.push(" ");
+        flags.push(flag);
+    }
     let mut command = Command::new("rustup");
     command.args(["run", LINKED, "cargo"]).current_dir(cargo::root());
     command.env(variable("LINKER"), architecture.compiler(false)).env(variable("RUSTFLAGS"), flags);

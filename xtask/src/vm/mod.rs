@@ -14,7 +14,7 @@ use crate::packages;
 use crate::test::{SELECTION, Tally};
 use anyhow::{Context as _, Result, bail};
 use apt::Apt;
-use architecture::Architecture;
+pub use architecture::Architecture;
 use kernels::Pin;
 use machine::{Machine, Outcome};
 use std::ffi::OsString;
@@ -37,9 +37,7 @@ pub fn run(wanted: &[String], filter: &[OsString], write_table: bool, tally: &mu
         bail!("the table is of whole runs on all kernels: name none, and no test");
     }
     packages::install(&packages::missing_for_machines())?;
-    let folder = cargo::root().join("target/machines");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let apt = Apt::new(&folder)?;
+    let (folder, apt) = packages_folder()?;
     let mut rows: Vec<_> = pins.into_iter().map(Row::new).collect();
     let mut machines = Vec::new();
     for (row, index) in rows.iter_mut().zip(0..) {
@@ -134,6 +132,19 @@ impl Row {
         );
         Ok(())
     }
+/// Where packages and what is unpacked of them is kept.
+fn packages_folder() -> Result<(PathBuf, Apt)> {
+    let folder = cargo::root().join("target/machines");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let apt = Apt::new(&folder)?;
+    Ok((folder, apt))
+}
+
+/// cargo for an architecture that is not this machine's, with further flags of rustc.
+pub fn cross_cargo(architecture: Architecture, flags: &[OsString]) -> Result<std::process::Command> {
+    packages::install(&packages::missing_for_cross(architecture.compiler(false)))?;
+    let (folder, apt) = packages_folder()?;
+    cross::cargo_for(&folder, &apt, architecture, flags)
 }
 
 /// Builds the tests and the program for an architecture, optimised, as the machine is emulated.
@@ -146,7 +157,7 @@ fn build(folder: &Path, apt: &Apt, architecture: Architecture) -> Result<[PathBu
     }
     let target = cross::target(architecture);
     let arguments = [&arguments[..], &["--target", &target]].concat();
-    cargo::executables(cross::cargo_for(folder, apt, architecture)?, &arguments, names)
+    cargo::executables(cross::cargo_for(folder, apt, architecture, &[])?, &arguments, names)
 }
 
 /// Gets all ready that the tests on one kernel take.
