@@ -132,6 +132,8 @@ impl Row {
         );
         Ok(())
     }
+}
+
 /// Where packages and what is unpacked of them is kept.
 fn packages_folder() -> Result<(PathBuf, Apt)> {
     let folder = cargo::root().join("target/machines");
