@@ -1,7 +1,7 @@
 //! `--watch` on a real terminal: what is shown, what the keys do, and that the terminal is as it was after every way out.
 
 use crate::{
-    help::{Case, allowed, eventually, has_ended, with_libc},
+    help::{Case, NATIVE, allowed, eventually, has_ended, with_libc},
     support::{self, Need, Terminal, Trial},
 };
 use anyhow::{Context as _, Result, ensure};

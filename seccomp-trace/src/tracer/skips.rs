@@ -4,11 +4,27 @@
 //! (`prog->active` in `__bpf_trace_run`, `bpf_prog_active` in `trace_call_bpf`, kernel/trace/bpf_trace.c). Where nothing preempts
 //! a program there is nothing to skip. Since Linux 7.2 those at raw tracepoints of system calls are preempted, and whoever
 //! runs meanwhile on that processor is not traced: seen on 7.3, six of seven ends of calls of eight busy processes. Those at
-//! classic tracepoints are not.
+//! classic tracepoints are not; but they are skipped while somebody is preempted who uses a map by bpf(2)
+//! (`bpf_disable_instrumentation`), which we do all the time: so we are not to be preempted.
 
 use std::{fs, os::fd::AsFd as _, os::fd::AsRawFd as _};
 
 use super::{Tracer, TracerError};
+
+/// Keeps this thread from being preempted by any that is not of real time. What it starts is not so.
+pub(super) fn stay_on_the_processor() {
+    let lowest = libc::sched_param { sched_priority: 1 };
+    // SAFETY: a system call with a whole structure.
+    let result = unsafe {
+        libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const lowest)
+    };
+    if result != 0 {
+        log::debug!(
+            "not of real time, for which CAP_SYS_NICE is needed: {}",
+            std::io::Error::last_os_error()
+        );
+    }
+}
 
 impl Tracer {
     /// How often a part of the kernel program was skipped since the start, on any processor and for any process.
