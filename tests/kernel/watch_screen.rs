@@ -258,7 +258,7 @@ fn keys() -> Result<()> {
     terminal.press(&["Tab", "/"])?;
     terminal.enter("clock")?;
     terminal.wait("the filtered calls", |screen| {
-        screen.contains("clock_nanosleep") && !screen.contains("execve")
+        screen.contains("clock_nanosleep") && !screen.contains("mprotect")
     })?;
     terminal.press(&["Enter", "Enter"])?;
     // The details of the only one left: its number.
@@ -266,7 +266,7 @@ fn keys() -> Result<()> {
     terminal.wait_for(&number.to_string())?;
     terminal.press(&["Escape"])?;
     terminal.press(&["Escape"])?;
-    terminal.wait("all calls", |screen| screen.contains("execve"))?;
+    terminal.wait("all calls", |screen| screen.contains("mprotect"))?;
     terminal.press(&["s"])?;
     terminal.wait_for("by name")?;
     terminal.press(&["?"])?;
@@ -274,7 +274,7 @@ fn keys() -> Result<()> {
     terminal.press(&["?", "p"])?;
     terminal.wait("the pause", |screen| screen.to_lowercase().contains("paused"))?;
     terminal.press(&["p", "d"])?;
-    terminal.wait("nothing denied", |screen| !screen.contains("execve"))?;
+    terminal.wait("nothing denied", |screen| !screen.contains("mprotect"))?;
     terminal.press(&["q"])?;
     terminal.ended(143).map(drop)
 }

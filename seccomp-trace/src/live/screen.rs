@@ -7,7 +7,7 @@ use std::{
     os::fd::AsFd,
     panic,
     sync::{
-        Arc, Mutex, MutexGuard, Once, PoisonError,
+        Arc, Mutex, MutexGuard, Once, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU8, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
@@ -136,7 +136,7 @@ impl Screen {
         let end = Arc::new(AtomicBool::new(false));
         let continued = Arc::new(AtomicBool::new(false));
         flag::register(SIGCONT, Arc::clone(&continued))?;
-        let backend = CrosstermBackend::new(BufWriter::new(stream.open()?));
+        let backend = CrosstermBackend::new(BufWriter::new(Taken(stream.open()?)));
         enter(stream)?;
         let terminal = Terminal::new(backend).inspect_err(|_| leave())?;
         let mut picture = Picture {
@@ -207,7 +207,7 @@ impl Keyboard {
 struct Picture {
     stream: Stream,
     keys: Keyboard,
-    terminal: Terminal<CrosstermBackend<BufWriter<File>>>,
+    terminal: Terminal<CrosstermBackend<BufWriter<Taken>>>,
     shared: Shared,
     view: View,
     about: About,
@@ -274,6 +274,23 @@ impl Picture {
 /// Whose the terminal is: 0 nobody's, else a [`Stream`] and 1.
 static TAKEN: AtomicU8 = AtomicU8::new(0);
 
+/// Held while something is written to it.
+static WRITING: Mutex<()> = Mutex::new(());
+
+/// The terminal, for the picture: what comes after it was given back goes nowhere.
+struct Taken(File);
+
+impl Write for Taken {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        if TAKEN.load(Ordering::SeqCst) == 0 { Ok(bytes.len()) } else { self.0.write(bytes) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn enter(stream: Stream) -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(stream as u8 + 1, Ordering::SeqCst);
@@ -294,6 +311,11 @@ fn leave() {
         taken if taken == Stream::Stdout as u8 + 1 => Stream::Stdout,
         _ => Stream::Stderr,
     };
+    // The picture's last bytes first; a terminal that hangs never takes them.
+    let patience = Instant::now() + PATIENCE;
+    while matches!(WRITING.try_lock(), Err(TryLockError::WouldBlock)) && Instant::now() < patience {
+        thread::sleep(Duration::from_millis(1));
+    }
     if let Ok(mut stream) = stream.open() {
         let _ = execute!(
             stream,

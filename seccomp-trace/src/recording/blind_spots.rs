@@ -12,8 +12,9 @@ const LISTED: usize = 8;
 pub const VDSO: &str = "vdso";
 
 /// Codes that the facts decide on. One whose fact is no longer true goes: a life that was seen whole makes up for a late one.
-const DERIVED: [&str; 12] = [
+const DERIVED: [&str; 13] = [
     "incomplete",
+    "skipped",
     "lost-events",
     "lost-origins",
     "attached-late",

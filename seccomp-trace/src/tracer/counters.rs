@@ -28,6 +28,7 @@ impl Tracer {
     /// # Errors
     /// Where a map can't be read.
     pub fn counts(&self, slot: u32) -> Result<Option<Counts>, TracerError> {
+        let _unpreempted = self.unpreempted();
         let Some(counter) = self.counter(slot)? else { return Ok(None) };
         let map = self.ebpf.map("COUNTS").ok_or(TracerError::Missing("COUNTS"))?;
         let counts = PerCpuArray::<_, Counts>::try_from(map)?.get(&counter, 0)?;
@@ -45,6 +46,7 @@ impl Tracer {
     /// # Errors
     /// Where a map can't be read or written.
     pub fn count(&mut self, slot: u32, instead: Option<u32>) -> Result<(), TracerError> {
+        let _unpreempted = self.unpreempted();
         if self.counter(slot)?.is_some() {
             return Ok(());
         }

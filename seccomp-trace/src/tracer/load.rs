@@ -11,7 +11,7 @@ use aya_log::EbpfLogger;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seccomp_trace_common::{Config, MAX_COUNTED, PATH_LEN};
 
-use super::{Tracer, TracerError, btf, skips};
+use super::{Tracer, TracerError, btf};
 
 static PROGRAM: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/seccomp-trace"));
 
@@ -72,9 +72,6 @@ impl Tracer {
     /// Where the kernel lacks something or refuses.
     pub fn start(options: Options, waited: &[String]) -> Result<Self, TracerError> {
         let btf::Kernel { offsets, preempts } = btf::kernel()?;
-        if preempts {
-            skips::stay_on_the_processor();
-        }
         let cells = options.cells();
         let config = Config {
             table_mask: cells - 1,
@@ -128,7 +125,14 @@ impl Tracer {
             Ok(()) | Err(TracerError::NoTracepoint(_)) => {}
             Err(error) => return Err(error),
         }
-        Ok(Self { ebpf, events, log, max_containers: options.max_containers, denials: options.denials })
+        Ok(Self {
+            ebpf,
+            events,
+            log,
+            max_containers: options.max_containers,
+            denials: options.denials,
+            preempts,
+        })
     }
 }
 

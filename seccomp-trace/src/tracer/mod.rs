@@ -78,6 +78,7 @@ pub struct Tracer {
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     max_containers: u32,
     denials: bool,
+    preempts: bool,
 }
 
 /// What enrolling a cgroup came to.
@@ -188,6 +189,7 @@ impl Tracer {
     /// # Errors
     /// Where the map can't be read.
     pub fn stats(&self) -> Result<Stats, TracerError> {
+        let _unpreempted = self.unpreempted();
         Ok(slots::array::<Stats>(&self.ebpf, "STATS")?.get(&0, 0)?)
     }
 

@@ -5,28 +5,48 @@
 //! a program there is nothing to skip. Since Linux 7.2 those at raw tracepoints of system calls are preempted, and whoever
 //! runs meanwhile on that processor is not traced: seen on 7.3, six of seven ends of calls of eight busy processes. Those at
 //! classic tracepoints are not; but they are skipped while somebody is preempted who uses a map by bpf(2)
-//! (`bpf_disable_instrumentation`), which we do all the time: so we are not to be preempted.
+//! (`bpf_disable_instrumentation`), which we do all the time: so then we are not to be preempted.
 
 use std::{fs, os::fd::AsFd as _, os::fd::AsRawFd as _};
 
 use super::{Tracer, TracerError};
 
-/// Keeps this thread from being preempted by any that is not of real time. What it starts is not so.
-pub(super) fn stay_on_the_processor() {
-    let lowest = libc::sched_param { sched_priority: 1 };
-    // SAFETY: a system call with a whole structure.
-    let result = unsafe {
-        libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const lowest)
-    };
-    if result != 0 {
-        log::debug!(
-            "not of real time, for which CAP_SYS_NICE is needed: {}",
-            std::io::Error::last_os_error()
-        );
+/// Until it is dropped, this thread is preempted by none that is not of real time. Not always: who is of real time preempts others
+/// when it wakes up, in the middle of a program that has news for it.
+pub(super) struct Unpreempted {
+    policy: i32,
+    parameters: libc::sched_param,
+}
+
+impl Unpreempted {
+    /// None where that is not allowed (CAP_SYS_NICE): what is skipped then is counted.
+    fn now() -> Option<Self> {
+        let mut before = Self { policy: 0, parameters: libc::sched_param { sched_priority: 0 } };
+        let lowest = libc::sched_param { sched_priority: 1 };
+        // SAFETY: system calls with whole structures, about this thread.
+        unsafe {
+            before.policy = libc::sched_getscheduler(0);
+            let is_known = before.policy >= 0 && libc::sched_getparam(0, &raw mut before.parameters) == 0;
+            (is_known && libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const lowest) == 0)
+                .then_some(before)
+        }
+    }
+}
+
+impl Drop for Unpreempted {
+    fn drop(&mut self) {
+        // SAFETY: as in `now`.
+        unsafe { libc::sched_setscheduler(0, self.policy, &raw const self.parameters) };
     }
 }
 
 impl Tracer {
+    /// To be held while a map is used, on a kernel that preempts.
+    #[must_use]
+    pub(super) fn unpreempted(&self) -> Option<Unpreempted> {
+        self.preempts.then(Unpreempted::now).flatten()
+    }
+
     /// How often a part of the kernel program was skipped since the start, on any processor and for any process.
     ///
     /// # Errors

@@ -43,6 +43,7 @@ impl Tracer {
     /// # Errors
     /// Where the map can't be read.
     pub fn slot(&self, number: u32) -> Result<SlotView, TracerError> {
+        let _unpreempted = self.unpreempted();
         let slot = array::<Slot>(&self.ebpf, "SLOTS")?.get(&number, 0)?;
         let path = slot.path.split(|byte| *byte == 0).next().unwrap_or_default();
         let path = String::from_utf8_lossy(path).into_owned();
@@ -54,6 +55,7 @@ impl Tracer {
     /// # Errors
     /// Where a map can't be read.
     pub fn calls(&self, number: u32) -> Result<Vec<Calls>, TracerError> {
+        let _unpreempted = self.unpreempted();
         let sets = array::<Sets>(&self.ebpf, "SETS")?.get(&number, 0)?;
         let mut calls = Vec::new();
         for (set, abis) in sets.calls.iter().enumerate() {
@@ -90,6 +92,7 @@ impl Tracer {
     /// # Errors
     /// Where a map can't be written.
     pub fn free(&mut self, number: u32) -> Result<(), TracerError> {
+        let _unpreempted = self.unpreempted();
         let mut slot = self.slot(number)?.slot;
         if slot.beyond > 0 {
             let mut beyond: HashMap<_, Beyond, u8> = self.map_mut("BEYOND")?.try_into()?;
@@ -127,6 +130,7 @@ impl Tracer {
     /// # Errors
     /// Where the map can't be read.
     pub fn cgroups_of(&self, number: u32) -> Result<Vec<u64>, TracerError> {
+        let _unpreempted = self.unpreempted();
         let cells = array::<Cell>(&self.ebpf, "CGROUPS")?;
         let mut cgroups = Vec::new();
         for cell in cells.iter() {
@@ -143,6 +147,7 @@ impl Tracer {
     /// # Errors
     /// Where the map can't be read.
     pub fn denials(&self, slot: &Slot, number: u32) -> Result<Vec<(Denial, Denied)>, TracerError> {
+        let _unpreempted = self.unpreempted();
         if slot.denials == 0 {
             return Ok(Vec::new());
         }
@@ -157,6 +162,7 @@ impl Tracer {
     /// # Errors
     /// Where the map can't be written.
     pub fn set_inside(&mut self, thread: u32, call: u32) -> Result<(), TracerError> {
+        let _unpreempted = self.unpreempted();
         let mut inside: HashMap<_, u32, u32> = self.map_mut("INSIDE")?.try_into()?;
         match inside.insert(thread, call, BPF_NOEXIST) {
             Err(MapError::SyscallError(error))
