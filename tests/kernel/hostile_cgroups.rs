@@ -11,7 +11,7 @@ use seccomp_trace_common::{Cell, cell};
 use std::{path::Path, process::Command, time::Duration};
 
 /// A hundred thousand cgroups take a quarter of a minute, on a busy machine more.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(400);
 
 pub fn tests() -> Vec<Trial> {
     let needs = &[Need::Kernel, Need::Cc];

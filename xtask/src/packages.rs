@@ -40,6 +40,9 @@ const FOR_MACHINES: [(&str, &str); 7] = [
     ("dpkg", "dpkg"),
 ];
 
+/// The C library of the other machine: its compiler only recommends it.
+const CROSS_LIBRARY: &str = "libc6-dev-arm64-cross";
+
 /// The packages that the tests need and that are missing here.
 pub fn missing_for_tests() -> Vec<&'static str> {
     missing_of(&FOR_TESTS)
@@ -48,13 +51,13 @@ pub fn missing_for_tests() -> Vec<&'static str> {
 /// The same of virtual machines.
 pub fn missing_for_machines() -> Vec<&'static str> {
     // No program tells whether this one is here.
-    [missing_of(&FOR_MACHINES), missing(&["libc6-dev-arm64-cross"])].concat()
+    [missing_of(&FOR_MACHINES), missing(&[CROSS_LIBRARY])].concat()
 }
 
 /// The same of a compiler for another machine alone.
 pub fn missing_for_cross(compiler: &str) -> Vec<&'static str> {
     let needed = FOR_MACHINES.into_iter().filter(|(program, _)| [compiler, "dpkg"].contains(program));
-    missing_of(&needed.collect::<Vec<_>>())
+    [missing_of(&needed.collect::<Vec<_>>()), missing(&[CROSS_LIBRARY])].concat()
 }
 
 fn missing_of(wanted: &[(&str, &'static str)]) -> Vec<&'static str> {
