@@ -24,7 +24,7 @@ pub struct Args {
     /// Runs the tests of the kernel suite in virtual machines instead: with these kernels (`x86_64-6.1`, `6.1`, `x86_64`), or with all.
     #[arg(long, value_name = "KERNEL", num_args = 0.., conflicts_with = "only")]
     vm: Option<Vec<String>>,
-    /// With all kernels: writes the README's table of them.
+    /// Writes what came out into the README's table of kernels.
     #[arg(long, requires = "vm")]
     write_table: bool,
     /// Runs only the tests whose name contains this; further arguments go to the test programs too.

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 const BEGIN: &str = "<!-- kernels: written by `cargo xtask test --vm --write-table` -->\n";
 const END: &str = "<!-- end of kernels -->\n";
+const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
 
 /// What comes out on one kernel.
 pub struct Row {
@@ -25,7 +26,7 @@ pub struct Row {
     pub began: Instant,
 }
 
-/// Replaces the table in the README, where nothing failed.
+/// Puts what came out into the README's table, where nothing failed. Of kernels that did not run it keeps what it has.
 pub fn write(rows: &[Row]) -> Result<()> {
     let failed = rows.iter().filter(|row| !row.tally.is_good()).map(|row| row.pin.name.as_str());
     let failed: Vec<_> = failed.collect();
@@ -34,27 +35,31 @@ pub fn write(rows: &[Row]) -> Result<()> {
     }
     let path = cargo::root().join("README.md");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let table =
-        replaced(&text, &render(rows)).with_context(|| format!("{} has no such table", path.display()))?;
-    fs::write(&path, table).with_context(|| format!("cannot write {}", path.display()))
+    let text = updated(&text, rows).with_context(|| format!("{} has no such table", path.display()))?;
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn replaced(text: &str, table: &str) -> Option<String> {
+fn updated(text: &str, rows: &[Row]) -> Option<String> {
     let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{table}{END}{after}"))
+    let (table, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{}{END}{after}", render(table, rows)))
 }
 
 /// One line a kernel's version, one column an architecture.
-fn render(rows: &[Row]) -> String {
-    let architectures = ["x86_64", "aarch64"];
+fn render(before: &str, rows: &[Row]) -> String {
     let mut lines: BTreeMap<Vec<u32>, (String, [String; 2])> = BTreeMap::new();
+    for line in before.lines().skip(2) {
+        if let ["", version, x86_64, aarch64, ""] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] {
+            let cells = [x86_64, aarch64].map(str::to_owned);
+            lines.insert(order(version), (version.to_owned(), cells));
+        }
+    }
     for row in rows {
         let Some((architecture, version)) = row.pin.name.rsplit_once('-') else { continue };
-        let Some(column) = architectures.iter().position(|its| *its == architecture) else { continue };
-        let order = version.split(['.', '+']).map(|number| number.parse().unwrap_or(u32::MAX)).collect();
-        let line = lines.entry(order).or_default();
-        line.0 = version.replace('+', ", ");
+        let Some(column) = ARCHITECTURES.iter().position(|its| *its == architecture) else { continue };
+        let version = version.replace('+', ", ");
+        let line = lines.entry(order(&version)).or_default();
+        line.0 = version;
         let release = row.kernel.split(' ').next_back().unwrap_or_default();
         let [passed, _, skipped] = row.tally.totals();
         line.1[column] = match (&row.pin.only, skipped) {
@@ -63,16 +68,21 @@ fn render(rows: &[Row]) -> String {
             (None, _) => format!("{passed} tests passed, {skipped} skipped ({release})"),
         };
     }
-    let mut table = format!("| Linux | {} |\n|---|---|---|\n", architectures.join(" | "));
+    let mut table = format!("| Linux | {} |\n|---|---|---|\n", ARCHITECTURES.join(" | "));
     for (version, cells) in lines.values() {
         table += &format!("| {version} | {} |\n", cells.join(" | "));
     }
     table
 }
 
+/// Versions by their numbers; what is special about one comes after it.
+fn order(version: &str) -> Vec<u32> {
+    version.split(['.', ',']).map(|number| number.parse().unwrap_or(u32::MAX)).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{BEGIN, END, Row, render, replaced};
+    use super::{BEGIN, END, Row, updated};
     use crate::vm::kernels::Pin;
 
     fn row(name: &str, kernel: &str, [passed, failed, skipped]: [u64; 3], only: Option<&str>) -> Row {
@@ -94,20 +104,27 @@ mod tests {
             row("aarch64-6.1", "aarch64 6.1.0-50", [120, 0, 3], None),
             row("x86_64-6.12+lockdown", "x86_64 6.12.1", [1, 0, 0], Some("refusal")),
         ];
-        insta::assert_snapshot!(render(&rows), @"
+        let text = format!("a\n{BEGIN}{END}b\n");
+        let text = updated(&text, &rows).unwrap();
+        insta::assert_snapshot!(text, @"
+        a
+        <!-- kernels: written by `cargo xtask test --vm --write-table` -->
         | Linux | x86_64 | aarch64 |
         |---|---|---|
         | 5.10 | refused, with the reason |  |
         | 6.1 | 139 tests passed, 1 skipped (6.1.0-50) | 120 tests passed, 3 skipped (6.1.0-50) |
         | 6.12 | 140 tests passed (6.12.1) |  |
         | 6.12, lockdown | refused, with the reason |  |
+        <!-- end of kernels -->
+        b
         ");
-    }
-
-    #[test]
-    fn only_the_table_is_replaced() {
-        let text = format!("a\n{BEGIN}old\n{END}b\n");
-        assert_eq!(replaced(&text, "new\n"), Some(format!("a\n{BEGIN}new\n{END}b\n")));
-        assert_eq!(replaced("a\n", "new\n"), None);
+        // Of one kernel alone: the others keep what they have.
+        let one = [row("aarch64-6.12", "aarch64 6.12.2", [121, 0, 0], None)];
+        let with = text.replace(
+            "| 6.12 | 140 tests passed (6.12.1) |  |",
+            "| 6.12 | 140 tests passed (6.12.1) | 121 tests passed (6.12.2) |",
+        );
+        assert_eq!(updated(&text, &one), Some(with));
+        assert_eq!(updated("a\n", &one), None);
     }
 }
