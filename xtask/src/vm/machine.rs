@@ -45,6 +45,8 @@ pub struct Machine {
     pub kernel: PathBuf,
     /// Further arguments of the kernel.
     pub arguments: String,
+    /// How many processors.
+    pub processors: u32,
     /// Gets the whole console, with seconds.
     pub log: PathBuf,
     /// Its files, [`ROOT`] and [`COMPILER`], gone with it.
@@ -110,14 +112,8 @@ impl Machine {
         let mut qemu = Command::new(&program);
         // One thread for both processors: with two, QEMU 7.2 now and then goes on with an old translation of code that the
         // kernel patches on the other one (jump labels, as that of BPF's statistics), and hangs at its int3.
-        qemu.args(self.architecture.machine()).args([
-            "-accel",
-            "tcg,thread=single",
-            "-smp",
-            "2",
-            "-m",
-            "3072",
-        ]);
+        qemu.args(self.architecture.machine()).args(["-accel", "tcg,thread=single", "-m", "3072"]);
+        qemu.arg("-smp").arg(self.processors.to_string());
         qemu.args(["-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"]);
         let compiler = self.own.path().join(COMPILER);
         qemu.arg("-chardev").arg(format!("socket,id=compiler,path={}", compiler.display()));
