@@ -20,7 +20,7 @@ use watched::Watched;
 use self::clock::Clock;
 use crate::{
     inspect::{cgroup::Hierarchy, host},
-    recording::{Host, Target, builder::Builder},
+    recording::{Host, Lost, Target, builder::Builder},
     tracer::{Enrolled, Tracer, TracerError},
 };
 
@@ -324,6 +324,7 @@ impl Session {
     /// Reads a dead slot for the last time and frees it.
     fn bury(&mut self, slot: u32) -> Result<Option<News>, TracerError> {
         self.read(slot)?;
+        self.account_skips([slot])?;
         self.keep_counts(slot)?;
         self.tracer.get_mut().free(slot)?;
         self.stirred.remove(&slot);
@@ -338,11 +339,21 @@ impl Session {
     fn read(&mut self, slot: u32) -> Result<(), TracerError> {
         let look = self.look(slot)?;
         self.tell_untold(&look);
-        let skips = self.tracer.get_ref().skips()?;
         if let Some(subject) = self.owner(slot) {
             subject.absorb(&look);
             subject.promote(&look);
-            subject.account(&look, skips);
+            subject.account(&look);
+        }
+        Ok(())
+    }
+
+    /// Adds what the kernel has skipped until now to the recordings of slots whose sets were read.
+    fn account_skips(&mut self, slots: impl IntoIterator<Item = u32>) -> Result<(), TracerError> {
+        let lost = Lost { skips: self.tracer.get_ref().skips()?, ..Lost::default() };
+        for slot in slots {
+            if let Some(subject) = self.owner(slot) {
+                subject.builder.lose(lost);
+            }
         }
         Ok(())
     }
@@ -376,7 +387,8 @@ impl Session {
     /// What the kernel refuses.
     pub fn finish(&mut self) -> Result<(), TracerError> {
         let slots: Vec<u32> = self.owners.keys().copied().collect();
-        slots.into_iter().try_for_each(|slot| self.read(slot))
+        slots.iter().try_for_each(|slot| self.read(*slot))?;
+        self.account_skips(slots)
     }
 
     /// Cgroups that found no slot or no cell since the start: told as [`News::Full`], but for the news that was lost.
