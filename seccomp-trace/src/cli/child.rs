@@ -6,17 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::FutureExt as _;
 use rustix::process::{Pid, Signal as Number, kill_process, kill_process_group};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use tokio::{process::Child, time::timeout};
+use tokio::{process::Child, task::yield_now};
 
 use crate::launch::{Signal, Signals};
 
 /// Two Ctrl-C within this time mean: at once. Programs of their own use of Ctrl-C (a shell) go on after one.
 const TWICE: Duration = Duration::from_secs(2);
-
-/// By then every signal that came before has been told; nobody types two keys so fast.
-const EARLY: Duration = Duration::from_millis(1);
 
 /// What a shell reports: the exit code, or 128 and the signal.
 pub fn exit_code(status: ProcessStatus) -> u8 {
@@ -24,9 +22,13 @@ pub fn exit_code(status: ProcessStatus) -> u8 {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
-/// Passes on what came before the command was there to have it, from the terminal, too.
+/// Passes on what came before the command was there to have it, from the terminal, too. Waits for none: what a terminal sends from
+/// now on, the command has already.
 pub async fn pass_on_early(child: &Child, signals: &mut Signals) {
-    while let Ok(signal) = timeout(EARLY, signals.next()).await {
+    loop {
+        // The event loop looks for what has come.
+        yield_now().await;
+        let Some(signal) = signals.next().now_or_never() else { return };
         send(child, signal.number);
     }
 }

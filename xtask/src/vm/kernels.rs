@@ -19,16 +19,8 @@ pub struct Pin {
     /// Further arguments of the kernel.
     #[serde(default)]
     pub arguments: String,
-    /// How many processors. One for kernels that preempt BPF programs (7.2): the emulator runs two in turn, and each finds that time
-    /// has jumped, which such kernels take for a task that holds its processor for too long.
-    #[serde(default = "two")]
-    pub processors: u32,
     /// The only test, where that is the refusal.
     pub only: Option<String>,
-}
-
-const fn two() -> u32 {
-    2
 }
 
 impl Pin {

@@ -45,8 +45,6 @@ pub struct Machine {
     pub kernel: PathBuf,
     /// Further arguments of the kernel.
     pub arguments: String,
-    /// How many processors.
-    pub processors: u32,
     /// Gets the whole console, with seconds.
     pub log: PathBuf,
     /// Its files, [`ROOT`] and [`COMPILER`], gone with it.
@@ -111,9 +109,11 @@ impl Machine {
         let program = format!("qemu-system-{}", self.architecture.name());
         let mut qemu = Command::new(&program);
         // One thread for both processors: with two, QEMU 7.2 now and then goes on with an old translation of code that the
-        // kernel patches on the other one (jump labels, as that of BPF's statistics), and hangs at its int3.
-        qemu.args(self.architecture.machine()).args(["-accel", "tcg,thread=single", "-m", "3072"]);
-        qemu.arg("-smp").arg(self.processors.to_string());
+        // kernel patches on the other one (jump labels, as that of BPF's statistics), and hangs at its int3. And time as
+        // instructions make it, a nanosecond each: this machine's own load, and the other processor's turn, are no jump of time,
+        // for which a kernel would preempt what it otherwise does not.
+        qemu.args(self.architecture.machine());
+        qemu.args(["-accel", "tcg,thread=single", "-icount", "shift=0", "-smp", "2", "-m", "3072"]);
         qemu.args(["-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"]);
         let compiler = self.own.path().join(COMPILER);
         qemu.arg("-chardev").arg(format!("socket,id=compiler,path={}", compiler.display()));

@@ -188,7 +188,6 @@ fn ready(pin: &Pin, filter: &[OsString], folder: &Path, apt: &Apt) -> Result<Mac
         architecture,
         kernel: kernel.image,
         arguments: pin.arguments.clone(),
-        processors: pin.processors,
         log: folder.join(format!("{}.console", pin.name)),
         own,
     })
