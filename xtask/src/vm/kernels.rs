@@ -19,6 +19,10 @@ pub struct Pin {
     /// Further arguments of the kernel.
     #[serde(default)]
     pub arguments: String,
+    /// Is time what instructions make it, a nanosecond each? For kernels that preempt BPF programs (7.2): a load of the host, and the
+    /// other processor's turn, are then no jump of time, for which they preempt what else they would not. 6.1 does not boot so.
+    #[serde(default)]
+    pub counts_instructions: bool,
     /// The only test, where that is the refusal.
     pub only: Option<String>,
 }

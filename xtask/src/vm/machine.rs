@@ -45,6 +45,8 @@ pub struct Machine {
     pub kernel: PathBuf,
     /// Further arguments of the kernel.
     pub arguments: String,
+    /// Is time what instructions make it?
+    pub counts_instructions: bool,
     /// Gets the whole console, with seconds.
     pub log: PathBuf,
     /// Its files, [`ROOT`] and [`COMPILER`], gone with it.
@@ -109,11 +111,12 @@ impl Machine {
         let program = format!("qemu-system-{}", self.architecture.name());
         let mut qemu = Command::new(&program);
         // One thread for both processors: with two, QEMU 7.2 now and then goes on with an old translation of code that the
-        // kernel patches on the other one (jump labels, as that of BPF's statistics), and hangs at its int3. And time as
-        // instructions make it, a nanosecond each: this machine's own load, and the other processor's turn, are no jump of time,
-        // for which a kernel would preempt what it otherwise does not.
+        // kernel patches on the other one (jump labels, as that of BPF's statistics), and hangs at its int3.
         qemu.args(self.architecture.machine());
-        qemu.args(["-accel", "tcg,thread=single", "-icount", "shift=0", "-smp", "2", "-m", "3072"]);
+        qemu.args(["-accel", "tcg,thread=single", "-smp", "2", "-m", "3072"]);
+        if self.counts_instructions {
+            qemu.args(["-icount", "shift=0"]);
+        }
         qemu.args(["-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"]);
         let compiler = self.own.path().join(COMPILER);
         qemu.arg("-chardev").arg(format!("socket,id=compiler,path={}", compiler.display()));

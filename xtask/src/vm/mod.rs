@@ -188,6 +188,7 @@ fn ready(pin: &Pin, filter: &[OsString], folder: &Path, apt: &Apt) -> Result<Mac
         architecture,
         kernel: kernel.image,
         arguments: pin.arguments.clone(),
+        counts_instructions: pin.counts_instructions,
         log: folder.join(format!("{}.console", pin.name)),
         own,
     })

@@ -88,7 +88,8 @@ mod tests {
     fn row(name: &str, kernel: &str, [passed, failed, skipped]: [u64; 3], only: Option<&str>) -> Row {
         let [package, version, suite, arguments] = [(); 4].map(|()| String::new());
         let only = only.map(str::to_owned);
-        let pin = Pin { name: name.into(), package, version, suite, arguments, only };
+        let pin =
+            Pin { name: name.into(), package, version, suite, arguments, counts_instructions: false, only };
         let mut row = Row { kernel: kernel.into(), ..Row::new(pin) };
         let totals = format!("test result: ok. {passed} passed; {failed} failed; {skipped} ignored");
         assert!(row.tally.count(name, &totals));
