@@ -33,7 +33,7 @@ pub fn tests() -> Vec<Trial> {
                 return refused_in_private_mounts(without, &["mount -t tracefs"]);
             }
             let case = Case::new()?;
-            let script = format!("exec unshare -m sh -c '{}' \"$0\" \"$@\"", without.replace('\'', "'\\''"));
+            let script = in_private_mounts(without);
             let output = support::run_with_timeout(
                 &mut case.in_script(&script, &case.run_words(&[], &["true"])),
                 LIMIT,
@@ -56,12 +56,13 @@ pub fn tests() -> Vec<Trial> {
 fn lacking() -> Result<()> {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    let oldest = if cfg!(target_arch = "aarch64") { "5.18 or newer" } else { "5.15 or newer" };
     if release.starts_with("5.10.") {
-        refused("exec \"$@\"", &["kernel 5.10.", "is too old: seccomp-trace needs 5.1"])
+        refused("exec \"$@\"", &["kernel 5.10.", "is too old", oldest])
     } else if lockdown.contains("[confidentiality]") {
         refused("exec \"$@\"", &["this machine can't trace", "lockdown mode", "lockdown=integrity"])
     } else {
-        refused("exec setarch --uname-2.6 \"$@\"", &["kernel 2.6.", "is too old: seccomp-trace needs 5.1"])
+        refused("exec setarch --uname-2.6 \"$@\"", &["kernel 2.6.", "is too old", oldest])
     }
 }
 
@@ -72,8 +73,13 @@ fn preempts() -> Result<bool> {
 }
 
 fn refused_in_private_mounts(script: &str, words: &[&str]) -> Result<()> {
+    refused(&in_private_mounts(script), words)
+}
+
+/// A script that runs this one with mounts of its own.
+fn in_private_mounts(script: &str) -> String {
     let script = script.replace('\'', "'\\''");
-    refused(&format!("exec unshare -m sh -c '{script}' \"$0\" \"$@\""), words)
+    format!("exec unshare -m sh -c '{script}' \"$0\" \"$@\"")
 }
 
 /// With each command that traces: the words are said, nothing is started, nothing is left. The script gets

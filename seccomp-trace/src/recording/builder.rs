@@ -100,12 +100,7 @@ impl Builder {
     /// Adds to what was lost.
     pub fn lose(&mut self, lost: Lost) {
         self.changed |= lost != Lost::default();
-        self.lost.events += lost.events;
-        self.lost.syscalls += lost.syscalls;
-        self.lost.origins += lost.origins;
-        self.lost.denials += lost.denials;
-        // Since the session's start: what is told later has what was told before.
-        self.lost.skips = self.lost.skips.max(lost.skips);
+        self.lost.add(lost);
     }
 
     /// Adds a warning, once by its code.

@@ -284,6 +284,17 @@ pub struct Lost {
     pub skips: u64,
 }
 
+impl Lost {
+    /// Adds what somebody else has lost, too. Skips are the machine's since the session's start, and not of each: the most that was told.
+    pub fn add(&mut self, other: Lost) {
+        self.events += other.events;
+        self.syscalls += other.syscalls;
+        self.origins += other.origins;
+        self.denials += other.denials;
+        self.skips = self.skips.max(other.skips);
+    }
+}
+
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }

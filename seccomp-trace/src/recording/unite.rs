@@ -144,12 +144,7 @@ impl Group {
                 .entry(life)
                 .and_modify(|boundary: &mut Boundary| *boundary = boundary.of_lives(recording.boundary))
                 .or_insert(recording.boundary);
-            united.lost.events += recording.lost.events;
-            united.lost.syscalls += recording.lost.syscalls;
-            united.lost.origins += recording.lost.origins;
-            united.lost.denials += recording.lost.denials;
-            // Of the machine, and not of each.
-            united.lost.skips = united.lost.skips.max(recording.lost.skips);
+            united.lost.add(recording.lost);
             if let Some(denied) = recording.denied {
                 let all = united.denied.get_or_insert_default();
                 for (abi, denials) in denied {

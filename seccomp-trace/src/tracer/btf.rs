@@ -181,7 +181,8 @@ impl<'a> Btf<'a> {
     }
 
     fn is_named(&self, at: usize, name: &str) -> bool {
-        word(self.types, at).and_then(|at| self.string(at)) == Some(name.as_bytes())
+        let rest = word(self.types, at).and_then(|at| self.strings.get(at as usize..));
+        rest.and_then(|rest| rest.strip_prefix(name.as_bytes())).is_some_and(|rest| rest.first() == Some(&0))
     }
 
     fn string(&self, at: u32) -> Option<&'a [u8]> {

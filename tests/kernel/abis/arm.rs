@@ -9,7 +9,7 @@ use crate::{
         denials::{denied, times},
     },
 };
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use seccomp_trace::abi::Abi;
 
 pub fn tests() -> Vec<Trial> {
@@ -36,7 +36,7 @@ pub fn tests() -> Vec<Trial> {
             ensure!(architectures(&case.profile()?) == set(["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"]));
             Ok(())
         }),
-        support::test("arms_own_numbers_have_arms_names", needs, own_names),
+        support::test("arms_own_numbers_have_arms_names", needs, || super::own_names(Abi::Arm, &OWN)),
         support::test("a_64_bit_program_is_aarch64s_alone", needs, || {
             let recording = recorded("all64", "call(173, 0, 0, 0);", 0)?.recording()?;
             ensure!(recording.syscalls.keys().eq([&Abi::Aarch64]), "{:?}", recording.syscalls);
@@ -76,15 +76,3 @@ const OWN: [(u32, &str); 12] = [
     (422, "futex_time64"),
     (0xf_0002, "cacheflush"),
 ];
-
-fn own_names() -> Result<()> {
-    let case = Case::new()?;
-    let calls: String = OWN.iter().map(|(number, _)| format!("call({number}, -1, -1, -1);")).collect();
-    let program = bare_32_bit(&case, "own", &calls)?;
-    expect(&case.run(&["--runtimes", "exact"], &[&program])?, 0, &[])?;
-    let recording = case.recording()?;
-    let expected = set(OWN.iter().map(|(_, name)| *name).chain(["exit_group"]));
-    ensure!(of(&recording, Abi::Arm) == expected, "{:?}", recording.syscalls);
-    ensure!(recording.syscalls.keys().eq([&Abi::Arm]), "{:?}", recording.syscalls);
-    Ok(())
-}

@@ -42,6 +42,19 @@ fn of(recording: &Recording, abi: Abi) -> BTreeSet<String> {
     names(recording, abi, Origin::Application)
 }
 
+/// A 32-bit program of this ABI makes these calls, which all fail, or do nothing: each has its own name.
+fn own_names(abi: Abi, own: &[(u32, &str)]) -> Result<()> {
+    let case = Case::new()?;
+    let calls: String = own.iter().map(|(number, _)| format!("call({number}, -1, -1, -1);")).collect();
+    let program = bare_32_bit(&case, "own", &calls)?;
+    expect(&case.run(&["--runtimes", "exact"], &[&program])?, 0, &[])?;
+    let recording = case.recording()?;
+    let expected = set(own.iter().map(|(_, name)| *name).chain(["exit_group"]));
+    ensure!(of(&recording, abi) == expected, "{:?}", recording.syscalls);
+    ensure!(recording.syscalls.keys().eq([&abi]), "{:?}", recording.syscalls);
+    Ok(())
+}
+
 /// A 64-bit program becomes a 32-bit one, and that one a 64-bit one. `execve` is its number for 64-bit programs; for 32-bit ones
 /// it is 11.
 fn execs(execve: u32) -> Result<()> {

@@ -5,7 +5,7 @@ use crate::{
     help::{Case, architectures, bare, bare_32_bit, expect, numbers, set},
     support::{self, Need, Trial},
 };
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use seccomp_trace::abi::Abi;
 
 pub fn tests() -> Vec<Trial> {
@@ -45,7 +45,7 @@ pub fn tests() -> Vec<Trial> {
                 ],
             )
         }),
-        support::test("i386s_own_numbers_have_i386s_names", needs, own_names),
+        support::test("i386s_own_numbers_have_i386s_names", needs, || super::own_names(Abi::I386, &OWN)),
         support::test("an_exec_is_of_the_abi_that_makes_it", needs, || super::execs(59)),
         support::test("an_interrupted_sleep_is_restarted_in_its_abi", needs, || {
             super::restarts(&[
@@ -87,15 +87,3 @@ const OWN: [(u32, &str); 16] = [
     (272, "fadvise64_64"),
     (422, "futex_time64"),
 ];
-
-fn own_names() -> Result<()> {
-    let case = Case::new()?;
-    let calls: String = OWN.iter().map(|(number, _)| format!("call({number}, -1, -1, -1);")).collect();
-    let program = bare_32_bit(&case, "own", &calls)?;
-    expect(&case.run(&["--runtimes", "exact"], &[&program])?, 0, &[])?;
-    let recording = case.recording()?;
-    let expected = set(OWN.iter().map(|(_, name)| *name).chain(["exit_group"]));
-    ensure!(of(&recording, Abi::I386) == expected, "{:?}", recording.syscalls);
-    ensure!(recording.syscalls.keys().eq([&Abi::I386]), "{:?}", recording.syscalls);
-    Ok(())
-}

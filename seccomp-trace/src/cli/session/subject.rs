@@ -157,7 +157,7 @@ impl Subject {
             syscalls: u64::from(view.slot.lost),
             origins: u64::from(view.slot.lost_origins),
             denials: u64::from(view.slot.lost_denials),
-            skips: 0,
+            ..Lost::default()
         });
     }
 }
