@@ -401,6 +401,10 @@ pub struct Offsets {
     pub task_seccomp_mode: u32,
     /// `task_struct.pending.signal`: signals that wait for this thread alone.
     pub task_pending: u32,
+    /// `task_struct.start_time`.
+    pub task_start: u32,
+    /// `task_struct.se.nr_migrations`.
+    pub task_migrations: u32,
     /// The number of the current call: `pt_regs.orig_ax` on x86, `.syscallno` on aarch64.
     pub regs_number: u32,
     /// `task_struct.cgroups`.
@@ -463,6 +467,6 @@ shared! {
     Denied = 32,
     Event = 48,
     Stats = 32,
-    Offsets = 72,
+    Offsets = 80,
     Config = 16,
 }

@@ -24,6 +24,8 @@ static OFFSETS: Offsets = Offsets {
     task_filters: 0,
     task_seccomp_mode: 0,
     task_pending: 0,
+    task_start: 0,
+    task_migrations: 0,
     regs_number: 0,
     task_cgroups: 0,
     task_fs: 0,
@@ -73,11 +75,23 @@ impl Current {
         Self(self.field(offset))
     }
 
-    /// The id of its cgroup in the default hierarchy, as `bpf_get_current_cgroup_id` would say.
+    /// Its cgroups in all hierarchies. Taken once and kept: for each read of a pointer the verifier goes through the names of
+    /// all the kernel's types (`btf_find_by_name_kind`).
     #[inline(always)]
-    pub fn cgroup_id(self) -> u64 {
-        let cgroup = self.follow(offset!(task_cgroups)).follow(offset!(css_set_cgroup));
-        cgroup.follow(offset!(cgroup_kn)).field(offset!(kn_id))
+    pub fn css_set(self) -> CssSet {
+        CssSet(self.follow(offset!(task_cgroups)))
+    }
+
+    /// Who runs, and for which cgroups. Where it is equal on one processor at two times, the task has run on no other one
+    /// in between.
+    #[inline(always)]
+    pub fn run(self, css_set: CssSet) -> Run {
+        Run {
+            task: self.0 as u64,
+            start: self.field(offset!(task_start)),
+            migrations: self.field(offset!(task_migrations)),
+            css_set: css_set.0.0 as u64,
+        }
     }
 
     /// Is its call a 32-bit one? This flag tells it always; the code segment of x86 does not.
@@ -111,6 +125,32 @@ impl Current {
     pub fn call(self) -> (usize, u32) {
         self.abi_of(self.raw_number())
     }
+}
+
+/// See [`Current::css_set`].
+#[derive(Clone, Copy)]
+pub struct CssSet(Current);
+
+impl CssSet {
+    /// The id of the one in the default hierarchy, as `bpf_get_current_cgroup_id` would say.
+    #[inline(always)]
+    pub fn cgroup_id(self) -> u64 {
+        let cgroup = self.0.follow(offset!(css_set_cgroup));
+        cgroup.follow(offset!(cgroup_kn)).field(offset!(kn_id))
+    }
+}
+
+/// See [`Current::run`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// Its `task_struct`, in whose memory another task may begin once it has ended.
+    pub task: u64,
+    /// When it began.
+    start: u64,
+    /// How often it has changed its processor (`set_task_cpu` in kernel/sched/core.c).
+    migrations: u64,
+    /// Its cgroups, which others may change while it runs.
+    css_set: u64,
 }
 
 /// The cgroup table's mask.

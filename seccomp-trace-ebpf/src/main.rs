@@ -15,6 +15,7 @@ mod control;
 mod counters;
 mod denials;
 mod kernel;
+mod last_entry;
 mod program;
 mod sightings;
 mod slots;
@@ -26,7 +27,7 @@ use aya_ebpf::{
     macros::{raw_tracepoint, tracepoint},
     programs::{RawTracePointContext, TracePointContext},
 };
-use kernel::Current;
+use kernel::{CssSet, Current};
 use seccomp_trace_common::{NUMBERS, PAIRED, SEEN, TOLD, set};
 
 /// Every call that no filter denied: ptrace and seccomp come before this tracepoint.
@@ -60,13 +61,17 @@ pub fn classic_sys_exit(ctx: TracePointContext) -> u32 {
 #[inline(always)]
 fn entered(number: u32) -> i32 {
     let current = Current::task();
-    let Some(slot) = cgroups::traced_now(current) else { return 0 };
+    let css_set = current.css_set();
+    let Some(slot) = cgroups::traced_now(css_set) else { return 0 };
     let (abi, number) = current.abi_of(number);
     if (number as usize) < NUMBERS {
         let Some(sets) = slots::sets(slot) else { return 0 };
         // SAFETY: the verifier has seen the map's value whole, and both indexes are in their bounds.
         if unsafe { (*sets).calls[set::APPLICATION][abi][sightings::index(number)] } & (TOLD | PAIRED) == TOLD
         {
+            if kernel::finds_denials() {
+                last_entry::set(current, css_set);
+            }
             if kernel::is_watched() {
                 counters::count(sets, abi, number);
             }
@@ -80,16 +85,24 @@ fn entered(number: u32) -> i32 {
 #[inline(always)]
 fn ended(result: i64) -> i32 {
     let current = Current::task();
-    let Some(slot) = cgroups::traced_now(current) else { return 0 };
+    let css_set = current.css_set();
+    if !last_entry::ends(current, css_set) {
+        ended_otherwise(current, css_set, result);
+    }
+    0
+}
+
+#[inline(never)]
+fn ended_otherwise(current: Current, css_set: CssSet, result: i64) {
+    let Some(slot) = cgroups::traced_now(css_set) else { return };
     let (abi, number) = current.call();
     if (number as usize) < NUMBERS {
-        let Some(sets) = slots::sets(slot) else { return 0 };
+        let Some(sets) = slots::sets(slot) else { return };
         // SAFETY: as in `entered`.
         if unsafe { (*sets).calls[set::APPLICATION][abi][sightings::index(number)] } & (SEEN | PAIRED) == SEEN
         {
-            return 0;
+            return;
         }
     }
     denials::left(slot, abi, number, result);
-    0
 }

@@ -44,6 +44,8 @@ enum Load {
     All,
     /// Calls that are made for the first time.
     First,
+    /// One processor, under a filter that allows everything, as in a container.
+    Filtered,
 }
 
 struct Condition {
@@ -85,7 +87,11 @@ fn conditions(is_check: bool) -> Vec<Condition> {
         }
     }
     if !is_check {
-        for (load, what) in [(Load::All, "all processors"), (Load::First, "first sightings")] {
+        for (load, what) in [
+            (Load::All, "all processors"),
+            (Load::Filtered, "under a filter"),
+            (Load::First, "first sightings"),
+        ] {
             let of = |name: &str, way, to: Option<Way>| Condition {
                 name: format!("{what}: {name}"),
                 way,
@@ -182,10 +188,16 @@ pub fn measure(is_check: bool) -> Result<Vec<Call>> {
     let cpus = available_parallelism()?.get();
     let mut workers: Vec<_> =
         (0..cpus).map(|cpu| Worker::start(cpu, Some(&place.procs()))).collect::<Result<_>>()?;
+    let mut filtered = [Worker::start(0, Some(&place.procs()))?];
+    filtered[0].load_filter()?;
     let took = rounds(times, conditions.len(), |number| {
         let Some(Condition { way, load, .. }) = conditions.get(number) else { bail!("no {number}") };
         let attached = attach(*way, &place)?;
-        let workers = if *load == Load::All { &mut workers[..] } else { &mut workers[..1] };
+        let workers = match load {
+            Load::All => &mut workers[..],
+            Load::Filtered => &mut filtered[..],
+            Load::One | Load::First => &mut workers[..1],
+        };
         let took = if *load == Load::First {
             workers[0].unused_once()?
         } else {

@@ -16,7 +16,6 @@ pub fn tests() -> Vec<Trial> {
                 &["--quiet", "--verbose"],
                 &["--duration", "soon"],
                 &["--ring-buffer", "5000"],
-                &["--max-containers", "0"],
                 &["--runtimes", "no-such-runtime"],
                 &["--user", "no-such-user"],
                 &["--no-such-option"],

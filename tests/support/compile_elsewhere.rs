@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io::{Read as _, Write as _},
     sync::{Mutex, PoisonError},
 };
@@ -20,10 +20,15 @@ pub fn is_elsewhere() -> bool {
 /// Has a C program compiled; returns the executable. A message is its length (32 bits, little-endian) and so many bytes:
 /// there JSON with `source` and `options`; back one byte, 1 for an executable and 0 for an error, and that.
 pub fn compile(source: &str, options: &[&str]) -> Result<Vec<u8>> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let path = std::env::var_os(PORT).with_context(|| format!("{PORT} is not set"))?;
-    let mut port = OpenOptions::new().read(true).write(true).open(&path).context("the compiler's port")?;
+    // One at a time; and open for good: a child that is being started holds it for a moment, in which it can't be opened again.
+    static OPEN: Mutex<Option<File>> = Mutex::new(None);
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if open.is_none() {
+        let path = std::env::var_os(PORT).with_context(|| format!("{PORT} is not set"))?;
+        let port = OpenOptions::new().read(true).write(true).open(&path).context("the compiler's port")?;
+        *open = Some(port);
+    }
+    let port = open.as_mut().context("the compiler's port")?;
     let request = json!({ "source": source, "options": options }).to_string().into_bytes();
     port.write_all(&u32::try_from(request.len())?.to_le_bytes())?;
     port.write_all(&request)?;

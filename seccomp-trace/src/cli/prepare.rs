@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{session::Session, trace_options::TraceOptions};
+use super::session::Session;
 use crate::{
     inspect::{HostError, cgroup::Hierarchy, host},
     tracer::{self, Tracer},
@@ -29,8 +29,8 @@ pub fn check_host() -> Result<Hierarchy> {
 ///
 /// # Errors
 /// Where the kernel refuses.
-pub fn start_session(options: &TraceOptions, enrol_new: bool, waited: &[String]) -> Result<Session> {
-    let tracer = Tracer::start(options.tracer(enrol_new), waited)?;
+pub fn start_session(options: tracer::Options, waited: &[String]) -> Result<Session> {
+    let tracer = Tracer::start(options, waited)?;
     Session::new(tracer).context("can't wait for news of the kernel program")
 }
 

@@ -68,7 +68,7 @@ pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
     let hierarchy = prepare::check_host()?;
     prepare::runtime()?.block_on(async {
         let mut signals = Signals::take().context("can't take signals")?;
-        let mut session = prepare::start_session(&args.trace, false, &[])?;
+        let mut session = prepare::start_session(args.trace.tracer(1, false), &[])?;
         let cgroup = LaunchCgroup::create(&hierarchy, cgroup::of_process(std::process::id().cast_signed())?)
             .context("can't make a cgroup for the command")?;
         let argv = args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();

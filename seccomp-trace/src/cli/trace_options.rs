@@ -23,10 +23,6 @@ pub struct TraceOptions {
     /// Do not look for what the filters deny that the containers run under
     #[arg(long)]
     pub no_denials: bool,
-    /// Containers that can be traced at a time
-    #[arg(long, value_name = "N", default_value_t = tracer::Options::MAX_CONTAINERS,
-          value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    pub max_containers: u32,
     /// The ring buffer's size in bytes, a power of two; a small one loses times of first sightings, never
     /// a syscall
     #[arg(long, value_name = "BYTES", default_value_t = tracer::Options::RING_BYTES, value_parser = parse_ring,
@@ -40,9 +36,9 @@ pub struct TraceOptions {
 
 impl TraceOptions {
     /// How large the kernel side is to be.
-    pub fn tracer(&self, enrol_new: bool) -> tracer::Options {
+    pub fn tracer(&self, max_containers: u32, enrol_new: bool) -> tracer::Options {
         tracer::Options {
-            max_containers: self.max_containers,
+            max_containers,
             ring_bytes: self.ring_buffer,
             enrol_new,
             denials: !self.no_denials,

@@ -1,6 +1,6 @@
 //! Where fields stand in the running kernel's structures, from its BTF (`/sys/kernel/btf/vmlinux`).
 //!
-//! A small reader of our own: the kernel program needs 18 offsets, aya keeps members to itself, and a general
+//! A small reader of our own: the kernel program needs 20 offsets, aya keeps members to itself, and a general
 //! BTF library takes 90 ms to index what is read here in a few.
 //! The format: <https://docs.kernel.org/bpf/btf.html>.
 
@@ -17,6 +17,12 @@ pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 const STATUS_AND_NUMBER: [&str; 2] = ["thread_info.status", "orig_ax"];
 #[cfg(target_arch = "aarch64")]
 const STATUS_AND_NUMBER: [&str; 2] = ["thread_info.flags", "syscallno"];
+
+/// The structures that are looked into.
+const STRUCTURES: [&str; 7] =
+    ["task_struct", "pt_regs", "fs_struct", "css_set", "cgroup", "cgroup_root", "kernfs_node"];
+/// A kernel that has this function preempts the programs of raw tracepoints of system calls (7.2).
+const PREEMPTS: &str = "trace_call_bpf_faultable";
 
 const MAGIC: u16 = 0xeb9f;
 const HEADER: usize = 24;
@@ -49,7 +55,7 @@ pub enum BtfError {
 pub struct Kernel {
     /// Where fields stand.
     pub offsets: Offsets,
-    /// Does it preempt the programs of raw tracepoints of system calls? (Since 7.2, with this function.)
+    /// Does it preempt the programs of raw tracepoints of system calls?
     pub preempts: bool,
 }
 
@@ -74,6 +80,8 @@ pub fn kernel() -> Result<Kernel, BtfError> {
         task_filters: btf.offset("task_struct", "seccomp.filter_count")?,
         task_seccomp_mode: btf.offset("task_struct", "seccomp.mode")?,
         task_pending: btf.offset("task_struct", "pending.signal")?,
+        task_start: btf.offset("task_struct", "start_time")?,
+        task_migrations: btf.offset("task_struct", "se.nr_migrations")?,
         regs_number: btf.offset("pt_regs", STATUS_AND_NUMBER[1])?,
         task_cgroups: btf.offset("task_struct", "cgroups")?,
         task_fs: btf.offset("task_struct", "fs")?,
@@ -87,7 +95,7 @@ pub fn kernel() -> Result<Kernel, BtfError> {
         root_hierarchy: btf.offset("cgroup_root", "hierarchy_id")?,
         kn_id: btf.offset("kernfs_node", "id")?,
     };
-    Ok(Kernel { offsets, preempts: btf.has_function("trace_call_bpf_faultable") })
+    Ok(Kernel { offsets, preempts: btf.preempts })
 }
 
 /// Parsed BTF: where each type begins.
@@ -95,6 +103,9 @@ struct Btf<'a> {
     types: &'a [u8],
     strings: &'a [u8],
     starts: Vec<u32>,
+    /// Those of [`STRUCTURES`], each as often as it is there.
+    structures: Vec<(&'static str, usize)>,
+    preempts: bool,
 }
 
 /// One structure or union.
@@ -116,25 +127,27 @@ impl<'a> Btf<'a> {
             data.get(start..start + word(data, at + 4)? as usize)
         };
         let (Some(types), Some(strings)) = (part(8), part(16)) else { return Err(short()) };
-        let (mut starts, mut at) = (vec![VOID], 0);
+        let mut btf = Self { types, strings, starts: vec![VOID], structures: Vec::new(), preempts: false };
+        let mut at = 0;
         while at < types.len() {
-            starts.push(u32::try_from(at).map_err(|_| short())?);
+            btf.starts.push(u32::try_from(at).map_err(|_| short())?);
+            match btf.kind(at) {
+                Some(KIND_STRUCT) => {
+                    let found = STRUCTURES.into_iter().find(|name| btf.is_named(at, name));
+                    btf.structures.extend(found.map(|name| (name, at)));
+                }
+                Some(KIND_FUNCTION) => btf.preempts |= btf.is_named(at, PREEMPTS),
+                _ => {}
+            }
             at += size(types, at).ok_or(BtfError::Malformed("it has a type of an unknown kind"))?;
         }
-        Ok(Self { types, strings, starts })
+        Ok(btf)
     }
 
-    /// The offset in bytes of a field, `.` between the fields of nested structures.
+    /// The offset in bytes of a field of one of [`STRUCTURES`], `.` between the fields of nested structures.
     fn offset(&self, structure: &'static str, path: &'static str) -> Result<u32, BtfError> {
-        let all = self.starts.iter().skip(1).map(|&at| at as usize);
-        all.filter(|&at| self.kind(at) == Some(KIND_STRUCT) && self.is_named(at, structure))
-            .find_map(|at| self.field(at, path))
-            .ok_or(BtfError::NoField(structure, path))
-    }
-
-    fn has_function(&self, name: &str) -> bool {
-        let mut all = self.starts.iter().skip(1).map(|&at| at as usize);
-        all.any(|at| self.kind(at) == Some(KIND_FUNCTION) && self.is_named(at, name))
+        let mut all = self.structures.iter().filter(|(name, _)| *name == structure);
+        all.find_map(|(_, at)| self.field(*at, path)).ok_or(BtfError::NoField(structure, path))
     }
 
     fn field(&self, at: usize, path: &str) -> Option<u32> {

@@ -1,6 +1,12 @@
 //! Loading and attaching.
 
-use std::io::ErrorKind;
+use std::{
+    io::ErrorKind,
+    num::NonZero,
+    panic::resume_unwind,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
@@ -11,7 +17,7 @@ use aya_log::EbpfLogger;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seccomp_trace_common::{Config, MAX_COUNTED, PATH_LEN};
 
-use super::{Tracer, TracerError, btf};
+use super::{CONTROL, Tracer, TracerError, btf};
 
 static PROGRAM: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/seccomp-trace"));
 
@@ -111,16 +117,13 @@ impl Tracer {
             key.iter_mut().zip(path.bytes().take(PATH_LEN - 1)).for_each(|(to, from)| *to = from);
             paths.insert(key, 0, 0)?;
         }
-        load(&mut ebpf, "control")?;
         let [end, begin] = if preempts { CLASSIC_CALLS } else { CALLS };
         let tracepoints = TRACEPOINTS.into_iter().chain(options.denials.then_some(end)).chain([begin]);
-        for name in tracepoints.clone() {
-            load(&mut ebpf, name)?;
-        }
+        let names: Vec<_> = [CONTROL, VSYSCALL].into_iter().chain(tracepoints.clone()).collect();
+        load(&mut ebpf, &names)?;
         for name in tracepoints {
             attach(&mut ebpf, name)?;
         }
-        load(&mut ebpf, VSYSCALL)?;
         match attach(&mut ebpf, VSYSCALL) {
             Ok(()) | Err(TracerError::NoTracepoint(_)) => {}
             Err(error) => return Err(error),
@@ -151,13 +154,33 @@ fn loader() -> EbpfLoader<'static> {
     loader
 }
 
-fn load(ebpf: &mut Ebpf, name: &'static str) -> Result<(), TracerError> {
-    let loaded = match program(ebpf, name)? {
-        Program::RawTracePoint(program) => program.load(),
-        Program::TracePoint(program) => program.load(),
-        _ => return Err(TracerError::Missing(name)),
+/// By as many threads as there are processors: verification is most of the start. From the last on, which take longest.
+fn load(ebpf: &mut Ebpf, names: &[&'static str]) -> Result<(), TracerError> {
+    let mut programs: Vec<_> = ebpf
+        .programs_mut()
+        .filter_map(|(found, program)| Some((names.iter().position(|name| *name == found)?, program)))
+        .collect();
+    programs.sort_unstable_by_key(|(place, _)| *place);
+    let programs = Mutex::new(programs);
+    let next = || programs.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let work = || {
+        while let Some((place, program)) = next() {
+            let loaded = match program {
+                Program::RawTracePoint(program) => program.load(),
+                Program::TracePoint(program) => program.load(),
+                _ => return Err(TracerError::Missing(names[place])),
+            };
+            loaded.map_err(|source| TracerError::Program { name: names[place], source })?;
+        }
+        Ok(())
     };
-    loaded.map_err(|source| TracerError::Program { name, source })
+    thread::scope(|scope| {
+        let others = thread::available_parallelism().map_or(1, NonZero::get) - 1;
+        let others: Vec<_> = (0..others.min(names.len())).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        let all = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        all.fold(own, Result::and)
+    })
 }
 
 fn attach(ebpf: &mut Ebpf, name: &'static str) -> Result<(), TracerError> {

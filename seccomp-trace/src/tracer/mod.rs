@@ -24,6 +24,9 @@ use seccomp_trace_common::{Event, Stats, control};
 pub use slots::{Calls, SlotView};
 use thiserror::Error;
 
+/// The program that changes the tables for us.
+const CONTROL: &str = "control";
+
 /// What can go wrong between us and the kernel.
 #[derive(Debug, Error)]
 pub enum TracerError {
@@ -153,14 +156,13 @@ impl Tracer {
     }
 
     fn control(&self, arguments: [u64; 4]) -> Result<Enrolled, TracerError> {
-        const NAME: &str = "control";
-        let program = self.ebpf.program(NAME).ok_or(TracerError::Missing(NAME))?;
+        let program = self.ebpf.program(CONTROL).ok_or(TracerError::Missing(CONTROL))?;
         let program: &RawTracePoint =
-            program.try_into().map_err(|source| TracerError::Program { name: NAME, source })?;
+            program.try_into().map_err(|source| TracerError::Program { name: CONTROL, source })?;
         let mut options = RawTracePointRunOptions::new();
         options.args[..4].copy_from_slice(&arguments);
         let result =
-            program.test_run(options).map_err(|source| TracerError::Program { name: NAME, source })?;
+            program.test_run(options).map_err(|source| TracerError::Program { name: CONTROL, source })?;
         match result.return_value {
             control::FULL => Err(TracerError::Full),
             control::IS_IGNORED => Ok(Enrolled::Ignored),

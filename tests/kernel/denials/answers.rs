@@ -45,6 +45,13 @@ pub fn tests() -> Vec<Trial> {
         }),
         support::test("more_denials_than_can_be_kept_are_told", NEEDS, many),
         support::test("every_denial_is_counted_of_threads_at_once", NEEDS, counted),
+        support::test("a_denial_is_told_between_processors", NEEDS, || {
+            let case = Case::new()?;
+            let program = with_libc(&case, "processors", include_str!("processors.c"))?;
+            let (recording, _) = run_under(&case, &["times=50001"], &[], &[&program], 0)?;
+            ensure!(denied(&recording) == times([("times EPERM", 20)]), "{:?}", denied(&recording));
+            Ok(())
+        }),
     ]
 }
 

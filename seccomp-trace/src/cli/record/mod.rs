@@ -29,6 +29,7 @@ use crate::{
     engine::{ENGINES, select::Selector},
     launch,
     recording::GroupBy,
+    tracer,
 };
 
 /// Trace containers while they are used, and write a profile of each
@@ -48,6 +49,10 @@ pub struct Args {
     /// Wait for a container, unit or cgroup that is not there yet
     #[arg(long)]
     wait: bool,
+    /// Containers that can be traced at a time
+    #[arg(long, value_name = "N", default_value_t = tracer::Options::MAX_CONTAINERS,
+          value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    max_containers: u32,
     #[command(flatten)]
     places: Places,
     #[command(flatten)]

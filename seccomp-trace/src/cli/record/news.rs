@@ -58,7 +58,7 @@ impl Record<'_> {
         if self.session.take_first_full() {
             let trouble = format!(
                 "more containers than --max-containers {} came at a time: some are not recorded; raise it",
-                self.args.trace.max_containers
+                self.args.max_containers
             );
             // At once, too: the tests may go on for an hour.
             self.printer.warn(&trouble);

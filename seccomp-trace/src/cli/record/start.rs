@@ -82,7 +82,10 @@ pub async fn record(
         args,
         printer,
         // A cgroup that is waited for enrols itself, as a container's does; a unit's is made anew with each start.
-        session: prepare::start_session(&args.trace, needs_engine, &resolved.cgroups)?,
+        session: prepare::start_session(
+            args.trace.tracer(args.max_containers, needs_engine),
+            &resolved.cgroups,
+        )?,
         hierarchy,
         selector,
         resolved,
