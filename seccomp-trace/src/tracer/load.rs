@@ -176,7 +176,10 @@ fn load(ebpf: &mut Ebpf, names: &[&'static str]) -> Result<(), TracerError> {
     };
     thread::scope(|scope| {
         let others = thread::available_parallelism().map_or(1, NonZero::get) - 1;
-        let others: Vec<_> = (0..others.min(names.len())).map(|_| scope.spawn(work)).collect();
+        // Where no thread may be made, this one does it all.
+        let others: Vec<_> = (0..others.min(names.len()))
+            .filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
+            .collect();
         let own = work();
         let all = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
         all.fold(own, Result::and)
