@@ -2,6 +2,7 @@
 //!
 //! - `places`: where results may go
 //! - `manual`: completions and man pages
+//! - `performance_document`: the README has what docs/performance.json has
 //! - `portable_document`: docs/portable.md is the table of `--portable`
 //! - `profile`: generate and tracing-profile, from files to files
 //! - `recording_format`: the recording's schema, its document, and version 1 for ever
@@ -11,6 +12,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod manual;
+mod performance_document;
 mod places;
 mod portable_document;
 mod profile;

@@ -1,7 +1,7 @@
 //! A host that can't trace: told in one message, before anything is started.
 
 use crate::{
-    help::{Case, LIMIT, expect},
+    help::{Case, LIMIT, expect, preempts},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -64,12 +64,6 @@ fn lacking() -> Result<()> {
     } else {
         refused("exec setarch --uname-2.6 \"$@\"", &["kernel 2.6.", "is too old", oldest])
     }
-}
-
-/// Does this kernel preempt programs at raw tracepoints of system calls?
-fn preempts() -> Result<bool> {
-    let name = "trace_call_bpf_faultable";
-    Ok(fs::read("/sys/kernel/btf/vmlinux")?.windows(name.len()).any(|found| found == name.as_bytes()))
 }
 
 fn refused_in_private_mounts(script: &str, words: &[&str]) -> Result<()> {

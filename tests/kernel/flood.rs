@@ -2,7 +2,7 @@
 //! recorded is complete, what the live news lost is told, and a neighbour loses nothing.
 
 use crate::{
-    help::{Case, Cgroup, NATIVE, Recorder, bare, eventually, expect, numbers, stderr},
+    help::{Case, Cgroup, NATIVE, Recorder, bare, eventually, expect, numbers, preempts, stderr},
     support::{self, Need, Running, Trial, flood, harmless::CALLABLE},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -197,12 +197,21 @@ fn neighbours() -> Result<()> {
     let memory = peak(recorder.running.pid().as_raw_nonzero().get())?;
     ensure!(memory < MEMORY, "it has taken {memory} bytes");
     recorder.running.signal(Signal::INT)?;
-    expect(&recorder.running.finish(LIMIT)?, 0, &[])?;
+    let output = recorder.running.finish(LIMIT)?;
+    let skips = recording(&case, &neighbour)?.lost.skips;
+    // Some kernels preempt the programs at forks and ends as well, and skip some of them in such a crowd: never silently.
+    ensure!(skips == 0 || preempts()?, "{skips} skips: {}", stderr(&output));
+    let skipped = format!("skipped its tracing {skips} times");
+    if skips == 0 {
+        expect(&output, 0, &[])?
+    } else {
+        expect(&output, 2, &[&skipped])?
+    }
     for cgroup in &floods {
         let recording = recording(&case, cgroup)?;
         has_all(&recording, &calls)?;
         ensure!(
-            recording.lost == Lost { events: untold(&recording), ..Lost::default() },
+            recording.lost == Lost { events: untold(&recording), skips, ..Lost::default() },
             "{:?}",
             recording.lost
         );

@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 
 /// By then everything is on the screen that will be, in a virtual machine, too.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A terminal of its own, gone with the value.
 pub struct Terminal {

@@ -23,7 +23,7 @@ pub fn exit_code(status: ProcessStatus) -> u8 {
 }
 
 /// Passes on what came before the command was there to have it, from the terminal, too. Waits for none: what a terminal sends from
-/// now on, the command has already.
+/// now on, the command has already. What it sent since the command's exec comes twice: rather that than not at all.
 pub async fn pass_on_early(child: &Child, signals: &mut Signals) {
     loop {
         // The event loop looks for what has come.

@@ -31,6 +31,12 @@ pub fn numbers(recording: &Recording, abi: Abi) -> BTreeSet<u32> {
     syscalls(recording, abi, Origin::Application).map(|syscall| syscall.number).collect()
 }
 
+/// Does this kernel preempt programs at raw tracepoints of system calls?
+pub fn preempts() -> Result<bool> {
+    let name = "trace_call_bpf_faultable";
+    Ok(std::fs::read("/sys/kernel/btf/vmlinux")?.windows(name.len()).any(|found| found == name.as_bytes()))
+}
+
 /// Reads JSON.
 pub fn json(path: &Path) -> Result<Value> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -13,7 +13,7 @@ mod wait;
 pub use bundle::bundle;
 pub use case::{Case, LIMIT, expect, stderr};
 pub use cgroup::Cgroup;
-pub use facts::{NATIVE, allowed, architectures, json, names, numbers, set};
+pub use facts::{NATIVE, allowed, architectures, json, names, numbers, preempts, set};
 #[cfg(target_arch = "x86_64")]
 pub use programs::static_with_libc;
 pub use programs::{bare, bare_32_bit, with_libc};

@@ -1,0 +1,38 @@
+//! What the README says of the cost is what `cargo xtask bench` measured last (docs/performance.json).
+
+use std::fs;
+
+use serde_json::Value;
+
+fn file(path: &str) -> String {
+    fs::read_to_string(format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn of<'a>(list: &'a Value, name: &str) -> &'a Value {
+    list.as_array().unwrap().iter().find(|entry| entry["name"] == name).unwrap_or_else(|| panic!("no {name}"))
+}
+
+#[test]
+fn the_readme_has_what_was_measured_last() {
+    let measured: Value = serde_json::from_str(&file("docs/performance.json")).unwrap();
+    let readme = file("README.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let calls = &measured["calls"];
+    let median = |value: &Value| value["median"].as_f64().unwrap();
+    let floor = |name: &str| median(&of(calls, name)["to_floor"]["times"]);
+    let alone = |name: &str| median(&of(calls, name)["to_nothing"]);
+    let start = median(&of(&measured["session"]["measured"], "from the start until attached")["value"]);
+    for said in [
+        format!("{:.2} times as long with `--no-denials`", floor("--no-denials, traced")),
+        format!("{:.2} times an empty pair under a filter", floor("under a filter: traced")),
+        format!("and {:.2} times without one", floor("traced")),
+        format!("{:.1} to {:.1} times the call alone", alone("under a filter: traced"), alone("traced")),
+        format!("attached {start:.0} ms after its start"),
+    ] {
+        assert!(readme.contains(&said), "README.md does not say: {said}");
+    }
+    assert!(alone("--no-denials, traced, one of 10000 cgroups") < alone("--no-denials, traced") * 1.02);
+    assert_eq!(measured["session"]["flood"]["missing"], 0);
+    for tool in ["strace -f", "strace -f -c"] {
+        assert!(median(&of(&measured["peers"], tool)["to_nothing"]) > 80.0, "{tool}");
+    }
+}
