@@ -4,9 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-fn file(path: &str) -> String {
-    fs::read_to_string(format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
-}
+const MEASURED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.json");
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
 
 fn of<'a>(list: &'a Value, name: &str) -> &'a Value {
     list.as_array().unwrap().iter().find(|entry| entry["name"] == name).unwrap_or_else(|| panic!("no {name}"))
@@ -14,8 +13,8 @@ fn of<'a>(list: &'a Value, name: &str) -> &'a Value {
 
 #[test]
 fn the_readme_has_what_was_measured_last() {
-    let measured: Value = serde_json::from_str(&file("docs/performance.json")).unwrap();
-    let readme = file("README.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let measured: Value = serde_json::from_str(&fs::read_to_string(MEASURED).unwrap()).unwrap();
+    let readme = fs::read_to_string(README).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     let calls = &measured["calls"];
     let median = |value: &Value| value["median"].as_f64().unwrap();
     let floor = |name: &str| median(&of(calls, name)["to_floor"]["times"]);

@@ -4,7 +4,7 @@ use crate::{
     help::{Case, expect, stderr},
     support::{self, Need, Trial},
 };
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio};
 
 pub fn tests() -> Vec<Trial> {
@@ -76,34 +76,30 @@ fn streams() -> Result<()> {
     Ok(())
 }
 
-/// Signals that it ignores (nohup) or blocks, open files, the environment, the working folder.
 /// Signal 33, which the C library keeps to itself: it handles it from a program's first thread on (signal(7)).
 const SIGSETXID: u64 = 1 << 32;
 
+/// Signals that it ignores (nohup) or blocks, open files, the environment, the working folder.
 fn inherited() -> Result<()> {
     let case = Case::new()?;
     let show = "grep -E '^Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd; pwd; ulimit -a; umask; env | grep -v ^_= | sort | sha256sum";
-    let nohup = |words: &std::process::Command| -> Result<String> {
+    // The signals that are ignored, and all else.
+    let nohup = |words: &std::process::Command| -> Result<(u64, String)> {
         let mut command = case.command(["sh", "-c", "trap '' HUP USR1; exec \"$@\"", "sh"]);
         command.arg(words.get_program()).args(words.get_args());
         let output = support::run_with_timeout(&mut command, crate::help::LIMIT)?;
         expect(&output, 0, &[])?;
         let said = String::from_utf8(output.stdout)?;
-        let Some((begin, (ignored, end))) =
-            said.split_once("SigIgn:").and_then(|(begin, rest)| Some((begin, rest.split_once('\n')?)))
-        else {
-            anyhow::bail!("{said}");
-        };
-        let ignored = u64::from_str_radix(ignored.trim(), 16)? & !SIGSETXID;
-        Ok(format!("{begin}SigIgn:{ignored:x}\n{end}"))
+        let line = said.lines().find(|line| line.starts_with("SigIgn:")).with_context(|| said.clone())?;
+        let ignored = u64::from_str_radix(line.trim_start_matches("SigIgn:").trim(), 16)?;
+        Ok((ignored & !SIGSETXID, said.replace(line, "")))
     };
     let mut plain = std::process::Command::new("sh");
     let (plain, traced) =
         (nohup(plain.args(["-c", show]))?, nohup(&case.run_command(&[], &["sh", "-c", show]))?);
-    ensure!(plain == traced, "without: {plain}\nwith: {traced}");
+    ensure!(plain == traced, "without: {plain:x?}\nwith: {traced:x?}");
     // HUP is signal 1, USR1 is 10.
-    let ignored = plain.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
-    ensure!(u64::from_str_radix(ignored, 16)? & 0x201 == 0x201, "{plain}");
+    ensure!(plain.0 & 0x201 == 0x201, "{plain:x?}");
     case.is_clean()
 }
 
