@@ -69,29 +69,26 @@ impl Apt {
         Ok(file)
     }
 
-    /// Fetches packages of this machine's own suites with all that they depend on, as if nothing was installed. Returns
-    /// all files.
-    pub fn fetch_here(&self, packages: &[String], of: Architecture, into: &str) -> Result<Vec<PathBuf>> {
-        let into = self.folder.join(into);
-        fs::create_dir_all(into.join("partial"))?;
+    /// Fetches packages of this machine's own suites with all that they depend on, as if nothing was installed, into an empty
+    /// folder. Returns all files.
+    pub fn fetch_here(&self, packages: &[&str], of: Architecture, into: &Path) -> Result<Vec<PathBuf>> {
+        fs::create_dir(into.join("partial"))?;
         let config = self.configure_here(of)?;
         let archives = format!("Dir::Cache::archives={}", into.display());
         let install = ["install", "--download-only", "--yes", "--no-install-recommends", "-o", &archives];
-        let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
-        stdout(&mut apt(&config, &[&install[..], &packages].concat()))?;
-        let files = fs::read_dir(&into)?.flatten().map(|entry| entry.path());
+        stdout(&mut apt(&config, &[&install[..], packages].concat()))?;
+        let files = fs::read_dir(into)?.flatten().map(|entry| entry.path());
         let mut files: Vec<_> =
             files.filter(|path| path.extension().is_some_and(|its| its == "deb")).collect();
         files.sort();
         Ok(files)
     }
 
-    /// Fetches one package of this machine's own suites, alone.
-    pub fn fetch_one_here(&self, package: &str, of: Architecture) -> Result<PathBuf> {
-        let into = tempfile::tempdir_in(&self.folder)?.keep();
+    /// Fetches one package of this machine's own suites, alone, into an empty folder.
+    pub fn fetch_one_here(&self, package: &str, of: Architecture, into: &Path) -> Result<PathBuf> {
         let config = self.configure_here(of)?;
-        stdout(apt(&config, &["download", package]).current_dir(&into))?;
-        let file = fs::read_dir(&into)?.flatten().next();
+        stdout(apt(&config, &["download", package]).current_dir(into))?;
+        let file = fs::read_dir(into)?.flatten().next();
         Ok(file.with_context(|| format!("apt has fetched no {package}"))?.path())
     }
 

@@ -22,9 +22,22 @@ impl Architecture {
         }
     }
 
+    /// This machine's own.
+    pub fn here() -> Option<Self> {
+        [Self::X86_64, Self::Aarch64].into_iter().find(|its| its.is_here())
+    }
+
     /// Is it this machine's own?
     pub fn is_here(self) -> bool {
         self.name() == std::env::consts::ARCH
+    }
+
+    /// The loader of its programs, below a root folder.
+    pub const fn loader(self) -> &'static str {
+        match self {
+            Self::X86_64 => "lib64/ld-linux-x86-64.so.2",
+            Self::Aarch64 => "lib/ld-linux-aarch64.so.1",
+        }
     }
 
     /// Debian's name.

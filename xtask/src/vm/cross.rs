@@ -53,7 +53,8 @@ fn sysroot(folder: &Path, apt: &Apt, architecture: Architecture) -> Result<PathB
     if sysroot.exists() {
         return Ok(sysroot);
     }
-    let package = apt.fetch_one_here(&format!("{LIBRARY}={version}"), architecture)?;
+    let fetched = tempfile::tempdir_in(folder)?;
+    let package = apt.fetch_one_here(&format!("{LIBRARY}={version}"), architecture, fetched.path())?;
     let half = sysroot.with_extension("half");
     let _ = fs::remove_dir_all(&half);
     image::unpack(&package, &half.join("package"), &[], &[])?;

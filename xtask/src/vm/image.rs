@@ -45,14 +45,26 @@ pub fn base(folder: &Path, apt: &Apt, architecture: Architecture) -> Result<Path
     let name = architecture.name();
     let archive = folder.join(format!("debian-{name}.cpio"));
     // What it was made of stands beside it.
-    let (contents, list) = (PACKAGES.map(str::to_owned), archive.with_extension("packages"));
-    if archive.exists() && fs::read_to_string(&list).is_ok_and(|text| text == contents.join("\n")) {
+    let (contents, list) = (PACKAGES.join("\n"), archive.with_extension("packages"));
+    if archive.exists() && fs::read_to_string(&list).is_ok_and(|text| text == contents) {
         return Ok(archive);
     }
     eprintln!("vm: fetching Debian's programs for {name}");
-    let packages = apt.fetch_here(&contents, architecture, &format!("packages-{name}"))?;
     let root = folder.join(format!("debian-{name}"));
-    let _ = fs::remove_dir_all(&root);
+    tree(&root, apt, &PACKAGES, architecture)?;
+    // Made by an installation, which this is none.
+    symlink("mawk", root.join("usr/bin/awk"))?;
+    pack(&root, &archive)?;
+    fs::remove_dir_all(root)?;
+    fs::write(list, contents)?;
+    Ok(archive)
+}
+
+/// Fetches `packages` with all that they depend on, and unpacks them as a root folder, made anew.
+pub fn tree(root: &Path, apt: &Apt, packages: &[&str], architecture: Architecture) -> Result<()> {
+    let fetched = tempfile::tempdir().context("cannot make a folder for packages")?;
+    let packages = apt.fetch_here(packages, architecture, fetched.path())?;
+    let _ = fs::remove_dir_all(root);
     for directory in ["bin", "sbin", "lib", "lib64"] {
         fs::create_dir_all(root.join("usr").join(directory))?;
         symlink(format!("usr/{directory}"), root.join(directory))?;
@@ -60,14 +72,10 @@ pub fn base(folder: &Path, apt: &Apt, architecture: Architecture) -> Result<Path
     for package in packages {
         let file = package.file_name().unwrap_or_default().to_string_lossy();
         if !NOT_UNPACKED.iter().any(|name| file.starts_with(name)) {
-            unpack(&package, &root, &["--keep-directory-symlink"], &LEFT_OUT)?;
+            unpack(&package, root, &["--keep-directory-symlink"], &LEFT_OUT)?;
         }
     }
-    // Made by an installation, which this is none.
-    symlink("mawk", root.join("usr/bin/awk"))?;
-    pack(&root, &archive)?;
-    fs::write(list, contents.join("\n"))?;
-    Ok(archive)
+    Ok(())
 }
 
 /// Unpacks a Debian package into a folder: all of it but `left_out`.

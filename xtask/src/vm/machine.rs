@@ -1,11 +1,12 @@
 //! One virtual machine from its start to its end, in QEMU's software emulation: it needs no rights, and no KVM.
 
 use super::architecture::Architecture;
+use super::qemu::Qemu;
 use anyhow::{Context as _, Result};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -55,8 +56,8 @@ pub struct Machine {
 
 impl Machine {
     /// Runs it to its end. Each line that the tests print is handed on as it comes.
-    pub fn run(self, mut line: impl FnMut(&str) -> Result<()>) -> Result<Outcome> {
-        let mut child = Killed(self.start()?);
+    pub fn run(self, qemu: &Qemu, mut line: impl FnMut(&str) -> Result<()>) -> Result<Outcome> {
+        let mut child = Killed(self.start(qemu)?);
         let console = child.0.stdout.take().context("no console")?;
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
@@ -107,9 +108,8 @@ impl Machine {
         Ok(outcome)
     }
 
-    fn start(&self) -> Result<Child> {
-        let program = format!("qemu-system-{}", self.architecture.name());
-        let mut qemu = Command::new(&program);
+    fn start(&self, qemu: &Qemu) -> Result<Child> {
+        let mut qemu = qemu.emulator(self.architecture);
         // One thread for both processors: with two, QEMU 7.2 now and then goes on with an old translation of code that the
         // kernel patches on the other one (jump labels, as that of BPF's statistics), and hangs at its int3.
         qemu.args(self.architecture.machine());
@@ -127,7 +127,7 @@ impl Machine {
         qemu.arg("-append")
             .arg(format!("console={console} vsyscall=xonly panic=-1 loglevel=4 {}", self.arguments));
         let child = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
-        child.with_context(|| format!("cannot start {program}"))
+        child.with_context(|| format!("cannot start {}", qemu.get_program().display()))
     }
 }
 

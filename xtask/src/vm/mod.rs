@@ -7,6 +7,7 @@ mod cross;
 mod image;
 mod kernels;
 mod machine;
+mod qemu;
 mod table;
 
 use crate::cargo;
@@ -17,6 +18,7 @@ use apt::Apt;
 pub use architecture::Architecture;
 use kernels::Pin;
 use machine::{Machine, Outcome};
+use qemu::Qemu;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
@@ -38,6 +40,7 @@ pub fn run(wanted: &[String], filter: &[OsString], write_table: bool, tally: &mu
     }
     packages::install(&packages::missing_for_machines())?;
     let (folder, apt) = packages_folder()?;
+    let qemu = Qemu::new(&folder, &apt)?;
     let mut rows: Vec<_> = pins.into_iter().map(Row::new).collect();
     let mut machines = Vec::new();
     for (row, index) in rows.iter_mut().zip(0..) {
@@ -49,7 +52,7 @@ pub fn run(wanted: &[String], filter: &[OsString], write_table: bool, tally: &mu
         }
     }
     eprintln!("\n=== machines");
-    run_all(machines, |index, told| match told {
+    run_all(&qemu, machines, |index, told| match told {
         Told::Line(line) => rows[index].take(&line),
         Told::Ended(outcome) => rows[index].end(outcome),
     })?;
@@ -69,7 +72,11 @@ enum Told {
 }
 
 /// Runs machines, as many at a time as there are processors: each is emulated by one thread.
-fn run_all(machines: Vec<(usize, Machine)>, mut hear: impl FnMut(usize, Told) -> Result<()>) -> Result<()> {
+fn run_all(
+    qemu: &Qemu,
+    machines: Vec<(usize, Machine)>,
+    mut hear: impl FnMut(usize, Told) -> Result<()>,
+) -> Result<()> {
     let (sender, heard) = mpsc::channel();
     let machines = Mutex::new(machines.into_iter());
     thread::scope(|scope| {
@@ -79,7 +86,7 @@ fn run_all(machines: Vec<(usize, Machine)>, mut hear: impl FnMut(usize, Told) ->
                 let next = || machines.lock().unwrap_or_else(PoisonError::into_inner).next();
                 while let Some((index, machine)) = next() {
                     let line = |line: &str| Ok(sender.send((index, Told::Line(line.to_owned())))?);
-                    let outcome = machine.run(line);
+                    let outcome = machine.run(qemu, line);
                     if sender.send((index, Told::Ended(outcome))).is_err() {
                         break;
                     }
