@@ -439,6 +439,8 @@ pub struct Config {
     pub table_mask: u32,
     /// 1: a new cgroup of nobody's gets a slot; 0: only enrolled ones and those below them are traced.
     pub enrol_new: u32,
+    /// 1: cgroups are waited for by their paths.
+    pub waits: u32,
     /// 1: denials are looked for.
     pub denials: u32,
     /// 1: calls are counted.
@@ -468,5 +470,5 @@ shared! {
     Event = 48,
     Stats = 32,
     Offsets = 80,
-    Config = 16,
+    Config = 20,
 }

@@ -294,7 +294,7 @@ fn enrol(ctx: &RawTracePointContext, cgroup: Cgroup, id: u64, path: u64) {
             }
         }
     }
-    let flags = if is_waited_for(path) { flag::PINNED } else { 0 };
+    let flags = if kernel::waits() && is_waited_for(path) { flag::PINNED } else { 0 };
     if flags != 0 || kernel::enrols_new() {
         match slots::take(id, flags, 0, path) {
             Some(slot) if insert(id, slot) => {

@@ -21,6 +21,10 @@ use crate::{
     tasks::{self, Came},
 };
 
+/// `ERESTARTSYS`, `ERESTARTNOINTR`, `ERESTARTNOHAND` and `ERESTART_RESTARTBLOCK` (include/linux/errno.h): no filter's answer, and
+/// never seen by the program.
+const RESTARTS: [i64; 4] = [-512, -513, -514, -516];
+
 #[map]
 static DENIALS: HashMap<Denial, Denied> = HashMap::with_max_entries(MAX_DENIALS, BPF_F_NO_PREALLOC);
 
@@ -55,6 +59,10 @@ extern "C" fn left_of(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
     if number as i32 == -1 || abi >= ABIS {
         return 0;
     }
+    // A signal has taken it from its supervisor, who is asked again, or a handler is told EINTR.
+    if RESTARTS.contains(&result) {
+        return 0;
+    }
     if result == 0 && (arch::EXECS[abi].contains(&number) || arch::CLONES[abi].contains(&number)) {
         return 0;
     }
@@ -63,7 +71,7 @@ extern "C" fn left_of(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
         return 0;
     }
     // SAFETY: a helper that takes nothing.
-    if was_inside(slot, bpf_get_current_pid_tgid() as u32, number) {
+    if was_inside(u64::from(slot), bpf_get_current_pid_tgid(), u64::from(number)) != 0 {
         return 0;
     }
     let unknown = flag::UNSETTLED | flag::RUNNING;
@@ -87,7 +95,10 @@ extern "C" fn left_of(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
 }
 
 /// Was the thread in this call already before its entries were looked at, or did it enter without a filter?
-fn was_inside(slot: u32, tid: u32, number: u32) -> bool {
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn was_inside(slot: u64, tid: u64, number: u64) -> u64 {
+    let (slot, tid, number) = (slot as u32, tid as u32, number as u32);
     let came = tasks::came(slot);
     // SAFETY: only the thread itself, and who moves it, write its entry.
     let state = unsafe { INSIDE.get(tid).copied() };
@@ -102,7 +113,7 @@ fn was_inside(slot: u32, tid: u32, number: u32) -> bool {
             _ => is_inside(tid, NONE, slot),
         }
     }
-    was
+    u64::from(was)
 }
 
 /// A thread ends.
@@ -123,12 +134,19 @@ pub fn ended(task: KernelTask, tid: u32) -> Option<()> {
 
 /// Keeps a denial, where the container's filter was asked or a program's own.
 fn denied(slot: u32, abi: usize, number: u32, answer: u16, errno: u16) {
-    let Some(own) = tasks::asked(slot) else { return };
+    denied_of(u64::from(slot), abi as u64, u64::from(number), u64::from(answer) << 16 | u64::from(errno));
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn denied_of(slot: u64, abi: u64, number: u64, how: u64) -> u64 {
+    let (slot, number, answer, errno) = (slot as u32, number as u32, (how >> 16) as u16, how as u16);
+    let Some(own) = tasks::asked(slot) else { return 0 };
     let key = Denial { slot, number, abi: abi as u16, answer, errno, own: u16::from(own) };
     if count(&key) {
-        return;
+        return 0;
     }
-    let Some(kept) = slots::slot(slot) else { return };
+    let Some(kept) = slots::slot(slot) else { return 0 };
     // SAFETY: the map's own memory; helpers that take nothing.
     unsafe {
         let first = Denied {
@@ -148,6 +166,7 @@ fn denied(slot: u32, abi: usize, number: u32, answer: u16, errno: u16) {
             lose(slot);
         }
     }
+    0
 }
 
 fn count(key: &Denial) -> bool {

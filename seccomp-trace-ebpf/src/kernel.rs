@@ -42,7 +42,7 @@ static OFFSETS: Offsets = Offsets {
 
 /// Set at load, as [`OFFSETS`].
 #[unsafe(no_mangle)]
-static CONFIG: Config = Config { table_mask: 0, enrol_new: 0, denials: 0, watch: 0 };
+static CONFIG: Config = Config { table_mask: 0, enrol_new: 0, waits: 0, denials: 0, watch: 0 };
 
 macro_rules! offset {
     ($field:ident) => {
@@ -164,6 +164,12 @@ pub fn table_mask() -> u32 {
 pub fn enrols_new() -> bool {
     // SAFETY: as in `offset!`.
     unsafe { read_volatile(&raw const CONFIG.enrol_new) != 0 }
+}
+
+/// Are cgroups waited for by their paths?
+pub fn waits() -> bool {
+    // SAFETY: as in `offset!`.
+    unsafe { read_volatile(&raw const CONFIG.waits) != 0 }
 }
 
 /// Are denials looked for?

@@ -18,16 +18,17 @@ pub fn set(current: Current, css_set: CssSet) {
     }
 }
 
-/// Is this the end of that call? True once: a call that is denied ends without having been entered.
+/// Is this the end of that call? True once: a call that is denied ends without having been entered. Whatever a task ends, nothing
+/// that it entered before is left.
 #[inline(always)]
 pub fn ends(current: Current, css_set: CssSet) -> bool {
     let Some(last) = LAST.get_ptr_mut(0) else { return false };
     // SAFETY: as in `set`.
     unsafe {
-        let is_it = *last == current.run(css_set);
-        if is_it {
+        let (was, run) = (*last, current.run(css_set));
+        if was.task == run.task {
             (*last).task = 0;
         }
-        is_it
+        was == run
     }
 }

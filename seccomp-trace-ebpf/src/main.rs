@@ -1,8 +1,9 @@
 //! The kernel program: which calls of which containers are made, each told once.
 //!
-//! `sys_enter` and `sys_exit` are the hot path and stand here whole; everything rare is in the other files.
-//! [`cgroups`] says which cgroup is whose, [`tasks`] who in it counts as whom, [`slots`] holds what was seen, [`denials`] what never entered,
-//! [`counters`] how often, while somebody watches. [`arch`] is what differs between machines.
+//! `sys_enter` and `sys_exit` are the hot path: it begins here, with [`cgroups`], which says which cgroup is whose, and [`last_entry`],
+//! which ends most of it. What is rare is in the other files: [`sightings`] are calls that are new, [`tasks`] says who in a cgroup counts
+//! as whom, [`slots`] holds what was seen, [`denials`] what never entered, [`counters`] how often, while somebody watches. [`vsyscall`] is
+//! the calls that are none, [`arch`] what differs between machines, [`control`] what user space asks for.
 
 #![no_std]
 #![no_main]

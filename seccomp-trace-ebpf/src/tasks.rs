@@ -64,7 +64,7 @@ fn unannounced(task: KernelTask, number: u32) -> Option<Task> {
     // SAFETY: the map's own memory.
     let slot = unsafe { &*slots::slot(number)? };
     // Where entries were lost, calls count rather too much than too little.
-    if slot.flags & (flag::COMMAND | flag::RUNNING) != 0 || slot.lost_origins != 0 {
+    if slot.flags & flag::RUNNING != 0 || slot.lost_origins != 0 {
         return None;
     }
     let flags = if slot.application == 0 {
@@ -79,11 +79,27 @@ fn unannounced(task: KernelTask, number: u32) -> Option<Task> {
 }
 
 fn keep(tid: u32, task: Task) {
+    let Task { slot, generation, origin, arrived_with, flags } = task;
+    let pack = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+    keep_of(u64::from(tid), pack(generation, slot), pack(flags, origin), u64::from(arrived_with));
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn keep_of(tid: u64, of: u64, kind: u64, arrived_with: u64) -> u64 {
+    let task = Task {
+        slot: of as u32,
+        generation: (of >> 32) as u32,
+        origin: kind as u32,
+        arrived_with: arrived_with as u32,
+        flags: (kind >> 32) as u32,
+    };
+    let tid = tid as u32;
     forget(tid);
     let arrives = task.origin == ARRIVING;
     if slots::add_task(task.slot, arrives) {
         if TASKS.insert(tid, task, 0).is_ok() {
-            return;
+            return 0;
         }
         slots::drop_task(task.slot, arrives);
     }
@@ -91,15 +107,24 @@ fn keep(tid: u32, task: Task) {
         // SAFETY: the map's own memory.
         unsafe { slots::add(&raw mut (*slot).lost_origins, 1) };
     }
+    0
 }
 
 fn forget(tid: u32) {
+    forget_of(u64::from(tid));
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn forget_of(tid: u64) -> u64 {
+    let tid = tid as u32;
     // SAFETY: as in `entry`.
-    let Some(task) = (unsafe { TASKS.get(tid).copied() }) else { return };
+    let Some(task) = (unsafe { TASKS.get(tid).copied() }) else { return 0 };
     // Who moves it may be faster.
     if TASKS.remove(tid).is_ok() && is_of(&task, task.slot) {
         slots::drop_task(task.slot, task.origin == ARRIVING);
     }
+    0
 }
 
 /// Is an entry of this slot, and not of one that had its number before?

@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::{Ebpf, include_bytes_aligned, programs::RawTracePoint};
-use seccomp_trace::tracer::{Enrolled, Options, Tracer};
+use seccomp_trace::tracer::{Enrolled, Loader, Options, Tracer};
 use seccomp_trace_common::{ABI_NATIVE, flag, set};
 use std::thread::available_parallelism;
 
@@ -138,6 +138,7 @@ fn attach(way: Way, place: &Place) -> Result<Attached> {
         }
         Way::Ours { denials, watch, traced, cgroups } => {
             let tracer = Tracer::start(
+                Loader::new(),
                 Options {
                     max_containers: Options::MAX_CONTAINERS.max(cgroups + 1),
                     ring_bytes: Options::RING_BYTES,

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use super::session::Session;
 use crate::{
     inspect::{HostError, cgroup::Hierarchy, host},
-    tracer::{self, Tracer},
+    tracer::{self, Loader, Tracer},
 };
 
 /// Looks at kernel, privileges and cgroups.
@@ -29,8 +29,8 @@ pub fn check_host() -> Result<Hierarchy> {
 ///
 /// # Errors
 /// Where the kernel refuses.
-pub fn start_session(options: tracer::Options, waited: &[String]) -> Result<Session> {
-    let tracer = Tracer::start(options, waited)?;
+pub fn start_session(loader: Loader, options: tracer::Options, waited: &[String]) -> Result<Session> {
+    let tracer = Tracer::start(loader, options, waited)?;
     Session::new(tracer).context("can't wait for news of the kernel program")
 }
 

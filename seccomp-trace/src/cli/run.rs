@@ -18,9 +18,10 @@ use super::{
 };
 use crate::{
     inspect::cgroup,
-    launch::{self, LaunchCgroup, LeftOver, Signals, User},
+    launch::{self, LaunchCgroup, LeftOver, Signals, User, Waiting},
     live::view::Action,
     recording::Target,
+    tracer::Loader,
 };
 
 /// How often a checkpoint is written while something is new.
@@ -67,13 +68,10 @@ pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
     destinations.check()?;
     let hierarchy = prepare::check_host()?;
     prepare::runtime()?.block_on(async {
+        let loader = Loader::new();
         let mut signals = Signals::take().context("can't take signals")?;
-        let mut session = prepare::start_session(args.trace.tracer(1, false), &[])?;
         let cgroup = LaunchCgroup::create(&hierarchy, cgroup::of_process(std::process::id().cast_signed())?)
             .context("can't make a cgroup for the command")?;
-        let argv = args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        let subject = session.add(Target::Command { argv });
-        session.enrol(subject, &hierarchy, cgroup.path(), flag::COMMAND, 0)?;
         let procs = cgroup.procs().context("can't open the cgroup of the command")?;
         let plan = Results::new(destinations).plan(&Target::Command { argv: Vec::new() });
         let caller = watch::Caller {
@@ -83,11 +81,17 @@ pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
             is_stdout_free: false,
         };
         let watch = Watch::start(&args.trace.watch, caller, *printer)?;
+        let streams = Watch::streams(watch.as_ref())?;
+        // Moved there while the kernel program is loaded.
+        let waiting = Waiting::start(program, &args.command, procs, args.user.as_ref(), streams)?;
+        let mut session = prepare::start_session(loader, args.trace.tracer(1, false), &[])?;
+        let argv = args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let subject = session.add(Target::Command { argv });
+        session.enrol(subject, &hierarchy, cgroup.path(), flag::COMMAND, 0)?;
         if let Some(watch) = &watch {
             session.watch(watch.tell());
         }
-        let streams = Watch::streams(watch.as_ref())?;
-        let child = launch::start(&program, &args.command, procs, args.user.as_ref(), streams)?;
+        let child = waiting.execute()?;
         child::pass_on_early(&child, &mut signals).await;
         let mut traced = Traced { args, printer, session, subject, plan, cgroup, watch };
         traced.tell_facts(true);

@@ -4,15 +4,20 @@ use std::{
     env,
     ffi::{OsStr, OsString},
     fs::File,
-    io,
-    os::fd::AsRawFd as _,
+    io::{self, PipeReader, PipeWriter, Write as _},
+    os::fd::{AsRawFd as _, RawFd},
+    panic::resume_unwind,
     path::{Path, PathBuf},
     process::Stdio,
+    thread::{self, JoinHandle},
 };
 
 use rustix::fs::{Access, access};
 use thiserror::Error;
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    runtime::Handle,
+};
 
 use super::{Step, User};
 
@@ -111,24 +116,90 @@ pub fn start_plainly(program: &Path, argv: &[OsString], streams: Streams) -> Res
     spawn(command(program, argv, streams), program)
 }
 
-/// Starts a command inside a cgroup, so that its very first call is seen.
-///
-/// # Errors
-/// What the kernel refuses: a format that it can't execute, for instance.
-pub fn start(
-    program: &Path,
-    argv: &[OsString],
+/// A process that has entered a cgroup, or is about to, and there waits to execute its command. Dropped, it never does, and is gone.
+pub struct Waiting {
+    gate: Option<PipeWriter>,
+    /// It has a thread of ours: nobody returns from a spawn before the exec.
+    thread: Option<JoinHandle<Result<Child, CommandError>>>,
+}
+
+impl Waiting {
+    /// Starts it, inside of a tokio runtime. The kernel needs some 10 ms to move a process (it waits for all processors), in
+    /// which the caller goes on.
+    ///
+    /// # Errors
+    /// Where there is no pipe or no thread. That there is no process is said by [`Self::execute`].
+    pub fn start(
+        program: PathBuf,
+        argv: &[OsString],
+        cgroup_procs: File,
+        user: Option<&User>,
+        streams: Streams,
+    ) -> Result<Self, CommandError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |reason| CommandError::NotStarted { path, step: Step::Process, reason }
+        };
+        let (opened, gate) = io::pipe().map_err(failed(&program))?;
+        let mut command = command(&program, argv, streams);
+        let enter = enter(cgroup_procs, opened, gate.as_raw_fd(), user.cloned());
+        // SAFETY: between fork and exec it makes only system calls.
+        unsafe { command.pre_exec(enter) };
+        let runtime = Handle::current();
+        let failed = failed(&program);
+        let thread = thread::Builder::new().spawn(move || {
+            let _entered = runtime.enter();
+            spawn(command, &program)
+        });
+        Ok(Self { gate: Some(gate), thread: Some(thread.map_err(failed)?) })
+    }
+
+    /// Lets it execute its command, whose very first call is in the cgroup.
+    ///
+    /// # Errors
+    /// What the kernel refuses: a format that it can't execute, for instance.
+    pub fn execute(mut self) -> Result<Child, CommandError> {
+        // Where nobody waits, the thread says why.
+        let _ = self.gate.as_mut().map(|gate| gate.write_all(b"."));
+        self.end().unwrap_or_else(|| unreachable!("it is ended by this and by a drop alone"))
+    }
+
+    fn end(&mut self) -> Option<Result<Child, CommandError>> {
+        self.gate = None;
+        self.thread.take().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What the process does before it executes its command. It waits for a byte from the pipe, or for its end.
+fn enter(
     cgroup_procs: File,
-    user: Option<&User>,
-    streams: Streams,
-) -> Result<Child, CommandError> {
-    let mut command = command(program, argv, streams);
-    let user = user.cloned();
-    let enter = move || {
+    opened: PipeReader,
+    gate: RawFd,
+    user: Option<User>,
+) -> impl FnMut() -> io::Result<()> {
+    move || {
         // SAFETY: system calls alone, on memory made before the fork.
         unsafe {
             let entered = libc::write(cgroup_procs.as_raw_fd(), c"0".as_ptr().cast(), 1);
             Step::Cgroup.check(entered as i32)?;
+            // Its own copy: with that open the pipe would have no end.
+            libc::close(gate);
+            let mut byte = 0_u8;
+            while libc::read(opened.as_raw_fd(), (&raw mut byte).cast(), 1) < 0 {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+            if byte == 0 {
+                return Err(io::Error::from_raw_os_error(libc::ECANCELED));
+            }
             if let Some(User { uid, gid, groups }) = &user {
                 Step::User.check(libc::setgroups(groups.len(), groups.as_ptr()))?;
                 Step::User.check(libc::setgid(*gid))?;
@@ -136,10 +207,7 @@ pub fn start(
             }
         }
         Ok(())
-    };
-    // SAFETY: between fork and exec it makes only system calls.
-    unsafe { command.pre_exec(enter) };
-    spawn(command, program)
+    }
 }
 
 fn command(program: &Path, argv: &[OsString], streams: Streams) -> Command {

@@ -7,7 +7,7 @@ mod step;
 mod user;
 
 pub use cgroup::{LaunchCgroup, LeftOver};
-pub use command::{CommandError, Streams, resolve, start, start_plainly};
+pub use command::{CommandError, Streams, Waiting, resolve, start_plainly};
 pub use signals::{Signal, Signals};
 pub use step::Step;
 pub use user::{User, UserError};

@@ -4,8 +4,13 @@
 //! BTF library takes 90 ms to index what is read here in a few.
 //! The format: <https://docs.kernel.org/bpf/btf.html>.
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    fs::File,
+    path::{Path, PathBuf},
+};
 
+use memmap2::MmapOptions;
 use seccomp_trace_common::Offsets;
 use thiserror::Error;
 
@@ -65,8 +70,15 @@ pub struct Kernel {
 /// Where there is no BTF, or a field is not in it.
 pub fn kernel() -> Result<Kernel, BtfError> {
     let path = Path::new(VMLINUX);
-    let data =
-        std::fs::read(path).map_err(|source| BtfError::Unreadable { path: path.to_owned(), source })?;
+    let unreadable = |source| BtfError::Unreadable { path: path.to_owned(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    // Older kernels (before 6.16) let it be read only, by a page at a time.
+    // SAFETY: the kernel's own memory, which does not change.
+    let mapped = unsafe { MmapOptions::new().map_copy_read_only(&file) }.ok();
+    let data = match &mapped {
+        Some(mapped) => Cow::Borrowed(&mapped[..]),
+        None => Cow::Owned(std::fs::read(path).map_err(unreadable)?),
+    };
     let btf = Btf::parse(&data)?;
     // Before 6.1 they were ids (kernel commit 7f203bc89eb6).
     let (cgroup_ancestors, are_ids) = match btf.offset("cgroup", "ancestors") {

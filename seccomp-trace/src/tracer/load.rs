@@ -15,7 +15,10 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use seccomp_trace_common::{Config, MAX_COUNTED, PATH_LEN};
+use seccomp_trace_common::{
+    BEYOND_PER_SLOT, Config, DENIALS_PER_SLOT, MAX_BEYOND, MAX_COUNTED, MAX_DENIALS, MAX_TASKS, PATH_LEN,
+    TASKS_PER_SLOT,
+};
 
 use super::{CONTROL, Tracer, TracerError, btf};
 
@@ -76,32 +79,45 @@ impl Tracer {
     ///
     /// # Errors
     /// Where the kernel lacks something or refuses.
-    pub fn start(options: Options, waited: &[String]) -> Result<Self, TracerError> {
+    pub fn start(
+        Loader(mut loader): Loader,
+        options: Options,
+        waited: &[String],
+    ) -> Result<Self, TracerError> {
         let btf::Kernel { offsets, preempts } = btf::kernel()?;
         let cells = options.cells();
         let config = Config {
             table_mask: cells - 1,
             enrol_new: u32::from(options.enrol_new),
+            waits: u32::from(!waited.is_empty()),
             denials: u32::from(options.denials),
             watch: u32::from(options.watch),
         };
         let counters = if options.watch { MAX_COUNTED } else { 1 };
-        let mut ebpf = loader()
+        // What it would log is not even verified, unless somebody reads it.
+        let logs = log::log_enabled!(log::Level::Debug);
+        let log_level = if logs { u8::MAX } else { 0 };
+        let slots = options.max_containers;
+        let mut ebpf = loader
             .override_global("OFFSETS", &offsets, true)
             .override_global("CONFIG", &config, true)
+            .override_global(aya_log::LEVEL, &log_level, true)
             .map_max_entries("CGROUPS", cells)
-            .map_max_entries("SLOTS", options.max_containers)
-            .map_max_entries("SETS", options.max_containers)
-            .map_max_entries("FREE", options.max_containers)
+            .map_max_entries("SLOTS", slots)
+            .map_max_entries("SETS", slots)
+            .map_max_entries("FREE", slots)
+            .map_max_entries("TASKS", slots.saturating_mul(TASKS_PER_SLOT as u32).min(MAX_TASKS))
+            .map_max_entries("BEYOND", slots.saturating_mul(BEYOND_PER_SLOT).min(MAX_BEYOND))
+            .map_max_entries("DENIALS", slots.saturating_mul(DENIALS_PER_SLOT).min(MAX_DENIALS))
             .map_max_entries("COUNTS", counters)
             .map_max_entries("FREE_COUNTERS", counters)
             .map_max_entries("WAITED", u32::try_from(waited.len()).unwrap_or(u32::MAX).max(1))
             .map_max_entries("EVENTS", options.ring_bytes)
             .load(PROGRAM)?;
-        let log = log::log_enabled!(log::Level::Debug).then(|| EbpfLogger::init(&mut ebpf).ok()).flatten();
+        let log = logs.then(|| EbpfLogger::init(&mut ebpf).ok()).flatten();
         let events = RingBuf::try_from(ebpf.take_map("EVENTS").ok_or(TracerError::Missing("EVENTS"))?)?;
         let mut free: Queue<_, u32> = ebpf.map_mut("FREE").ok_or(TracerError::Missing("FREE"))?.try_into()?;
-        for slot in 0..options.max_containers {
+        for slot in 0..slots {
             free.push(slot, 0)?;
         }
         if options.watch {
@@ -128,30 +144,28 @@ impl Tracer {
             Ok(()) | Err(TracerError::NoTracepoint(_)) => {}
             Err(error) => return Err(error),
         }
-        Ok(Self {
-            ebpf,
-            events,
-            log,
-            max_containers: options.max_containers,
-            denials: options.denials,
-            preempts,
-        })
+        Ok(Self { ebpf, events, log, max_containers: slots, denials: options.denials, preempts })
     }
 }
 
-/// A loader without the kernel's BTF: the program has no relocations against the kernel, its offsets are globals. aya reads
-/// and indexes it before it can be told not to (20 ms and 20 MB), but goes on without what it can't open: for this
-/// instant nothing can be opened. No other thread runs yet where a session starts.
-fn loader() -> EbpfLoader<'static> {
-    let limit = getrlimit(Resource::Nofile);
-    let is_lowered = setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).is_ok();
-    let mut loader = EbpfLoader::new();
-    if is_lowered {
-        // What the soft limit was is never above the hard one.
-        let _ = setrlimit(Resource::Nofile, limit);
+/// A loader without the kernel's BTF: the program has no relocations against the kernel, its offsets are globals.
+pub struct Loader(EbpfLoader<'static>);
+
+impl Loader {
+    /// To be called while no other thread runs. aya reads and indexes the BTF before it can be told not to (20 ms and 20 MB), but
+    /// goes on without what it can't open: for this instant nothing can be opened, in any thread.
+    #[expect(clippy::new_without_default, reason = "a default would be free of that condition")]
+    pub fn new() -> Self {
+        let limit = getrlimit(Resource::Nofile);
+        let is_lowered = setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).is_ok();
+        let mut loader = EbpfLoader::new();
+        if is_lowered {
+            // What the soft limit was is never above the hard one.
+            let _ = setrlimit(Resource::Nofile, limit);
+        }
+        loader.btf(None);
+        Self(loader)
     }
-    loader.btf(None);
-    loader
 }
 
 /// By as many threads as there are processors: verification is most of the start. From the last on, which take longest.

@@ -18,7 +18,7 @@ use aya::{
 use aya_log::EbpfLogger;
 pub use btf::BtfError;
 pub use counters::{Cost, measure};
-pub use load::Options;
+pub use load::{Loader, Options};
 pub use needs::lacks;
 use seccomp_trace_common::{Event, Stats, control};
 pub use slots::{Calls, SlotView};

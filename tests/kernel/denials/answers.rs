@@ -45,6 +45,14 @@ pub fn tests() -> Vec<Trial> {
         }),
         support::test("more_denials_than_can_be_kept_are_told", NEEDS, many),
         support::test("every_denial_is_counted_of_threads_at_once", NEEDS, counted),
+        support::test("a_call_that_a_signal_takes_from_its_supervisor_is_told_once", NEEDS, || {
+            let case = Case::new()?;
+            let program = with_libc(&case, "supervised", include_str!("supervised.c"))?;
+            expect(&case.run(&[], &[&program])?, 0, &[])?;
+            let recording = case.recording()?;
+            ensure!(denied(&recording) == times([("own times EIO", 1)]), "{:?}", denied(&recording));
+            Ok(())
+        }),
         support::test("a_denial_is_told_between_processors", NEEDS, || {
             let case = Case::new()?;
             let program = with_libc(&case, "processors", include_str!("processors.c"))?;

@@ -27,6 +27,7 @@ use crate::{
     inspect::{cgroup::Hierarchy, process},
     launch::{self, Signals},
     recording::{Container, Target},
+    tracer::Loader,
 };
 
 /// Everything that the loop works on.
@@ -83,6 +84,7 @@ pub async fn record(
         printer,
         // A cgroup that is waited for enrols itself, as a container's does; a unit's is made anew with each start.
         session: prepare::start_session(
+            Loader::new(),
             args.trace.tracer(args.max_containers, needs_engine),
             &resolved.cgroups,
         )?,

@@ -14,7 +14,27 @@ fn commands_are_found_as_a_shell_finds_them() {
 
 fn started(program: &Path, cgroup_procs: &str, user: Option<&User>) -> CommandError {
     let procs = File::options().write(true).open(cgroup_procs).unwrap();
-    start(program, &["it".into()], procs, user, Streams::default()).unwrap_err()
+    let waiting = Waiting::start(program.to_owned(), &["it".into()], procs, user, Streams::default());
+    waiting.and_then(Waiting::execute).unwrap_err()
+}
+
+#[tokio::test]
+async fn a_command_is_executed_once_it_is_let() {
+    for (is_let, printed) in [(true, "it ran"), (false, "")] {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let streams = Streams { stdout: Some(writer.into()), ..Streams::default() };
+        let procs = File::options().write(true).open("/dev/null").unwrap();
+        let argv = ["sh", "-c", "printf 'it ran'"].map(OsString::from);
+        let waiting = Waiting::start("/bin/sh".into(), &argv, procs, None, streams).unwrap();
+        if is_let {
+            assert!(waiting.execute().unwrap().wait().await.unwrap().success());
+        } else {
+            drop(waiting);
+        }
+        let mut told = String::new();
+        io::Read::read_to_string(&mut reader, &mut told).unwrap();
+        assert_eq!(told, printed);
+    }
 }
 
 #[tokio::test]
