@@ -19,13 +19,24 @@ fn the_readme_has_what_was_measured_last() {
     let median = |value: &Value| value["median"].as_f64().unwrap();
     let floor = |name: &str| median(&of(calls, name)["to_floor"]["times"]);
     let alone = |name: &str| median(&of(calls, name)["to_nothing"]);
-    let start = median(&of(&measured["session"]["measured"], "from the start until attached")["value"]);
+    let session = |name: &str| median(&of(&measured["session"]["measured"], name)["value"]);
+    let start = session("from the start until attached");
+    let run = session("`run -- true`, more than `true`");
+    let mut programs: Vec<f64> =
+        measured["programs"].as_array().unwrap().iter().map(|program| median(&program["traced"])).collect();
+    programs.sort_by(f64::total_cmp);
     for said in [
         format!("{:.2} times as long with `--no-denials`", floor("--no-denials, traced")),
         format!("{:.2} times an empty pair under a filter", floor("under a filter: traced")),
         format!("and {:.2} times without one", floor("traced")),
         format!("{:.1} to {:.1} times the call alone", alone("under a filter: traced"), alone("traced")),
         format!("attached {start:.0} ms after its start"),
+        format!("`run` takes {run:.0} ms more than its command"),
+        format!(
+            "Whole programs take {:.2} to {:.2} times as long",
+            programs[0],
+            programs[programs.len() - 1]
+        ),
     ] {
         assert!(readme.contains(&said), "README.md does not say: {said}");
     }

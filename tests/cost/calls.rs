@@ -72,7 +72,7 @@ fn conditions(is_check: bool) -> Vec<Condition> {
         one("--no-denials, not traced", ours(false, false, false), Some((ENTER, Some(1.08)))),
         one("--no-denials, traced", ours(false, false, true), Some((ENTER, Some(1.10)))),
         one("--no-denials, traced, counted", ours(false, true, true), Some((ENTER, Some(1.20)))),
-        one("not traced", ours(true, false, false), Some((PAIR, None))),
+        one("not traced", ours(true, false, false), Some((PAIR, Some(1.10)))),
         one("traced", ours(true, false, true), Some((PAIR, Some(1.10)))),
         one("traced, counted", ours(true, true, true), Some((PAIR, None))),
     ];

@@ -32,7 +32,7 @@ pub struct Machine {
     pub version: String,
 }
 
-/// The median, and the quarters around it.
+/// The median, and the quartiles.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Spread {
     /// The median.

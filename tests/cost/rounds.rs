@@ -21,7 +21,7 @@ pub fn rounds<T>(
     Ok(results)
 }
 
-/// The middle of numbers, and the quarters around it.
+/// The middle of numbers, and the quartiles.
 pub fn spread(numbers: impl IntoIterator<Item = f64>) -> Spread {
     let mut numbers: Vec<f64> = numbers.into_iter().collect();
     numbers.sort_by(f64::total_cmp);

@@ -19,9 +19,8 @@ pub fn measure(is_check: bool) -> Result<Session> {
     let times = if is_check { 5 } else { 21 };
     eprintln!("session: start and memory");
     let mut all = start(times)?;
+    all.insert(0, short_command(times)?);
     if !is_check {
-        // Its target is not met yet: there is nothing that could be lost.
-        all.insert(0, short_command(times)?);
         all.push(many()?);
     }
     all.push(size()?);

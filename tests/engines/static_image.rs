@@ -44,11 +44,27 @@ fn readme() -> Result<()> {
         script.context("README.md has no integration-tests.sh")?,
     )?;
     let block = README.split(BEGIN).nth(1).and_then(|rest| rest.split("```").next());
-    let done = example(block.context("README.md has no example with the image")?, folder.path());
+    let done = example(block.context("README.md has no example with the image")?, folder.path())
+        .and_then(|()| has_failures(folder.path()));
     docker(&["rm", "--force", "recorder"])?;
     docker(&["image", "rm", "--force", "seccomp-trace"])?;
-    done?;
-    ensure!(folder.path().join("profiles/web.json").exists(), "no profile");
+    done
+}
+
+/// The README's script has left a profile. Where the tests fail, or the recorder does, it ends, too, and fails.
+fn has_failures(folder: &Path) -> Result<()> {
+    ensure!(folder.join("profiles/web.json").exists(), "no profile");
+    let script = || {
+        let output =
+            support::run_with_timeout(Command::new("sh").arg("record.sh").current_dir(folder), PATIENCE)?;
+        docker(&["rm", "recorder"])?;
+        anyhow::Ok(output.status.code())
+    };
+    fs::write(folder.join("integration-tests.sh"), "exit 7")?;
+    ensure!(script()? == Some(7));
+    let text = fs::read_to_string(folder.join("record.sh"))?;
+    fs::write(folder.join("record.sh"), text.replace("--cap-add SYS_ADMIN", ""))?;
+    ensure!(script()? == Some(1));
     Ok(())
 }
 

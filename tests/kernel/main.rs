@@ -11,6 +11,7 @@
 //! - `ring`: a ring buffer that is too small
 //! - `flood`: every harmless number of all ABIs, from all CPUs at once
 //! - `checkpoint`: a killed seccomp-trace
+//! - `detach`: what is left in the kernel: nothing
 //! - `record_cgroup`, `record_pid`: recording without an engine
 //! - `record_unit`: units of a systemd
 //! - `record_moves`: processes that move, cgroups that are made meanwhile
@@ -38,6 +39,7 @@ mod bad_output;
 mod blind_spots;
 mod checkpoint;
 mod denials;
+mod detach;
 mod flood;
 mod help;
 mod hostile_cgroups;
@@ -82,6 +84,7 @@ fn main() -> std::process::ExitCode {
         runtimes::tests(),
         own_filter::tests(),
         denials::tests(),
+        detach::tests(),
         hostile_cgroups::tests(),
         many_cgroups::tests(),
         bad_host::tests(),

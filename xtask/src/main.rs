@@ -1,6 +1,7 @@
 //! The tasks of this workspace, one file each: `cargo xtask --help` lists them.
 #![expect(clippy::print_stderr, reason = "a task tells its user what it does")]
 
+mod architecture;
 mod bench;
 mod build;
 mod cargo;

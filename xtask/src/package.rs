@@ -1,7 +1,8 @@
 //! `cargo xtask package`: the crates as they are published, with the kernel program compiled inside, so that they build with
 //! a stable Rust alone.
 
-use crate::dist::{Build, Target};
+use crate::architecture::Architecture;
+use crate::dist::Build;
 use crate::{cargo, setup};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
@@ -21,7 +22,7 @@ pub struct Args {
     publish: bool,
     /// With the kernel programs of these machines only; repeatable.
     #[arg(long, value_name = "MACHINE")]
-    machine: Vec<Target>,
+    machine: Vec<Architecture>,
     /// Arguments of that command, such as --allow-dirty.
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -30,7 +31,7 @@ pub struct Args {
 /// Makes the crates, and prints their paths.
 pub fn run(args: &Args) -> Result<()> {
     setup::ensure()?;
-    let targets = if args.machine.is_empty() { &Target::ALL[..] } else { &args.machine };
+    let targets = if args.machine.is_empty() { &Architecture::ALL[..] } else { &args.machine };
     let compiled = Compiled::make(&cargo::root().join(COMPILED), targets)?;
     let mut command = cargo::cargo();
     command.arg(if args.publish { "publish" } else { "package" });
@@ -55,13 +56,13 @@ pub fn run(args: &Args) -> Result<()> {
 struct Compiled(PathBuf);
 
 impl Compiled {
-    fn make(folder: &Path, targets: &[Target]) -> Result<Self> {
+    fn make(folder: &Path, targets: &[Architecture]) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let compiled = Self(folder.to_owned());
         for target in targets {
             let build = Build { root: cargo::root(), target: *target, time: 0 };
             let from = build.build()?.kernel_program;
-            fs::copy(&from, folder.join(target.machine()))
+            fs::copy(&from, folder.join(target.name()))
                 .with_context(|| format!("cannot copy {}", from.display()))?;
         }
         Ok(compiled)

@@ -60,6 +60,19 @@ impl Output {
     }
 }
 
+/// The file of a recording, which is no result for stdout.
+///
+/// # Errors
+/// Where `-` was given.
+pub fn recording_file(path: PathBuf) -> Result<PathBuf, &'static str> {
+    if path.as_os_str() == "-" {
+        return Err(
+            "a recording goes to a file, as checkpoints of it stand beside that; a file of this name is ./-",
+        );
+    }
+    Ok(path)
+}
+
 /// Makes the profile of `recordings`, writes it, and says what its user must know. The warnings are
 /// printed here, and given back for who wants to judge them.
 ///

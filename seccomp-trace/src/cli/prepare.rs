@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 
-use super::session::Session;
+use super::{printer::Printer, session::Session};
 use crate::{
     inspect::{HostError, cgroup::Hierarchy, host},
     tracer::{self, Loader, Tracer},
@@ -29,8 +29,19 @@ pub fn check_host() -> Result<Hierarchy> {
 ///
 /// # Errors
 /// Where the kernel refuses.
-pub fn start_session(loader: Loader, options: tracer::Options, waited: &[String]) -> Result<Session> {
+pub fn start_session(
+    loader: Loader,
+    options: tracer::Options,
+    waited: &[String],
+    printer: &Printer,
+) -> Result<Session> {
     let tracer = Tracer::start(loader, options, waited)?;
+    if tracer.may_cause_skips() {
+        printer.warn(
+            "without CAP_SYS_NICE this kernel may skip a part of the kernel program, by which the recording would be incomplete; \
+             in a container: --cap-add SYS_NICE",
+        );
+    }
     Session::new(tracer).context("can't wait for news of the kernel program")
 }
 

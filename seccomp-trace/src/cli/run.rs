@@ -3,12 +3,13 @@
 use std::{ffi::OsString, path::PathBuf, pin::pin, process::ExitStatus as ProcessStatus, time::Duration};
 
 use anyhow::{Context as _, Result};
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use seccomp_trace_common::flag;
 use tokio::{process::Child, time};
 
 use super::{
     ExitStatus, child,
-    output::Output,
+    output::{Output, recording_file},
     prepare,
     printer::Printer,
     results::{Destinations, Plan, Results},
@@ -34,7 +35,7 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE", required_unless_present = "recording")]
     output: Option<Output>,
     /// Where to write the recording: what was seen, when, and by whom
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(recording_file))]
     recording: Option<PathBuf>,
     /// Run COMMAND as this user: NAME, UID or UID:GID
     #[arg(long, short, value_name = "USER")]
@@ -84,7 +85,7 @@ pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
         let streams = Watch::streams(watch.as_ref())?;
         // Moved there while the kernel program is loaded.
         let waiting = Waiting::start(program, &args.command, procs, args.user.as_ref(), streams)?;
-        let mut session = prepare::start_session(loader, args.trace.tracer(1, false), &[])?;
+        let mut session = prepare::start_session(loader, args.trace.tracer(1, false), &[], printer)?;
         let argv = args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let subject = session.add(Target::Command { argv });
         session.enrol(subject, &hierarchy, cgroup.path(), flag::COMMAND, 0)?;

@@ -52,7 +52,7 @@ pub enum TracerError {
     /// On a kernel whose raw tracepoints lose calls the others are needed, and their numbers are not to be seen.
     #[error(
         "this kernel preempts the programs of raw tracepoints, so that calls would be missing; for its other tracepoints tracefs \
-         must be mounted (mount -t tracefs tracefs /sys/kernel/tracing; in a container it is mounted from the host): {0}"
+         must be mounted (mount -t tracefs tracefs /sys/kernel/tracing; in a container: --volume=/sys/kernel/tracing:/sys/kernel/tracing:ro): {0}"
     )]
     NoTracefs(ProgramError),
     /// A map could not be read or written.

@@ -11,8 +11,8 @@ use std::{fs, os::fd::AsFd as _, os::fd::AsRawFd as _};
 
 use super::{Tracer, TracerError};
 
-/// Until it is dropped, this thread is preempted by none that is not of real time. Not always: who is of real time preempts others
-/// when it wakes up, in the middle of a program that has news for it.
+/// Until it is dropped, only a real-time thread preempts this one. Not for all the time: a real-time thread that wakes up preempts
+/// others, also in the middle of the program that has news for it.
 pub(super) struct Unpreempted {
     policy: i32,
     parameters: libc::sched_param,
@@ -45,6 +45,11 @@ impl Tracer {
     #[must_use]
     pub(super) fn unpreempted(&self) -> Option<Unpreempted> {
         self.preempts.then(Unpreempted::now).flatten()
+    }
+
+    /// Must others be preempted by us while we use a map, and may not?
+    pub fn may_cause_skips(&self) -> bool {
+        self.preempts && Unpreempted::now().is_none()
     }
 
     /// How often a part of the kernel program was skipped since the start, on any processor and for any process.

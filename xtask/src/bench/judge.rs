@@ -14,7 +14,7 @@ pub fn missed(document: &Document, factor: f64) -> Vec<String> {
         if let Some(target) = target
             && (median.is_nan() || median > target * factor)
         {
-            missed.push(format!("{name}: {median}{unit}, and the target is {target}{unit}"));
+            missed.push(format!("{name}: {median:.2}{unit}, and the target is {target}{unit}"));
         }
     };
     for call in &document.calls {
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn what_is_missed_is_named_and_no_number_is_no_success() {
         let named = [
-            "traced: 1.2 ×, and the target is 1.1 ×",
+            "traced: 1.20 ×, and the target is 1.1 ×",
             "start: NaN ms, and the target is 50 ms",
             "a flood lost 1 calls, and the target is none",
         ];

@@ -1,6 +1,7 @@
 //! The tables, and the page around them.
 
 use super::document::{Document, Measured, Spread};
+use super::judge;
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
 const BEFORE: &str = include_str!("before.md");
@@ -11,7 +12,7 @@ pub fn page(document: &Document) -> String {
     format!("{BEFORE}\n{}\n{AFTER}", tables(document))
 }
 
-/// All numbers.
+/// All numbers, and what they are short of.
 pub fn tables(document: &Document) -> String {
     let machine = &document.machine;
     let flood = &document.session.flood;
@@ -35,7 +36,7 @@ pub fn tables(document: &Document) -> String {
     text += &section("A session, and the live view", &["what", "", "unit", "target"], measured.map(row));
     let lost = format!(
         "{} different calls were made by all processors, over and over, with a ring buffer of 4 KiB: {} are missing in the \
-         recording, and {} times the live news found no room.",
+         recording, and {} are in it without the time and the thread of their first one.",
         flood.distinct, flood.missing, flood.events_lost
     );
     text += &format!("\n## Under a flood\n\n{lost}\n");
@@ -51,6 +52,12 @@ pub fn tables(document: &Document) -> String {
             .map(|program| vec![program.name.clone(), shown_or(&program.traced), shown_or(&program.strace)]);
         text +=
             &section("Whole programs", &["program", "× alone, `run`", "× alone, `strace -f -c`"], programs);
+    }
+    let missed = judge::missed(document, judge::EXACT);
+    text += "\n## Targets that are missed\n\n";
+    match &missed[..] {
+        [] => text += "None.\n",
+        missed => missed.iter().for_each(|line| text += &format!("- {line}\n")),
     }
     text
 }
@@ -69,7 +76,7 @@ fn target(target: Option<f64>) -> String {
     target.map_or_else(String::new, |target| format!("≤ {target}"))
 }
 
-/// The median; with its quarters where they are others.
+/// The median; with its quartiles where they are others.
 fn shown(spread: &Spread) -> String {
     let number = |value: f64| if value >= 20.0 { format!("{value:.0}") } else { format!("{value:.2}") };
     let Spread { median, low, high } = *spread;

@@ -1,5 +1,6 @@
 //! The static program of one machine.
 
+use crate::architecture::Architecture;
 use crate::cargo;
 use crate::programs::is_static;
 use crate::vm;
@@ -10,59 +11,13 @@ use std::path::{Path, PathBuf};
 /// The package, the program and its kernel program.
 const PROGRAM: &str = "seccomp-trace";
 
-/// A machine for which there is a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Target {
-    /// Intel's and AMD's 64-bit processors.
-    #[value(name = "x86_64")]
-    X86_64,
-    /// ARM's 64-bit processors.
-    #[value(name = "aarch64")]
-    Aarch64,
-}
-
-impl Target {
-    /// All.
-    pub const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
-
-    /// As `uname -m` calls it.
-    pub fn machine(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64",
-            Self::Aarch64 => "aarch64",
-        }
-    }
-
-    /// As Rust calls it: glibc's, because Debian has its static library.
-    pub fn triple(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64-unknown-linux-gnu",
-            Self::Aarch64 => "aarch64-unknown-linux-gnu",
-        }
-    }
-
-    /// As Debian calls it.
-    pub fn debian(self) -> &'static str {
-        match self {
-            Self::X86_64 => "amd64",
-            Self::Aarch64 => "arm64",
-        }
-    }
-
-    /// The machine that we are on.
-    pub fn here() -> Result<Self> {
-        let here = Self::ALL.into_iter().find(|target| target.machine() == std::env::consts::ARCH);
-        here.with_context(|| format!("no program is made on {}", std::env::consts::ARCH))
-    }
-}
-
 /// What is built from what.
 #[derive(Clone, Copy, Debug)]
 pub struct Build<'a> {
     /// The root of the workspace: these sources, or their copy.
     pub root: &'a Path,
     /// For this machine.
-    pub target: Target,
+    pub target: Architecture,
     /// The time of all files, in seconds since 1970.
     pub time: u64,
 }
@@ -78,7 +33,7 @@ pub struct Built {
 
 /// The static program for the machine that we are on.
 pub fn static_program() -> Result<PathBuf> {
-    Ok(Build { root: cargo::root(), target: Target::here()?, time: 0 }.build()?.program)
+    Ok(Build { root: cargo::root(), target: Architecture::here()?, time: 0 }.build()?.program)
 }
 
 impl Build<'_> {
@@ -86,13 +41,12 @@ impl Build<'_> {
     pub fn build(&self) -> Result<Built> {
         let flags = flags()?;
         let mut command = match self.target {
-            target if target == Target::here()? => {
+            target if target.is_here() => {
                 let mut command = cargo::cargo();
                 command.env("CARGO_ENCODED_RUSTFLAGS", flags.join(OsStr::new("\x1f")));
                 command
             }
-            Target::X86_64 => vm::cross_cargo(vm::Architecture::X86_64, &flags)?,
-            Target::Aarch64 => vm::cross_cargo(vm::Architecture::Aarch64, &flags)?,
+            target => vm::cross_cargo(target, &flags)?,
         };
         command.current_dir(self.root).env_remove("CARGO_TARGET_DIR");
         let arguments = [

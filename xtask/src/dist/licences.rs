@@ -1,6 +1,6 @@
 //! The licences of what is linked into the program: crates, the C library, and Rust's own.
 
-use super::build::{Build, Target};
+use super::build::Build;
 use super::output;
 use crate::cargo;
 use anyhow::{Context as _, Result, bail};
@@ -156,7 +156,7 @@ fn files(package: &Package) -> Result<Vec<String>> {
 
 /// Those of Rust's standard library, from the compiler that builds: Debian's for another machine.
 pub fn of_rust(build: &Build) -> Result<PathBuf> {
-    if build.target != Target::here()? {
+    if !build.target.is_here() {
         return Ok("/usr/share/doc/rustc-web/copyright".into());
     }
     let sysroot = output(Command::new(cargo::rustc()).args(["--print", "sysroot"]))?;

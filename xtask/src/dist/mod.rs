@@ -11,6 +11,7 @@ mod licences;
 mod sources;
 mod stage;
 
+use crate::architecture::Architecture;
 use crate::{cargo, setup};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
@@ -18,7 +19,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub use build::{Build, Target, static_program};
+pub use build::{Build, static_program};
 
 /// Where it all goes, below the root of the workspace.
 const FOLDER: &str = "target/dist";
@@ -32,14 +33,14 @@ pub struct Args {
     check: bool,
     /// For these machines only; repeatable.
     #[arg(long, value_name = "MACHINE")]
-    machine: Vec<Target>,
+    machine: Vec<Architecture>,
 }
 
 /// Makes everything, and prints the paths.
 pub fn run(args: &Args) -> Result<()> {
     setup::ensure()?;
     deb::ensure_tool()?;
-    let targets = if args.machine.is_empty() { &Target::ALL[..] } else { &args.machine };
+    let targets = if args.machine.is_empty() { &Architecture::ALL[..] } else { &args.machine };
     let time = sources::time(cargo::root())?;
     let made = make(cargo::root(), targets, time)?;
     if args.check {
@@ -59,14 +60,14 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// Everything from the sources in `root`, and the paths of what came out; `time` is the time of all files.
-fn make(root: &Path, targets: &[Target], time: u64) -> Result<Vec<PathBuf>> {
+fn make(root: &Path, targets: &[Architecture], time: u64) -> Result<Vec<PathBuf>> {
     let folder = root.join(FOLDER);
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     // Another machine's program can't tell its manual here.
-    let speaker = Build { root, target: Target::here()?, time }.build()?.program;
+    let speaker = Build { root, target: Architecture::here()?, time }.build()?.program;
     let mut files = Vec::new();
     for target in targets {
         let build = Build { root, target: *target, time };

@@ -1,7 +1,7 @@
 //! The sources: when they were made, and a copy of them, with what is built of other people's.
 
-use super::build::Target;
 use super::output;
+use crate::architecture::Architecture;
 use crate::cargo;
 use anyhow::{Context as _, Result};
 use std::path::Path;
@@ -44,7 +44,7 @@ pub fn copy(root: &Path, to: &Path) -> Result<()> {
 }
 
 /// Copies what was built for these machines, without what was built of our own sources.
-pub fn copy_dependencies(root: &Path, to: &Path, targets: &[Target]) -> Result<()> {
+pub fn copy_dependencies(root: &Path, to: &Path, targets: &[Architecture]) -> Result<()> {
     std::fs::create_dir_all(to.join("target"))?;
     for folder in targets.iter().map(|target| target.triple()).chain(["release"]) {
         let from = root.join("target").join(folder);

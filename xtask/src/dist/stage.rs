@@ -27,7 +27,7 @@ const LICENCES_OF_RUST: &str = "LICENSES-OF-RUST.html";
 
 /// Makes it below `folder`, and returns its path. `speaker` is the program for this machine.
 pub fn make(build: &Build, program: &Path, speaker: &Path, folder: &Path) -> Result<PathBuf> {
-    let name = format!("seccomp-trace-{}-{}-linux", env!("CARGO_PKG_VERSION"), build.target.machine());
+    let name = format!("seccomp-trace-{}-{}-linux", env!("CARGO_PKG_VERSION"), build.target.name());
     let stage = folder.join(name);
     for below in [PAGES, "completions", DOCUMENTS] {
         fs::create_dir_all(stage.join(below)).with_context(|| format!("cannot make {}", stage.display()))?;

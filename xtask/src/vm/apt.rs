@@ -1,7 +1,7 @@
 //! Debian's packages for virtual machines, of any architecture: fetched by an apt with a state of its own, which neither
 //! asks nor changes what is installed here.
 
-use super::architecture::Architecture;
+use crate::architecture::Architecture;
 use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,16 +55,17 @@ impl Apt {
             let main = main.context("apt knows Debian's main archive by no source of this machine")?;
             let config = self.configure(suite, &format!("deb {} {suite} main\n", main.uri), of)?;
             update(&config)?;
+            // Not there before it is whole.
+            let fetched = tempfile::tempdir_in(&into)?;
             let wanted = format!("{package}={version}");
             let mut download = apt(&config, &["download", &wanted]);
-            stdout(download.current_dir(&into)).with_context(|| {
+            stdout(download.current_dir(&fetched)).with_context(|| {
                 format!(
-                    "{wanted} can't be had from Debian's {suite} any more; name a newer one in xtask/src/vm/kernels.json"
+                    "{wanted} can't be had from Debian's {suite}; where that has a newer one only, name it in xtask/src/vm/kernels.json"
                 )
             })?;
-        }
-        if !file.exists() {
-            bail!("apt has fetched {package}, and there is no {}", file.display());
+            let only = fs::read_dir(&fetched)?.flatten().next();
+            fs::rename(only.with_context(|| format!("apt has fetched no {package}"))?.path(), &file)?;
         }
         Ok(file)
     }

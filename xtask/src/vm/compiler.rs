@@ -1,7 +1,7 @@
 //! The compiler of the tests in a virtual machine, which has none: they ask for each program over a port
 //! (`tests/support/compile_elsewhere.rs`), and what was compiled once is kept.
 
-use super::architecture::Architecture;
+use crate::architecture::Architecture;
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -22,19 +22,20 @@ struct Request {
     options: Vec<String>,
 }
 
-/// Serves whoever connects to a socket at this path, for as long as xtask runs.
+/// Serves whoever connects to a socket at this path, for as long as xtask runs. What it makes is in the folder of the socket.
 pub fn serve(socket: &Path, architecture: Architecture) -> Result<()> {
     let _ = fs::remove_file(socket);
     let listener =
         UnixListener::bind(socket).with_context(|| format!("cannot listen at {}", socket.display()))?;
-    let folder = tempfile::tempdir().context("cannot make a folder for programs")?;
+    let folder = socket.with_extension("programs");
+    fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     thread::spawn(move || {
         let mut compiled = HashMap::new();
         // A connection ends with its machine.
         for connection in listener.incoming().flatten() {
             let mut connection = connection;
             while let Ok(request) = read(&mut connection) {
-                let answer = answer(request, architecture, folder.path(), &mut compiled);
+                let answer = answer(request, architecture, &folder, &mut compiled);
                 let written = connection
                     .write_all(&u32::try_from(answer.len()).unwrap_or(u32::MAX).to_le_bytes())
                     .and_then(|()| connection.write_all(&answer));

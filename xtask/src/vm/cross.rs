@@ -1,8 +1,8 @@
 //! Building for another architecture, with Debian's rustc (the linked toolchain) and its standard library for that one.
 
 use super::apt::{Apt, stdout};
-use super::architecture::Architecture;
 use super::image;
+use crate::architecture::Architecture;
 use crate::cargo;
 use crate::toolchain::LINKED;
 use anyhow::{Context as _, Result};
@@ -19,7 +19,7 @@ const COMPILER: &str = "rustc-web";
 /// cargo for an architecture, with the options that select it; `more` are further flags of rustc.
 pub fn cargo_for(folder: &Path, apt: &Apt, architecture: Architecture, more: &[OsString]) -> Result<Command> {
     let sysroot = sysroot(folder, apt, architecture)?;
-    let target = target(architecture);
+    let target = architecture.triple();
     let variable = |name: &str| format!("CARGO_TARGET_{}_{name}", target.replace('-', "_").to_uppercase());
     let mut flags = OsString::from("--sysroot=");
     flags.push(&sysroot);
@@ -37,18 +37,13 @@ pub fn cargo_for(folder: &Path, apt: &Apt, architecture: Architecture, more: &[O
     Ok(command)
 }
 
-/// Rust's name of it.
-pub fn target(architecture: Architecture) -> String {
-    format!("{}-unknown-linux-gnu", architecture.name())
-}
-
 /// Makes a folder that is Debian's own for the compiler, with the other library beside the machine's.
 fn sysroot(folder: &Path, apt: &Apt, architecture: Architecture) -> Result<PathBuf> {
     let mut query = Command::new("dpkg-query");
     let version = stdout(query.args(["--show", "--showformat=${Version}", COMPILER])).with_context(|| {
         format!("{COMPILER} is not installed, and the standard library for another architecture must be of its version")
     })?;
-    let target = target(architecture);
+    let target = architecture.triple();
     let sysroot = folder.join(format!("rust-{}-{}", architecture.name(), version.replace(['/', ':'], "_")));
     if sysroot.exists() {
         return Ok(sysroot);
@@ -65,7 +60,7 @@ fn sysroot(folder: &Path, apt: &Apt, architecture: Architecture) -> Result<PathB
         let entry = entry?;
         symlink(entry.path(), libraries.join(entry.file_name()))?;
     }
-    symlink(format!("../../package/usr/lib/rustlib/{target}"), libraries.join(&target))?;
+    symlink(format!("../../package/usr/lib/rustlib/{target}"), libraries.join(target))?;
     fs::rename(&half, &sysroot)?;
     Ok(sysroot)
 }

@@ -1,8 +1,8 @@
 //! What is in a virtual machine: Debian's programs that the tests use, the tests themselves, and a first process.
 
 use super::apt::{Apt, stdout};
-use super::architecture::Architecture;
 use super::machine::ROOT;
+use crate::architecture::Architecture;
 use anyhow::{Context as _, Result, bail};
 use std::fs::{self, File};
 use std::io::{self, Write as _};

@@ -39,8 +39,8 @@ export SECCOMP_TRACE_SKIPPED=/run/skipped SECCOMP_TRACE_EMULATED=1
 { sh /tests.sh </dev/null 2>&1; echo $? >/run/status; } | cat
 sed 's/^/@@SKIPPED /' /run/skipped
 # What the kernel says about itself is an error, whatever the tests say.
-# A busy host makes it look stuck.
-dmesg | grep -E 'BUG:|WARNING: CPU|Oops|general protection|Internal error' | grep -v 'soft lockup' | sed 's/^/@@KERNEL /'
+# A busy host makes it look stuck. How a warning looks differs: "CPU: 0 PID: 1 at FILE", since 6.19 "FILE at FUNCTION, CPU#0".
+dmesg | grep -E 'BUG:|WARNING: (CPU: |.* at .*CPU#)|Oops|general protection|Internal error' | grep -v 'soft lockup' | sed 's/^/@@KERNEL /'
 echo "@@RC $(cat /run/status)"
 echo "@@END"
 busybox poweroff -f

@@ -1,6 +1,6 @@
 //! The kernels that are known, each pinned to a version of Debian's package: `kernels.json`.
 
-use super::architecture::Architecture;
+use crate::architecture::Architecture;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
@@ -23,8 +23,8 @@ pub struct Pin {
     /// other processor's turn, are then no jump of time, for which they preempt what else they would not. 6.1 does not boot so.
     #[serde(default)]
     pub counts_instructions: bool,
-    /// The only test, where that is the refusal.
-    pub only: Option<String>,
+    /// What it lacks, where it can't trace: then its refusal is the only test.
+    pub lacks: Option<String>,
 }
 
 impl Pin {

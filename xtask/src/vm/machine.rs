@@ -1,7 +1,7 @@
 //! One virtual machine from its start to its end, in QEMU's software emulation: it needs no rights, and no KVM.
 
-use super::architecture::Architecture;
 use super::qemu::Qemu;
+use crate::architecture::Architecture;
 use anyhow::{Context as _, Result};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -1,7 +1,6 @@
 //! `cargo xtask test --vm`: the tests of `tests/kernel` on other kernels and architectures, in virtual machines.
 
 mod apt;
-mod architecture;
 mod compiler;
 mod cross;
 mod image;
@@ -10,12 +9,12 @@ mod machine;
 mod qemu;
 mod table;
 
+use crate::architecture::Architecture;
 use crate::cargo;
 use crate::packages;
 use crate::test::{SELECTION, Tally};
 use anyhow::{Context as _, Result, bail};
 use apt::Apt;
-pub use architecture::Architecture;
 use kernels::Pin;
 use machine::{Machine, Outcome};
 use qemu::Qemu;
@@ -30,6 +29,8 @@ use table::Row;
 
 /// What is there for the tests: one that lacks it fails.
 const REQUIRED: &str = "kernel,cc,runc,crun,strace,systemd,tmux";
+/// The only test of a kernel that can't trace. What that lacks it is told by `SECCOMP_TRACE_LACKS`.
+const REFUSAL: &str = "a_kernel_that_lacks_something_is_refused";
 
 /// Runs the tests on these kernels (on all that are known, where none is named), and adds what came out. With `write_table`
 /// that goes into the README's table.
@@ -120,8 +121,11 @@ impl Row {
             Ok(outcome) => {
                 self.tally.add_skip_report(name, &outcome.skips)?;
                 trouble = outcome.trouble;
+                let [passed, failed, skipped] = self.tally.totals();
                 if trouble.is_empty() && !self.has_totals {
                     trouble.push("the tests ended without their totals".into());
+                } else if trouble.is_empty() && passed + failed + skipped == 0 {
+                    trouble.push("no test has such a name".into());
                 } else if outcome.status.is_some_and(|status| status != 0) && self.tally.is_good() {
                     trouble.push("the tests failed, and none says why".into());
                 }
@@ -164,9 +168,13 @@ fn build(folder: &Path, apt: &Apt, architecture: Architecture) -> Result<[PathBu
     if architecture.is_here() {
         return cargo::executables(cargo::cargo(), &arguments, names);
     }
-    let target = cross::target(architecture);
-    let arguments = [&arguments[..], &["--target", &target]].concat();
+    let target = architecture.triple();
+    let arguments = [&arguments[..], &["--target", target]].concat();
     cargo::executables(cross::cargo_for(folder, apt, architecture, &[])?, &arguments, names)
+}
+
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Gets all ready that the tests on one kernel take.
@@ -176,17 +184,19 @@ fn ready(pin: &Pin, filter: &[OsString], folder: &Path, apt: &Apt) -> Result<Mac
     let base = image::base(folder, apt, architecture)?;
     let package = apt.fetch(&pin.package, &pin.version, &pin.suite, architecture)?;
     let kernel = image::kernel(folder, &package)?;
-    let mut words = vec![programs[0].display().to_string()];
-    match &pin.only {
-        Some(only) => words.extend(["--exact", only].map(str::to_owned)),
-        None => words.extend(filter.iter().map(|word| word.to_string_lossy().into_owned())),
-    }
-    let quoted: Vec<_> = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
+    let program = quoted(&programs[0].to_string_lossy());
+    let filter: Vec<_> = match &pin.lacks {
+        Some(_) => vec![format!("'{REFUSAL}' --exact")],
+        None if filter.is_empty() => vec![String::new()],
+        None => filter.iter().map(|word| quoted(&word.to_string_lossy())).collect(),
+    };
+    // The harness takes one name only.
+    let runs: String = filter.iter().map(|filter| format!("{program} {filter} || status=$?\n")).collect();
     // A kernel that can't trace meets no need.
-    let required = if pin.only.is_none() { REQUIRED } else { "" };
+    let required = if pin.lacks.is_none() { REQUIRED } else { "" };
+    let lacks = pin.lacks.as_deref().unwrap_or_default();
     let script = format!(
-        "export CARGO_MANIFEST_DIR=/ RUST_BACKTRACE=0 SECCOMP_TRACE_REQUIRE={required}\nexec {}\n",
-        quoted.join(" ")
+        "export CARGO_MANIFEST_DIR=/ RUST_BACKTRACE=0 SECCOMP_TRACE_REQUIRE={required} SECCOMP_TRACE_LACKS={lacks}\nstatus=0\n{runs}exit $status\n",
     );
     let own = tempfile::tempdir().context("cannot make a folder for a machine's files")?;
     image::root(own.path(), &base, &kernel, architecture, &programs, &script)?;

@@ -2,9 +2,9 @@
 //! than this machine's archives have, and keep theirs out.
 
 use super::apt::Apt;
-use super::architecture::Architecture;
 use super::image;
-use anyhow::{Result, bail};
+use crate::architecture::Architecture;
+use anyhow::Result;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,9 +23,7 @@ pub struct Qemu {
 impl Qemu {
     /// Fetches and unpacks it, where that isn't done.
     pub fn new(folder: &Path, apt: &Apt) -> Result<Self> {
-        let Some(here) = Architecture::here() else {
-            bail!("machines are not emulated on {}", std::env::consts::ARCH)
-        };
+        let here = Architecture::here()?;
         let root = folder.join("qemu");
         if !root.exists() {
             eprintln!("vm: fetching QEMU");

@@ -59,7 +59,7 @@ fn render(before: &str, rows: &[Row]) -> String {
         let [passed, failed, skipped] = row.tally.totals();
         let others = [(failed, "failed"), (skipped, "skipped")].into_iter().filter(|(count, _)| *count > 0);
         let others: String = others.map(|(count, what)| format!(", {count} {what}")).collect();
-        line.1[column] = match &row.pin.only {
+        line.1[column] = match &row.pin.lacks {
             Some(_) if failed == 0 => "refused, with the reason".into(),
             _ => format!("{passed} tests passed{others} ({release})"),
         };
@@ -81,11 +81,11 @@ mod tests {
     use super::{BEGIN, END, Row, updated};
     use crate::vm::kernels::Pin;
 
-    fn row(name: &str, kernel: &str, [passed, failed, skipped]: [u64; 3], only: Option<&str>) -> Row {
+    fn row(name: &str, kernel: &str, [passed, failed, skipped]: [u64; 3], lacks: Option<&str>) -> Row {
         let [package, version, suite, arguments] = [(); 4].map(|()| String::new());
-        let only = only.map(str::to_owned);
+        let lacks = lacks.map(str::to_owned);
         let pin =
-            Pin { name: name.into(), package, version, suite, arguments, counts_instructions: false, only };
+            Pin { name: name.into(), package, version, suite, arguments, counts_instructions: false, lacks };
         let mut row = Row { kernel: kernel.into(), ..Row::new(pin) };
         let totals = format!("test result: ok. {passed} passed; {failed} failed; {skipped} ignored");
         assert!(row.tally.count(name, &totals));
@@ -97,9 +97,9 @@ mod tests {
         let rows = [
             row("x86_64-6.12", "x86_64 6.12.1", [140, 0, 0], None),
             row("x86_64-6.1", "x86_64 6.1.0-50", [139, 0, 1], None),
-            row("x86_64-5.10", "x86_64 5.10.0", [1, 0, 0], Some("refusal")),
+            row("x86_64-5.10", "x86_64 5.10.0", [1, 0, 0], Some("version")),
             row("aarch64-6.1", "aarch64 6.1.0-50", [120, 1, 3], None),
-            row("x86_64-6.12+lockdown", "x86_64 6.12.1", [1, 0, 0], Some("refusal")),
+            row("x86_64-6.12+lockdown", "x86_64 6.12.1", [1, 0, 0], Some("version")),
         ];
         let text = format!("a\n{BEGIN}{END}b\n");
         let text = updated(&text, &rows).unwrap();

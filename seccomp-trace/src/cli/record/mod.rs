@@ -21,9 +21,15 @@ mod watched;
 use std::{ffi::OsString, path::PathBuf};
 
 use anyhow::{Result, bail};
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 
 use super::{
-    ExitStatus, output::Output, prepare, printer::Printer, results::Destinations, trace_options::TraceOptions,
+    ExitStatus,
+    output::{Output, recording_file},
+    prepare,
+    printer::Printer,
+    results::Destinations,
+    trace_options::TraceOptions,
 };
 use crate::{
     engine::{ENGINES, select::Selector},
@@ -102,7 +108,8 @@ struct Places {
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
     /// Where to write the recording of one container: what was seen, when, and by whom
-    #[arg(long, value_name = "FILE", conflicts_with = "recording_dir")]
+    #[arg(long, value_name = "FILE", conflicts_with = "recording_dir",
+          value_parser = PathBufValueParser::new().try_map(recording_file))]
     recording: Option<PathBuf>,
     /// Where to write the recording of each container: DIR/NAME.recording.json
     #[arg(long, value_name = "DIR")]

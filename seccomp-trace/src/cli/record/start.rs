@@ -87,6 +87,7 @@ pub async fn record(
             Loader::new(),
             args.trace.tracer(args.max_containers, needs_engine),
             &resolved.cgroups,
+            printer,
         )?,
         hierarchy,
         selector,

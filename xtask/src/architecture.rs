@@ -1,20 +1,25 @@
-//! The architectures of virtual machines: what Debian, QEMU and the compilers call each.
+//! The architectures for which there is a program: what Debian, QEMU and the compilers call each.
 
+use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 /// One of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
     /// 64-bit x86.
     #[serde(rename = "x86_64")]
+    #[value(name = "x86_64")]
     X86_64,
     /// 64-bit ARM.
     Aarch64,
 }
 
 impl Architecture {
-    /// As `uname -m` and Rust say.
+    /// All.
+    pub const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
+
+    /// As `uname -m` says.
     pub const fn name(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
@@ -23,8 +28,9 @@ impl Architecture {
     }
 
     /// This machine's own.
-    pub fn here() -> Option<Self> {
-        [Self::X86_64, Self::Aarch64].into_iter().find(|its| its.is_here())
+    pub fn here() -> Result<Self> {
+        let here = Self::ALL.into_iter().find(|its| its.is_here());
+        here.with_context(|| format!("there is no program for {}", std::env::consts::ARCH))
     }
 
     /// Is it this machine's own?
@@ -40,7 +46,15 @@ impl Architecture {
         }
     }
 
-    /// Debian's name.
+    /// As Rust says: with glibc, because Debian has its static library.
+    pub const fn triple(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+            Self::Aarch64 => "aarch64-unknown-linux-gnu",
+        }
+    }
+
+    /// As Debian says.
     pub const fn debian(self) -> &'static str {
         match self {
             Self::X86_64 => "amd64",
