@@ -1,6 +1,8 @@
 //! `seccomp-trace run`: traces one command in a cgroup of its own.
 
-use std::{ffi::OsString, path::PathBuf, pin::pin, process::ExitStatus as ProcessStatus, time::Duration};
+use std::{
+    ffi::OsString, path::PathBuf, pin::pin, process::ExitStatus as ProcessStatus, thread, time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
@@ -223,11 +225,13 @@ impl Traced<'_> {
         self.session.finish()?;
         self.tell_facts(false);
         let recording = self.session.subject(self.subject).map(|subject| subject.builder.build(true));
-        // Detached before anything is written.
-        drop(self.session);
-        drop(self.cgroup);
         let recording = recording.context("nothing was recorded")?;
-        let troubles = self.plan.write(recording, &self.args.trace, self.printer);
+        // Detached at once, which takes the kernel about as long as the results take us.
+        let (session, cgroup) = (self.session, self.cgroup);
+        let troubles = thread::scope(|scope| {
+            scope.spawn(|| drop((session, cgroup)));
+            self.plan.write(recording, &self.args.trace, self.printer)
+        });
         troubles.iter().for_each(|trouble| self.printer.error(trouble));
         Ok(ExitStatus::Command(match (child::exit_code(status), troubles.is_empty()) {
             (0, false) => super::FAILED_BESIDE_COMMAND,

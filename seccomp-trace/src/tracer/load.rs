@@ -47,6 +47,9 @@ const CLASSIC: (&str, &str) = ("raw_syscalls", "classic_");
 /// The kernel has it where it has a vsyscall page (x86_64, CONFIG_X86_VSYSCALL_EMULATION).
 const VSYSCALL: &str = "emulate_vsyscall";
 
+/// Threads of one container of which it is kept in what call they are.
+const THREADS_PER_SLOT: u32 = 16_384;
+
 /// How large the kernel side is.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -107,6 +110,7 @@ impl Tracer {
             .map_max_entries("SETS", slots)
             .map_max_entries("FREE", slots)
             .map_max_entries("TASKS", slots.saturating_mul(TASKS_PER_SLOT as u32).min(MAX_TASKS))
+            .map_max_entries("INSIDE", slots.saturating_mul(THREADS_PER_SLOT).min(MAX_TASKS))
             .map_max_entries("BEYOND", slots.saturating_mul(BEYOND_PER_SLOT).min(MAX_BEYOND))
             .map_max_entries("DENIALS", slots.saturating_mul(DENIALS_PER_SLOT).min(MAX_DENIALS))
             .map_max_entries("COUNTS", counters)
