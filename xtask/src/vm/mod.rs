@@ -185,13 +185,16 @@ fn ready(pin: &Pin, filter: &[OsString], folder: &Path, apt: &Apt) -> Result<Mac
     let package = apt.fetch(&pin.package, &pin.version, &pin.suite, architecture)?;
     let kernel = image::kernel(folder, &package)?;
     let program = quoted(&programs[0].to_string_lossy());
-    let filter: Vec<_> = match &pin.lacks {
-        Some(_) => vec![format!("'{REFUSAL}' --exact")],
-        None if filter.is_empty() => vec![String::new()],
+    let words: Vec<_> = match &pin.lacks {
+        Some(_) => [REFUSAL, "--exact"].map(quoted).to_vec(),
         None => filter.iter().map(|word| quoted(&word.to_string_lossy())).collect(),
     };
-    // The harness takes one name only.
-    let runs: String = filter.iter().map(|filter| format!("{program} {filter} || status=$?\n")).collect();
+    // The harness takes one name only: a run for each, with all options, which come after the names.
+    let (names, options) = words.split_at(words.iter().take_while(|word| !word.starts_with("'-")).count());
+    let options = options.join(" ");
+    let names = if names.is_empty() { &[String::new()] } else { names };
+    let runs: String =
+        names.iter().map(|name| format!("{program} {name} {options} || status=$?\n")).collect();
     // A kernel that can't trace meets no need.
     let required = if pin.lacks.is_none() { REQUIRED } else { "" };
     let lacks = pin.lacks.as_deref().unwrap_or_default();
