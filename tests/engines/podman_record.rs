@@ -11,7 +11,7 @@ use seccomp_trace::recording::{FoundBy, Origin, Recording, Target, VDSO};
 use serde_json::json;
 
 use crate::podman::Podman;
-use crate::recorder::{IMAGE, calls, ensure_calls, without};
+use crate::recorder::{IMAGE, ensure_calls, steady_calls, without};
 use crate::support::{self, Need, Trial};
 
 const RUNC: &[Need] = &[Need::Kernel, Need::Podman, Need::Busybox, Need::Runc];
@@ -19,9 +19,6 @@ const CRUN: &[Need] = &[Need::Kernel, Need::Podman, Need::Busybox, Need::Crun];
 const STARTS: usize = 20;
 /// What only a runtime calls, before it loads the filter.
 const OF_THE_RUNTIME: [&str; 5] = ["mount", "umount2", "pivot_root", "keyctl", "sethostname"];
-/// Calls that depend on the moment: the Go scheduler's, and a signal's return.
-const OF_THE_MOMENT: [&str; 6] =
-    ["epoll_pwait", "futex", "nanosleep", "rt_sigreturn", "sched_yield", "tgkill"];
 /// One container, in a file of its own.
 const ONE: [&str; 4] = ["-o", "{}/profile.json", "--recording", "{}/recording.json"];
 /// Each in its file.
@@ -108,12 +105,11 @@ fn twenty(runtime: &'static str) -> Result<()> {
     let files = |name: &String| [format!("{name}.json"), format!("{name}.recording.json")];
     let expected: BTreeSet<_> = names.iter().flat_map(files).collect();
     ensure!(recorder.written()? == expected, "{:?}; it said: {}", recorder.written()?, recorder.said());
-    let mut seen = BTreeMap::<Vec<String>, Vec<&str>>::new();
+    let mut seen = BTreeMap::<BTreeSet<String>, Vec<&str>>::new();
     for name in &names {
         let recording = recorder.recording(&format!("{name}.recording.json"))?;
         exact(&recording, name, runtime)?;
-        let steady = calls(&recording, None).into_iter().filter(|call| !OF_THE_MOMENT.contains(call));
-        seen.entry(steady.map(str::to_owned).collect()).or_default().push(name);
+        seen.entry(steady_calls(&recording)).or_default().push(name);
     }
     ensure!(seen.len() == 1, "{seen:#?}");
     Ok(())

@@ -1,7 +1,6 @@
 //! Containers that make cgroups and processes without end: asked for or not, they cost nobody else a call, and no
 //! slot.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use seccomp_trace::recording::{FoundBy, Lost, Origin, Recording};
 use tempfile::TempDir;
 
 use crate::proof::command::{self, until};
-use crate::recorder::{Container, Recorder, calls, docker, ensure_calls};
+use crate::recorder::{Container, Recorder, docker, ensure_calls, steady_calls};
 use crate::support::{self, Need, Trial};
 
 const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox, Need::Cc];
@@ -149,17 +148,8 @@ fn cgroups() -> Result<()> {
     })?;
     ensure!(beside.lost == Lost::default(), "{:?}", beside.lost);
     ensure!(beside.boundary == alone.boundary, "{:?}, not {:?}", beside.boundary, alone.boundary);
-    // Calls that depend on the moment: the Go scheduler's, and a signal's return.
-    let of_the_moment =
-        ["epoll_pwait", "futex", "nanosleep", "rt_sigreturn", "sched_yield", "tgkill"].map(str::to_owned);
-    let steady = |recording: &Recording, origin| -> BTreeSet<String> {
-        let all = calls(recording, Some(origin)).into_iter().map(str::to_owned);
-        all.filter(|call| !of_the_moment.contains(call)).collect()
-    };
-    for origin in [Origin::Application, Origin::Runtime, Origin::Joined] {
-        let (with, without) = (steady(&beside, origin), steady(&alone, origin));
-        ensure!(with == without, "{origin:?}: {with:?}, not {without:?}");
-    }
+    let (with, without) = (steady_calls(&beside), steady_calls(&alone));
+    ensure!(with == without, "{with:?}, not {without:?}");
     Ok(())
 }
 

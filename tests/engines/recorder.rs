@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use seccomp_trace::recording::{Origin, Recording};
+use seccomp_trace::tables::always::ALWAYS;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -233,6 +234,19 @@ pub fn calls(recording: &Recording, origin: Option<Origin>) -> BTreeSet<&str> {
     let all = recording.syscalls.values().flatten();
     let of = |origins: &[Origin]| origin.is_none_or(|origin| origins.contains(&origin));
     all.filter(|call| of(&call.origins)).filter_map(|call| call.name.as_deref()).collect()
+}
+
+/// The calls by origin, but for what a runtime makes in some starts and not in others: what always has to be in.
+pub fn steady_calls(recording: &Recording) -> BTreeSet<String> {
+    let depends = |call: &str| ALWAYS.iter().any(|always| always.name == call);
+    let of = |origin| {
+        let steady = move |call: &&str| origin != Origin::Runtime || !depends(call);
+        calls(recording, Some(origin))
+            .into_iter()
+            .filter(steady)
+            .map(move |call| format!("{origin:?} {call}"))
+    };
+    [Origin::Runtime, Origin::Application, Origin::Joined].into_iter().flat_map(of).collect()
 }
 
 /// Fails where one of `expected` is missing, or one of `unwanted` is there.
