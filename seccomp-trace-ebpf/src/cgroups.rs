@@ -17,6 +17,7 @@ use seccomp_trace_common::{
 
 use crate::{
     kernel::{self, Cgroup, CssSet, KernelTask},
+    rolled::rolled,
     slots::{self, exchange},
 };
 
@@ -40,7 +41,7 @@ fn home(cgroup: u64) -> u32 {
 #[inline(always)]
 fn place_of(cgroup: u64) -> Option<(u32, *mut Cell)> {
     let (home, mask) = (home(cgroup), kernel::table_mask());
-    for probe in 0..PROBES as u32 {
+    for probe in rolled(PROBES) {
         let place = home.wrapping_add(probe) & mask;
         let cell = CGROUPS.get_ptr_mut(place)?;
         // SAFETY: the map's own memory; a cell is written whole before its id is.
@@ -157,7 +158,7 @@ pub fn insert(cgroup: u64, slot: u32) -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn insert_id(cgroup: u64, slot: u32) -> u32 {
     let (home, mask) = (home(cgroup), kernel::table_mask());
-    for probe in 0..PROBES as u32 {
+    for probe in rolled(PROBES) {
         let Some(cell) = CGROUPS.get_ptr_mut(home.wrapping_add(probe) & mask) else { return 0 };
         if claim(cell) {
             // SAFETY: as in `place_of`; the id is claimed first and written last.
@@ -257,7 +258,7 @@ fn sweep(place: u32) {
     if unsafe { (*behind).cgroup } != EMPTY {
         return;
     }
-    for back in 0..PROBES as u32 {
+    for back in rolled(PROBES) {
         let Some(cell) = CGROUPS.get_ptr_mut(place.wrapping_sub(back) & mask) else { return };
         // SAFETY: as in `place_of`.
         if !unsafe { exchange(&raw mut (*cell).cgroup, REMOVED, EMPTY) } {

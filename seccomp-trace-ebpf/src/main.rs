@@ -18,6 +18,7 @@ mod denials;
 mod kernel;
 mod last_entry;
 mod program;
+mod rolled;
 mod sightings;
 mod slots;
 mod tasks;

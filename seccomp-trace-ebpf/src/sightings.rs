@@ -5,7 +5,12 @@ use seccomp_trace_common::{
     ABIS, BEYOND_PER_SLOT, Beyond, MAX_BEYOND, NUMBERS, PAIRED, SEEN, Sets, TOLD, event, flag, set,
 };
 
-use crate::{counters, denials, kernel, slots, tasks};
+use crate::{
+    counters, denials, kernel,
+    rolled::rolled,
+    slots::{self, TRIES},
+    tasks,
+};
 
 /// Numbers from 512 on. Not preallocated: almost no program has one.
 #[map]
@@ -126,7 +131,7 @@ pub fn pair(slot: u32, abi: usize, number: usize) {
         return;
     }
     let (word, shift) = (number & !7, (number & 7) * 8);
-    for _ in 0..8 {
+    for _ in rolled(TRIES) {
         // SAFETY: the map's own memory; words of eight bytes divide a set evenly.
         unsafe {
             let at = (&raw mut (*sets).calls[set::APPLICATION][abi][word]).cast::<u64>();

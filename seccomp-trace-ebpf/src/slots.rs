@@ -14,7 +14,7 @@ use seccomp_trace_common::{
     BEYOND_SHARE, CELLS_PER_SLOT, Event, MAX_BEYOND, Sets, Slot, Stats, TASKS_PER_SLOT, event, flag, state,
 };
 
-use crate::{counters, kernel::KernelTask};
+use crate::{counters, kernel::KernelTask, rolled::rolled};
 
 /// Sized at load, as is [`SETS`].
 #[map]
@@ -63,10 +63,13 @@ pub unsafe fn exchange(at: *mut u64, old: u64, new: u64) -> bool {
     unsafe { atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(at, old, new).1 }
 }
 
+/// How often a compare-exchange is tried: more than once only where several processors meet at it.
+pub const TRIES: usize = 8;
+
 /// Adds to a counter and returns what it was: by compare-exchange, since the target's base instruction set has
 /// no fetch-and-add. Almost all callers hold the kernel's cgroup_mutex: a second try is rare.
 pub unsafe fn bump(counter: *mut u64, value: i64) -> u64 {
-    for _ in 0..8 {
+    for _ in rolled(TRIES) {
         // SAFETY: the caller's pointer is into a map's value.
         unsafe {
             let old = *counter;
@@ -184,7 +187,7 @@ pub fn lose_call(number: u32) {
 /// One more of something that a slot may have `most` of; false where it has them, or has none left: it may be somebody
 /// else's by now.
 unsafe fn reserve(counter: *mut u64, least: u64, most: u64) -> bool {
-    for _ in 0..8 {
+    for _ in rolled(TRIES) {
         // SAFETY: the caller's pointer is into a map's value.
         unsafe {
             let old = *counter;

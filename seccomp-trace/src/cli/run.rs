@@ -1,8 +1,6 @@
 //! `seccomp-trace run`: traces one command in a cgroup of its own.
 
-use std::{
-    ffi::OsString, path::PathBuf, pin::pin, process::ExitStatus as ProcessStatus, thread, time::Duration,
-};
+use std::{ffi::OsString, path::PathBuf, pin::pin, process::ExitStatus as ProcessStatus, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
@@ -226,12 +224,9 @@ impl Traced<'_> {
         self.tell_facts(false);
         let recording = self.session.subject(self.subject).map(|subject| subject.builder.build(true));
         let recording = recording.context("nothing was recorded")?;
-        // Detached at once, which takes the kernel about as long as the results take us.
-        let (session, cgroup) = (self.session, self.cgroup);
-        let troubles = thread::scope(|scope| {
-            scope.spawn(|| drop((session, cgroup)));
-            self.plan.write(recording, &self.args.trace, self.printer)
-        });
+        // Detached before anything is written.
+        drop((self.session, self.cgroup));
+        let troubles = self.plan.write(recording, &self.args.trace, self.printer);
         troubles.iter().for_each(|trouble| self.printer.error(trouble));
         Ok(ExitStatus::Command(match (child::exit_code(status), troubles.is_empty()) {
             (0, false) => super::FAILED_BESIDE_COMMAND,

@@ -4,6 +4,7 @@
 //! It is read, not loaded: a static program can't load a library that needs another C library than its own. The names are
 //! in it as they are written, each closed by a zero.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -54,10 +55,12 @@ impl Libseccomp {
 
     /// Those of `names` that it does not know, on whatever architecture.
     pub fn unknown<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
-        let strings: Vec<_> = self.data.split(|byte| *byte == 0).filter(|text| !text.is_empty()).collect();
-        // A linker may have made one name the end of another.
-        let is_known = |name: &str| strings.iter().any(|text| text.ends_with(name.as_bytes()));
-        names.into_iter().filter(|name| name.is_empty() || !is_known(name)).collect()
+        let strings: HashSet<_> =
+            self.data.split(|byte| *byte == 0).filter(|text| !text.is_empty()).collect();
+        // A linker may have made one name the end of another: all are gone through only for those.
+        let is_known =
+            |name: &[u8]| strings.contains(name) || strings.iter().any(|text| text.ends_with(name));
+        names.into_iter().filter(|name| name.is_empty() || !is_known(name.as_bytes())).collect()
     }
 }
 

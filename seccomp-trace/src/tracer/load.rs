@@ -139,7 +139,7 @@ impl Tracer {
         }
         let [end, begin] = if preempts { CLASSIC_CALLS } else { CALLS };
         let tracepoints = TRACEPOINTS.into_iter().chain(options.denials.then_some(end)).chain([begin]);
-        let names: Vec<_> = [CONTROL, VSYSCALL].into_iter().chain(tracepoints.clone()).collect();
+        let names: Vec<_> = [VSYSCALL].into_iter().chain(tracepoints.clone()).chain([CONTROL]).collect();
         load(&mut ebpf, &names)?;
         for name in tracepoints {
             attach(&mut ebpf, name)?;
