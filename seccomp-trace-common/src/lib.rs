@@ -405,6 +405,8 @@ pub struct Offsets {
     pub task_start: u32,
     /// `task_struct.se.nr_migrations`.
     pub task_migrations: u32,
+    /// `task_struct.flags`.
+    pub task_flags: u32,
     /// The number of the current call: `pt_regs.orig_ax` on x86, `.syscallno` on aarch64.
     pub regs_number: u32,
     /// `task_struct.cgroups`.
@@ -469,6 +471,6 @@ shared! {
     Denied = 32,
     Event = 48,
     Stats = 32,
-    Offsets = 80,
+    Offsets = 84,
     Config = 20,
 }

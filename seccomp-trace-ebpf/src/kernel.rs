@@ -12,6 +12,8 @@ use crate::arch;
 
 /// The bit of SIGSYS (31) in a set of signals.
 const SIGSYS: u64 = 1 << 30;
+/// Of a task's flags (include/linux/sched.h).
+const PF_EXITING: u32 = 4;
 /// `SECCOMP_MODE_DEAD` (kernel/seccomp.c): a filter has killed the thread.
 const SECCOMP_MODE_DEAD: u32 = 3;
 
@@ -26,6 +28,7 @@ static OFFSETS: Offsets = Offsets {
     task_pending: 0,
     task_start: 0,
     task_migrations: 0,
+    task_flags: 0,
     regs_number: 0,
     task_cgroups: 0,
     task_fs: 0,
@@ -211,6 +214,11 @@ impl KernelTask {
     /// How many seccomp filters its calls pass.
     pub fn filters(self) -> Option<u32> {
         read(self.0, offset!(task_filters))
+    }
+
+    /// Does it end, or has it ended? Set before `sched_process_exit` (`do_exit` in kernel/exit.c).
+    pub fn is_ending(self) -> bool {
+        read::<u32>(self.0, offset!(task_flags)).is_some_and(|flags| flags & PF_EXITING != 0)
     }
 
     /// Has a filter killed it?

@@ -208,6 +208,10 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool) -> Option<()> {
         forget(tid);
         return None;
     };
+    // Of a task that ends the kernel tells moves that it does not make. systemd moves its children, which move themselves as well.
+    if task.is_ending() {
+        return None;
+    }
     let flags = if with_group { F_GROUP } else { 0 };
     if kernel::finds_denials() {
         // Of who moves itself it is known; an exec ends it.
@@ -346,11 +350,16 @@ fn exited(task: KernelTask) -> Option<()> {
     if kernel::finds_denials() {
         denials::ended(task, tid);
     }
-    let entry = entry(tid, tid)?;
+    let own = entry(tid, tid);
     forget(tid);
-    if entry.origin == ARRIVING && is_of(&entry, entry.slot) {
-        // SAFETY: the map's own memory.
-        unsafe { (*slots::slot(entry.slot)?).unexecuted = 1 };
-    }
+    // Who ends before its move was told has come without an exec.
+    let entry = match own {
+        Some(own) => Some(own).filter(|own| is_of(own, own.slot)),
+        None if task.tgid()? == tid => unannounced(task, cgroups::traced(task.cgroup()?)?),
+        None => None,
+    };
+    let entry = entry.filter(|entry| entry.origin == ARRIVING)?;
+    // SAFETY: the map's own memory.
+    unsafe { (*slots::slot(entry.slot)?).unexecuted = 1 };
     Some(())
 }

@@ -7,7 +7,7 @@ use crate::{
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
 use seccomp_trace::recording::{FoundBy, Origin, Target};
-use std::process::Command;
+use std::{fs, process::Command};
 
 pub fn tests() -> Vec<Trial> {
     let needs = &[Need::Kernel, Need::Cc];
@@ -22,6 +22,7 @@ pub fn tests() -> Vec<Trial> {
             expect(&recorder.interrupt()?, 0, &["estimated", "tracing-profile"])?;
             is_exact(&case, FoundBy::Estimated)
         }),
+        support::test("who_is_moved_again_after_its_end_is_recorded_from_its_exec_on", needs, moved_again),
         support::test("a_cgroup_may_be_named_by_its_directory", needs, || {
             let (case, cgroup) = (Case::new()?, Cgroup::create()?);
             let directory = cgroup.directory().display().to_string();
@@ -84,11 +85,31 @@ fn enter(case: &Case, cgroup: &Cgroup, below: &str) -> Result<()> {
 }
 
 fn enter_with(case: &Case, cgroup: &Cgroup, below: &str, body: &str) -> Result<()> {
+    let mut shell = entering(case, cgroup, below, body)?;
+    expect(&support::run_with_timeout(&mut shell, LIMIT)?, 0, &[])
+}
+
+fn entering(case: &Case, cgroup: &Cgroup, below: &str, body: &str) -> Result<Command> {
     let program = bare(case, "program", body)?;
     let procs = cgroup.directory().join(below).join("cgroup.procs");
     let mut shell = Command::new("sh");
     shell.args(["-c", "echo 0 >$0 && exec $1"]).arg(procs).arg(program);
-    expect(&support::run_with_timeout(&mut shell, LIMIT)?, 0, &[])
+    Ok(shell)
+}
+
+/// As systemd does where it is slower than its child: both write the child's id to the cgroup.
+fn moved_again() -> Result<()> {
+    let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+    let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
+    let mut child = entering(&case, &cgroup, "", "call(__NR_getppid, 0, 0, 0);")?.spawn()?;
+    let stat = format!("/proc/{}/stat", child.id());
+    let ended = eventually("it ends", || fs::read_to_string(&stat).ok()?.contains(") Z ").then_some(()));
+    let moved = fs::write(cgroup.procs(), child.id().to_string());
+    ensure!(child.wait()?.success());
+    ended?;
+    moved?;
+    expect(&recorder.interrupt()?, 0, &["estimated"])?;
+    is_exact(&case, FoundBy::Estimated)
 }
 
 /// The program of [`enter`], whole, and nothing else.

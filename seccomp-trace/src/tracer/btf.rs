@@ -1,6 +1,6 @@
 //! Where fields stand in the running kernel's structures, from its BTF (`/sys/kernel/btf/vmlinux`).
 //!
-//! A small reader of our own: the kernel program needs 20 offsets, aya keeps members to itself, and a general
+//! A small reader of our own: the kernel program needs 21 offsets, aya keeps members to itself, and a general
 //! BTF library takes 90 ms to index what is read here in a few.
 //! The format: <https://docs.kernel.org/bpf/btf.html>.
 
@@ -94,6 +94,7 @@ pub fn kernel() -> Result<Kernel, BtfError> {
         task_pending: btf.offset("task_struct", "pending.signal")?,
         task_start: btf.offset("task_struct", "start_time")?,
         task_migrations: btf.offset("task_struct", "se.nr_migrations")?,
+        task_flags: btf.offset("task_struct", "flags")?,
         regs_number: btf.offset("pt_regs", STATUS_AND_NUMBER[1])?,
         task_cgroups: btf.offset("task_struct", "cgroups")?,
         task_fs: btf.offset("task_struct", "fs")?,
