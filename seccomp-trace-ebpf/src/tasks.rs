@@ -354,12 +354,13 @@ fn exited(task: KernelTask) -> Option<()> {
     forget(tid);
     // Who ends before its move was told has come without an exec.
     let entry = match own {
-        Some(own) => Some(own).filter(|own| is_of(own, own.slot)),
-        None if task.tgid()? == tid => unannounced(task, cgroups::traced(task.cgroup()?)?),
-        None => None,
+        Some(own) => own,
+        None if task.tgid()? == tid => unannounced(task, cgroups::traced(task.cgroup()?)?)?,
+        None => return None,
     };
-    let entry = entry.filter(|entry| entry.origin == ARRIVING)?;
-    // SAFETY: the map's own memory.
-    unsafe { (*slots::slot(entry.slot)?).unexecuted = 1 };
+    if entry.origin == ARRIVING && is_of(&entry, entry.slot) {
+        // SAFETY: the map's own memory.
+        unsafe { (*slots::slot(entry.slot)?).unexecuted = 1 };
+    }
     Some(())
 }

@@ -1,7 +1,7 @@
 //! `record --cgroup`: a cgroup that no engine knows, whatever state it is in when we come.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, NATIVE, Recorder, bare, eventually, expect, names, set, stderr},
+    help::{Case, Cgroup, LIMIT, NATIVE, Recorder, bare, eventually, expect, has_ended, names, set, stderr},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -102,8 +102,7 @@ fn moved_again() -> Result<()> {
     let (case, cgroup) = (Case::new()?, Cgroup::create()?);
     let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
     let mut child = entering(&case, &cgroup, "", "call(__NR_getppid, 0, 0, 0);")?.spawn()?;
-    let stat = format!("/proc/{}/stat", child.id());
-    let ended = eventually("it ends", || fs::read_to_string(&stat).ok()?.contains(") Z ").then_some(()));
+    let ended = eventually("it ends", || has_ended(child.id()).then_some(()));
     let moved = fs::write(cgroup.procs(), child.id().to_string());
     ensure!(child.wait()?.success());
     ended?;
