@@ -51,7 +51,47 @@ pub fn tests() -> Vec<Trial> {
             expect(&recorder.interrupt()?, 0, &[])?;
             is_exact(&case, "crun")
         }),
+        support::test(
+            "calls_of_go_that_a_short_run_did_not_make_work_under_its_profile",
+            &[Need::Kernel, Need::Cc, Need::Runc],
+            moments,
+        ),
     ]
+}
+
+/// What Go calls at moments of its own. With these arguments each one answers, and none with EPERM.
+const MOMENTS: &str = r#"
+    static int ends[2];
+    struct { const char *name; long answer; } made[] = {
+        { "epoll_create1", call(__NR_epoll_create1, 0, 0, 0) },
+        { "pipe2", call(__NR_pipe2, (long)ends, 0, 0) },
+        { "eventfd2", call(__NR_eventfd2, 0, 0, 0) },
+        { "epoll_ctl", call(__NR_epoll_ctl, -1, 0, 0) },
+        { "epoll_pwait", call(__NR_epoll_pwait, -1, 0, 0) },
+        { "nanosleep", call(__NR_nanosleep, 0, 0, 0) },
+        { "tgkill", call(__NR_tgkill, 0, 0, 0) },
+        { "madvise", call(__NR_madvise, 0, 0, 0) },
+        { "sched_yield", call(__NR_sched_yield, 0, 0, 0) },
+        { "getitimer", call(__NR_getitimer, 0, 0, 0) },
+    };
+    for (unsigned i = 0; i < sizeof made / sizeof *made; i++)
+        if (made[i].answer == -1) say(made[i].name, made[i].answer);
+"#;
+
+/// One start of a program that made none of them, and then one that makes all.
+fn moments() -> Result<()> {
+    let (case, cgroup) = (Case::new()?, Cgroup::named()?);
+    let (short, long) = (bare(&case, "short", "")?, bare(&case, "long", MOMENTS)?);
+    expect(&case.run(&[], &[&short])?, 0, &[])?;
+    bundle(&case, &long, json!({}), case.profile()?, &cgroup.path)?;
+    let mut runc = Command::new("runc");
+    let output =
+        support::run_with_timeout(runc.args(["run", "-b", &case.file("bundle"), &name(&cgroup)]), LIMIT)?;
+    expect(&output, 0, &[])?;
+    let denied = String::from_utf8(output.stdout)?;
+    // Which the profile has no reason to allow: it is enforced.
+    ensure!(denied == "getitimer -1\n", "denied: {denied}");
+    Ok(())
 }
 
 fn name(cgroup: &Cgroup) -> String {
