@@ -94,6 +94,41 @@ fn bad_input_gives_one_message_and_2_and_no_file() {
 }
 
 #[test]
+fn a_recording_that_lacks_calls_makes_no_profile_unless_that_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, recording) = (folder.path().join("p.json"), folder.path().join("r.json"));
+    let text = fs::read_to_string(fixture("recording-v1.json")).unwrap();
+    for (whole, lacking, said) in [
+        ("\"finished\": true", "\"finished\": false", "it is a checkpoint"),
+        ("\"syscalls\": 0", "\"syscalls\": 3", "3 syscalls are lost"),
+        ("\"origins\": 0\n", "\"origins\": 0, \"skips\": 7\n", "the kernel skipped its tracing 7 times"),
+    ] {
+        assert!(text.contains(whole), "{whole}");
+        fs::write(&recording, text.replace(whole, lacking)).unwrap();
+        fs::write(&out, "old").unwrap();
+        // A whole one beside it makes up for nothing.
+        let mut generate = seccomp_trace();
+        generate.arg("generate").arg(fixture("recording-v1.json")).arg(&recording).arg("-o").arg(&out);
+        let named = format!("{} (web): {said}", recording.display());
+        generate.assert().code(2).stderr(contains(named).and(contains("--allow-incomplete")));
+        assert_eq!(fs::read_to_string(&out).unwrap(), "old");
+        generate.arg("--allow-incomplete").assert().success();
+        assert!(fs::read_to_string(&out).unwrap().contains("defaultAction"));
+    }
+}
+
+#[test]
+fn an_input_larger_than_any_recording_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = folder.path().join("large.json");
+    fs::File::create(&large).unwrap().set_len((64 << 20) + 1).unwrap();
+    for input in [large.to_str().unwrap(), "/dev/zero"] {
+        let said = contains(input).and(contains("larger than 64 MiB"));
+        seccomp_trace().args(["generate", input]).assert().code(2).stdout("").stderr(said);
+    }
+}
+
+#[test]
 fn nothing_seen_is_an_error_and_the_old_profile_stays() {
     let folder = tempfile::tempdir().unwrap();
     let (out, recording) = (folder.path().join("p.json"), folder.path().join("r.json"));

@@ -96,8 +96,10 @@ fn killed() -> Result<()> {
     ensure!(!Recording::read(&partial)?.finished);
     let from_it = case.file("from-it.json");
     let partial = partial.display().to_string();
-    let output =
-        support::run_with_timeout(support::program().args(["generate", &partial, "-o", &from_it]), LIMIT)?;
+    let generate = ["generate", &partial, "-o", &from_it, "--allow-incomplete"];
+    let output = support::run_with_timeout(support::program().args(&generate[..4]), LIMIT)?;
+    expect(&output, 2, &["it is a checkpoint", "--allow-incomplete"])?;
+    let output = support::run_with_timeout(support::program().args(generate), LIMIT)?;
     expect(&output, 0, &["the recording is a checkpoint"])?;
     ensure!(allowed(&json(from_it.as_ref())?).contains("getitimer"));
     ensure!(!case.files()?.iter().any(|name| name.starts_with('.')), "{:?}", case.files()?);

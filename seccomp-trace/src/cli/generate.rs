@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
+
 use super::ExitStatus;
 use super::output::{Output, write_profile};
 use super::printer::Printer;
@@ -17,6 +19,9 @@ pub struct Args {
     /// Where to write the profile; - is stdout
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: Output,
+    /// Accept recordings that lack syscalls: incomplete ones, and checkpoints of runs that were killed
+    #[arg(long)]
+    allow_incomplete: bool,
     #[command(flatten)]
     profile: ProfileOptions,
 }
@@ -24,20 +29,31 @@ pub struct Args {
 /// Reads every input before anything is written.
 ///
 /// # Errors
-/// Where an input is no recording, nothing was seen, or the profile can't be written.
+/// Where an input is no recording or not a whole one, nothing was seen, or the profile can't be written.
 pub fn run(args: Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let options = args.profile.options()?;
     if args.inputs.iter().filter(|input| *input == Path::new("-")).count() > 1 {
-        anyhow::bail!("stdin (-) is named twice; it can be read once");
+        bail!("stdin (-) is named twice; it can be read once");
     }
     args.output.check()?;
     if let Some(output) = args.output.file().filter(|output| output.is_file())
         && let Ok(output) = output.canonicalize()
         && args.inputs.iter().any(|input| input.canonicalize().is_ok_and(|input| input == output))
     {
-        anyhow::bail!("{} is an input as well: the profile would replace the recording", output.display());
+        bail!("{} is an input as well: the profile would replace the recording", output.display());
     }
     let recordings = args.inputs.iter().map(|input| Recording::read(input)).collect::<Result<Vec<_>, _>>()?;
+    let lacking = args.inputs.iter().zip(&recordings).filter_map(|(input, recording)| {
+        let title = recording.title();
+        Some(format!("{} ({title}): {}", input.display(), recording.lacks_calls()?))
+    });
+    let lacking: Vec<_> = lacking.collect();
+    if !lacking.is_empty() && !args.allow_incomplete {
+        bail!(
+            "no profile is made, as it would lack syscalls: {}; record again, or accept it with --allow-incomplete",
+            lacking.join("; ")
+        );
+    }
     write_profile(&recordings, &options, args.profile.format, &args.output, printer)?;
     Ok(ExitStatus::Success)
 }

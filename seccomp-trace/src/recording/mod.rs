@@ -336,6 +336,20 @@ impl Recording {
         self.lost.syscalls > 0 || self.lost.skips > 0
     }
 
+    /// Why syscalls that were made are missing, or may be: the recording is incomplete, or a checkpoint.
+    #[must_use]
+    pub fn lacks_calls(&self) -> Option<String> {
+        let Lost { syscalls, skips, .. } = self.lost;
+        let parts = [
+            (!self.finished).then(|| "it is a checkpoint, and what came after it is missing".to_owned()),
+            (syscalls > 0).then(|| format!("{syscalls} syscalls are lost")),
+            (skips > 0).then(|| format!("the kernel skipped its tracing {skips} times")),
+            (self.is_incomplete() && syscalls + skips == 0).then(|| "it is incomplete".to_owned()),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
     /// As [`Target::title`].
     #[must_use]
     pub fn title(&self) -> Cow<'_, str> {

@@ -1,6 +1,6 @@
 //! Reading and writing a recording's JSON.
 
-use std::fs;
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use super::file::{self, WriteError};
 use super::{Recording, VERSION};
+
+/// The largest input in bytes. A recording of every number of every ABI has less than 1 MiB.
+const LARGEST: u64 = 64 << 20;
 
 /// What is read is no recording. Each message has the file, the position where there is one, and the
 /// reason.
@@ -27,6 +30,9 @@ pub enum ReadProblem {
     /// The file can't be read.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// It is larger than any recording.
+    #[error("it is larger than {} MiB, and no recording is; name a recording", LARGEST >> 20)]
+    TooLarge,
     /// There is nothing in it.
     #[error("it is empty")]
     Empty,
@@ -55,6 +61,13 @@ pub enum ReadProblem {
     Shape(serde_json::Error),
 }
 
+/// Reads to the end, and no more than [`LARGEST`].
+fn bounded(input: impl io::Read) -> Result<Vec<u8>, ReadProblem> {
+    let mut bytes = Vec::new();
+    input.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST { Err(ReadProblem::TooLarge) } else { Ok(bytes) }
+}
+
 impl Recording {
     /// Reads a recording; `-` is stdin.
     ///
@@ -62,13 +75,11 @@ impl Recording {
     /// Where the file can't be read or is no recording of a version up to [`VERSION`].
     pub fn read(path: &Path) -> Result<Self, ReadError> {
         let bytes = if path == Path::new("-") {
-            let mut bytes = Vec::new();
-            io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+            bounded(io::stdin().lock())
         } else {
-            fs::read(path)
+            File::open(path).map_err(ReadProblem::Io).and_then(bounded)
         };
         bytes
-            .map_err(ReadProblem::Io)
             .and_then(|bytes| Self::parse(&bytes))
             .map_err(|problem| ReadError { path: path.to_owned(), problem })
     }
@@ -147,6 +158,15 @@ mod tests {
         .map(|text| Recording::parse(text.as_bytes()).unwrap_err().to_string())
         .collect();
         insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn an_input_of_64_mib_is_read_and_a_larger_one_is_refused() {
+        assert_eq!(bounded(io::repeat(b' ').take(LARGEST)).unwrap().len() as u64, LARGEST);
+        for endless in [io::repeat(b' ').take(LARGEST + 1), io::repeat(b' ').take(u64::MAX)] {
+            let error = bounded(endless).unwrap_err().to_string();
+            assert!(error.contains("larger than 64 MiB"), "{error}");
+        }
     }
 
     #[test]
