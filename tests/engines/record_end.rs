@@ -134,7 +134,8 @@ fn killed() -> Result<()> {
     recorder.signal(Signal::KILL)?;
     recorder.is_killed()?;
     ensure!(has_it()? && !recorder.path("recording.json").exists());
-    let profile = output(support::program().args(["generate", "--allow-incomplete"]).arg(&checkpoint), PATIENCE)?;
+    let profile =
+        output(support::program().args(["generate", "--allow-incomplete"]).arg(&checkpoint), PATIENCE)?;
     ensure!(profile.contains("\"mkdir\""), "{profile}");
     Ok(())
 }

@@ -15,6 +15,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         support::test("record_several_by_name_image_and_label", NEEDS, several),
         support::test("record_a_second_container_beside_the_file_of_one", NEEDS, second),
+        support::test("record_a_second_container_is_told_when_it_appears", NEEDS, second_at_once),
         support::test("record_more_containers_than_there_is_room_for", NEEDS, too_many),
     ]
 }
@@ -101,6 +102,29 @@ fn second() -> Result<()> {
     let written = recorder.written()?;
     let beside = format!("{}.json", containers[1].name);
     ensure!(written == BTreeSet::from([beside, "profile.json".to_owned()]), "{written:?}");
+    Ok(())
+}
+
+/// With both names and both files.
+fn second_at_once() -> Result<()> {
+    let prefix = unused_name("two");
+    let containers = ["1", "2"].map(|number| Container { name: format!("{prefix}-{number}") });
+    let glob = format!("{prefix}-*");
+    let mut recorder = Recorder::ready(&["--container", &glob, "-o", "{}/one.json"])?;
+    for container in &containers {
+        container.start(&[], "while :; do sleep 0.05; done")?;
+    }
+    let [first, second] = containers.each_ref().map(|container| container.name.as_str());
+    let path = |name: &str| recorder.path(name).display().to_string();
+    let said = format!(
+        "-o takes one container's profile, and has that of {first} ({}); {second} is one more, and its profile goes to {}: use --output-dir",
+        path("one.json"),
+        path(&format!("{second}.json"))
+    );
+    recorder.until_said(&said)?;
+    recorder.signal(rustix::process::Signal::INT)?;
+    recorder.ends_with(2)?;
+    ensure!(recorder.written()? == BTreeSet::from([format!("{second}.json"), "one.json".to_owned()]));
     Ok(())
 }
 

@@ -1,10 +1,11 @@
 //! Files that can't be written: found before COMMAND is started where that can be, and an old file is never lost.
 
 use crate::{
-    help::{Case, LIMIT, expect, json},
+    help::{Case, LIMIT, bare, expect, json, stderr},
     support::{self, Need, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
+use seccomp_trace::recording::Recording;
 use std::{
     fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown, symlink},
@@ -32,23 +33,21 @@ pub fn tests() -> Vec<Trial> {
                 }
             }
             not_started(&case, &["run", "-o", ""], 125, &["name a file"])?;
-            not_started(
-                &case,
-                &["record", "--cgroup", "/no", "--output-dir", &outputs[0].0],
-                125,
-                &["mkdir -p"],
-            )?;
-            not_started(
-                &case,
-                &["record", "--cgroup", "/no", "--recording-dir", &outputs[1].0],
-                125,
-                &["read-only"],
-            )?;
+            for option in ["--output-dir", "--recording-dir"] {
+                for (folder, said) in &outputs[1..3] {
+                    not_started(&case, &["record", "--cgroup", "/no", option, folder], 125, &[folder, said])?;
+                }
+            }
             drop(read_only);
             Ok(())
         }),
         support::test("a_strangers_file_or_link_in_a_shared_folder_is_refused", kernel, strangers),
         support::test("a_disk_that_fills_loses_no_old_file", kernel, full_disk),
+        support::test(
+            "without_room_for_a_checkpoint_the_one_before_stays",
+            &[Need::Kernel, Need::Cc],
+            no_room_for_a_checkpoint,
+        ),
         support::test("an_old_file_is_replaced_whole", kernel, || {
             let case = Case::new()?;
             for file in ["profile.json", "recording.json"] {
@@ -84,13 +83,16 @@ pub fn tests() -> Vec<Trial> {
         }),
         support::test("a_full_device_is_told", kernel, || {
             let case = Case::new()?;
-            let words = ["run", "-o", "/dev/full", "--", "true"];
-            let output = support::run_with_timeout(&mut case.program(words), LIMIT)?;
-            expect(&output, 125, &["/dev/full", "No space left"])?;
-            ensure!(case.home.below().is_empty());
             // COMMAND's own failure comes first.
-            let words = ["run", "-o", "/dev/full", "--", "false"];
-            expect(&support::run_with_timeout(&mut case.program(words), LIMIT)?, 1, &["/dev/full"])
+            for (program, code) in [("true", 125), ("false", 1)] {
+                let mut command = case.program(["run", "-o", "/dev/full", "--", program]);
+                command.env("TMPDIR", case.folder.path());
+                let output = support::run_with_timeout(&mut command, LIMIT)?;
+                expect(&output, code, &["/dev/full", "No space left", "what was seen of"])?;
+                ensure!(case.home.below().is_empty());
+            }
+            ensure!(case.files()?.len() == 2, "{:?}", case.files()?);
+            Ok(())
         }),
     ]
 }
@@ -140,23 +142,57 @@ fn full_disk() -> Result<()> {
     let (profile, recording) = (case.file("disk/p.json"), case.file("disk/r.json"));
     fs::write(&profile, "the old profile")?;
     fs::write(&recording, "the old recording")?;
+    let room = case.folder.path().join("room");
+    fs::create_dir(&room)?;
     let fill = format!("cat /dev/zero >{} 2>/dev/null; true", case.file("disk/filler"));
     let run = ["run", "-o", &profile, "--recording", &recording, "--", "sh", "-c"];
     for (script, code) in [(fill.clone(), 125), (format!("{fill}; exit 9"), 9)] {
         let _ = fs::remove_file(case.file("disk/filler"));
-        let _ = fs::remove_file(case.file("disk/r.json.partial"));
         let mut command = case.program([&run[..], &[&script]].concat());
-        expect(&support::run_with_timeout(&mut command, LIMIT)?, code, &["No space left", "unchanged"])?;
+        command.env("TMPDIR", &room);
+        let output = support::run_with_timeout(&mut command, LIMIT)?;
+        expect(&output, code, &["No space left", "unchanged", "what was seen of sh is in"])?;
+        // Named, whole, and nowhere else.
+        let saved: Vec<_> = fs::read_dir(&room)?.flatten().map(|entry| entry.path()).collect();
+        let [saved] = saved.as_slice() else { anyhow::bail!("{saved:?}") };
+        let file = saved.join("sh.recording.json");
+        ensure!(stderr(&output).contains(&file.display().to_string()), "{}", stderr(&output));
+        ensure!(Recording::read(&file)?.finished);
+        fs::remove_dir_all(saved)?;
         ensure!(fs::read_to_string(&profile)? == "the old profile");
         ensure!(fs::read_to_string(&recording)? == "the old recording");
         let left: Vec<_> = fs::read_dir(&disk.0)?.flatten().map(|entry| entry.file_name()).collect();
-        let known = ["p.json", "r.json", "filler", "r.json.partial"];
+        let known = ["p.json", "r.json", "filler"];
         ensure!(left.iter().all(|name| known.iter().any(|known| name == known)), "{left:?}");
-        if left.iter().any(|name| name == "r.json.partial") {
-            ensure!(json(&disk.0.join("r.json.partial"))?["finished"] == false);
-        }
         case.is_clean()?;
     }
+    Ok(())
+}
+
+/// The one before stays.
+fn no_room_for_a_checkpoint() -> Result<()> {
+    let case = Case::new()?;
+    let _disk = Mount::new(&case, "disk", "size=64k")?;
+    let (first, second) = (
+        bare(&case, "first", "call(__NR_getitimer, 0, 0, 0);")?,
+        bare(&case, "second", "call(__NR_getpriority, 0, 0, 0);")?,
+    );
+    let (recording, filler) = (case.file("disk/r.json"), case.file("disk/filler"));
+    let script = format!(
+        "{first}; until grep -q getitimer {recording}.partial; do sleep 0.02; done
+         cat /dev/zero >{filler} 2>/dev/null; {second}; sleep 2.5; cat {recording}.partial >then; rm {filler}"
+    );
+    let mut command = case.program(["run", "--recording", &recording, "--", "sh", "-c", &script]);
+    let output = support::run_with_timeout(&mut command, LIMIT)?;
+    let said = "no checkpoint was written";
+    expect(&output, 0, &[said, "No space left", "the one before is kept"])?;
+    ensure!(stderr(&output).matches(said).count() == 1, "{}", stderr(&output));
+    let then = Recording::read(case.file("then").as_ref())?;
+    let has = |recording: &Recording, name| {
+        recording.syscalls.values().flatten().any(|call| call.name.as_deref() == Some(name))
+    };
+    ensure!(!then.finished && has(&then, "getitimer") && !has(&then, "getpriority"), "{then:?}");
+    ensure!(has(&Recording::read(recording.as_ref())?, "getpriority"));
     Ok(())
 }
 

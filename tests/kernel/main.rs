@@ -23,6 +23,7 @@
 //! - `bad_host`: no privileges, no BTF, no cgroup v2
 //! - `bad_input`: commands, targets and options that can't be
 //! - `bad_output`: files that can't be written, a disk that fills
+//! - `output_files`: files that somebody else has, has planted, or that are better; results that have no place
 //! - `interrupts`: Ctrl-C at any moment
 //! - `libseccomp`: the names of the installed libseccomp
 //! - `watch_lines`: `--watch` without a terminal
@@ -47,6 +48,7 @@ mod interrupts;
 #[cfg(target_arch = "x86_64")]
 mod libseccomp;
 mod many_cgroups;
+mod output_files;
 mod own_filter;
 #[cfg(target_arch = "x86_64")]
 mod portable;
@@ -90,6 +92,7 @@ fn main() -> std::process::ExitCode {
         bad_host::tests(),
         bad_input::tests(),
         bad_output::tests(),
+        output_files::tests(),
         interrupts::tests(),
         #[cfg(target_arch = "x86_64")]
         libseccomp::tests(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 use super::ExitStatus;
+use super::better::{Better, Replacement};
 use super::output::{Output, write_profile};
 use super::printer::Printer;
 use super::profile_options::ProfileOptions;
@@ -54,6 +55,7 @@ pub fn run(args: Args, printer: &Printer) -> anyhow::Result<ExitStatus> {
             lacking.join("; ")
         );
     }
-    write_profile(&recordings, &options, args.profile.format, &args.output, printer)?;
+    let replacement = Replacement::new(&recordings, Better::Replaced);
+    write_profile(&recordings, &options, args.profile.format, &args.output, &replacement, printer)?;
     Ok(ExitStatus::Success)
 }

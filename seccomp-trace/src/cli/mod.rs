@@ -1,5 +1,6 @@
 //! The command line: what was typed, and one file a subcommand. Only what is here prints.
 
+mod better;
 mod child;
 pub mod completions;
 pub mod generate;

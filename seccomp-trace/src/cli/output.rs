@@ -1,10 +1,12 @@
 //! Where results go, and what is said with a profile.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use super::better::Replacement;
 use super::printer::Printer;
 use crate::format::Format;
 use crate::inspect::libseccomp::Libseccomp;
@@ -25,6 +27,15 @@ pub enum Output {
 impl From<OsString> for Output {
     fn from(path: OsString) -> Self {
         if path == "-" { Output::Stdout } else { Output::File(PathBuf::from(path)) }
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Output::Stdout => formatter.write_str("stdout"),
+            Output::File(path) => path.display().fmt(formatter),
+        }
     }
 }
 
@@ -77,12 +88,13 @@ pub fn recording_file(path: PathBuf) -> Result<PathBuf, &'static str> {
 /// printed here, and given back for who wants to judge them.
 ///
 /// # Errors
-/// Where there is no profile to write, or it can't be written.
+/// Where there is no profile to write, or it can't be written, or a better one is kept.
 pub fn write_profile(
     recordings: &[Recording],
     options: &Options,
     format: Format,
     output: &Output,
+    replacement: &Replacement<'_>,
     printer: &Printer,
 ) -> Result<Vec<Warning>> {
     let (profile, mut warnings) = profile::build(recordings, options)?;
@@ -91,16 +103,15 @@ pub fn write_profile(
     if printer.is_verbose() {
         tell_reasons(&profile, printer);
     }
+    if let Some(path) = output.file() {
+        replacement.profile(path, &profile, format, printer)?;
+    }
     output.write(format.write(&profile).as_bytes(), printer)?;
     let count = profile.allowed.len();
     let abis: Vec<_> = profile.architectures.iter().map(ToString::to_string).collect();
     let added = profile.allowed.values().filter(|reasons| !reasons.iter().any(Reason::is_seen)).count();
-    let place = match output {
-        Output::Stdout => "stdout".into(),
-        Output::File(path) => Path::display(path).to_string(),
-    };
     printer.note(format!(
-        "the profile allows {count} syscalls ({}): {} seen, {added} added; written to {place}",
+        "the profile allows {count} syscalls ({}): {} seen, {added} added; written to {output}",
         abis.join(", "),
         count - added,
     ));

@@ -71,10 +71,10 @@ pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
     prepare::runtime()?.block_on(async {
         let loader = Loader::new();
         let mut signals = Signals::take().context("can't take signals")?;
+        let plan = Results::new(destinations, *printer)?.plan(&Target::Command { argv: Vec::new() });
         let cgroup = LaunchCgroup::create(&hierarchy, cgroup::of_process(std::process::id().cast_signed())?)
             .context("can't make a cgroup for the command")?;
         let procs = cgroup.procs().context("can't open the cgroup of the command")?;
-        let plan = Results::new(destinations).plan(&Target::Command { argv: Vec::new() });
         let caller = watch::Caller {
             title: format!("run: {}", shown(&args.command)),
             end: plan.places(),
@@ -180,10 +180,8 @@ impl Traced<'_> {
     }
 
     fn checkpoint(&mut self) -> Result<()> {
-        if let Some(recording) = self.session.checkpoint(self.subject)?
-            && let Err(error) = self.plan.write_checkpoint(&recording)
-        {
-            self.printer.warn(format!("no checkpoint was written: {error:#}"));
+        if let Some(recording) = self.session.checkpoint(self.subject)? {
+            self.plan.write_checkpoint(&recording, self.printer);
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 pub mod oci;
 
+use std::collections::BTreeSet;
+
 use clap::ValueEnum;
 
 use crate::profile::Profile;
@@ -20,6 +22,13 @@ impl Format {
     pub fn write(self, profile: &Profile) -> String {
         match self {
             Format::Oci => oci::write(profile),
+        }
+    }
+
+    /// The names that a profile of this format allows; none where it is no such profile, or allows everything.
+    pub fn allowed(self, profile: &[u8]) -> Option<BTreeSet<String>> {
+        match self {
+            Format::Oci => oci::allowed(profile),
         }
     }
 }

@@ -4,9 +4,10 @@
 //! the same EPERM), so an errno other than that stands in a rule; and a rule that allows has no
 //! `errnoRet`, which crun refuses there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::abi::Abi;
 use crate::profile::Profile;
@@ -62,6 +63,19 @@ pub fn tracing_profile(abis: &[Abi]) -> String {
         architectures: abis.iter().map(|abi| abi.seccomp_arch()).collect(),
         syscalls: Vec::new(),
     })
+}
+
+/// The names that a profile allows; none where it is no profile, or allows everything.
+pub fn allowed(profile: &[u8]) -> Option<BTreeSet<String>> {
+    let profile: Value = serde_json::from_slice(profile).ok()?;
+    let is_allowing =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_str) == Some("SCMP_ACT_ALLOW");
+    if profile.get("defaultAction").is_none() || is_allowing(&profile, "defaultAction") {
+        return None;
+    }
+    let rules = profile.get("syscalls")?.as_array()?.iter().filter(|rule| is_allowing(rule, "action"));
+    let names = rules.filter_map(|rule| rule.get("names")?.as_array()).flatten();
+    Some(names.filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
 fn text(document: &Document<'_>) -> String {

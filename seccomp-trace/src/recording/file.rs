@@ -1,22 +1,31 @@
 //! Output files: written beside and renamed, so that a failed run never loses an old file. What is no
 //! regular file (`/dev/null`, a FIFO) is opened and written. Under sudo a new file belongs to the user
-//! who typed it. In a folder where everybody may write, a stranger's file or link is refused.
+//! who typed it. In a folder where other users may write, their links are not followed, and their files not opened.
 
+mod checkpoint;
+mod elsewhere;
+mod locks;
 mod owner;
 mod place;
 mod problem;
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, OFlags};
 
+pub use self::checkpoint::{Checkpoint, Found};
+pub use self::elsewhere::{folder_elsewhere, write_elsewhere};
+pub use self::locks::Stranger;
 use self::owner::{Trusted, sudo_user};
-use self::place::{Handle, Place, Regular, resolve};
+use self::place::{Handle, Place, Regular, folder_of, resolve};
 pub use self::problem::{WriteError, WriteProblem};
+
+/// The largest old file that is read.
+const LARGEST: u64 = 64 << 20;
 
 /// How long a FIFO may take to find its reader.
 const READER: Duration = Duration::from_secs(2);
@@ -33,8 +42,52 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), WriteError> {
         Place::Special(handle) => open_special(&handle.path())
             .and_then(|mut file| file.write_all(content))
             .map_err(WriteProblem::Other),
-        Place::Regular(file) => replace(&file, content, true),
+        Place::Regular(file) => replace(&file, content, true, Over::Old).map(drop),
     })
+}
+
+/// Keeps a file that is to be written for this process, until that ends; nothing is made. A device or a pipe is everybody's.
+///
+/// # Errors
+/// [`WriteProblem::InUse`] where another recorder writes it, and as [`write()`].
+pub fn lock(path: &Path) -> Result<Option<Stranger>, WriteError> {
+    with(path, true, |place| match place {
+        Place::Special(_) => Ok(None),
+        Place::Regular(file) => locks::lock(&file.folder, &file.name, &Trusted::of_process()),
+    })
+}
+
+/// Makes a folder, with all above it, where it is not there.
+///
+/// # Errors
+/// Where it can't be made, or something else is there.
+pub fn make_folder(path: &Path) -> Result<(), WriteError> {
+    place::make_folder(path, &Trusted::of_process())
+        .map(drop)
+        .map_err(|problem| WriteError { path: path.to_owned(), problem })
+}
+
+/// Finds out whether files could be written in a folder that is there or that [`make_folder`] could make, without
+/// leaving or changing anything.
+///
+/// # Errors
+/// Where they couldn't.
+pub fn check_folder(path: &Path) -> Result<(), WriteError> {
+    let mut there = path.to_owned();
+    loop {
+        let problem = match place::open_folder(&there, &Trusted::of_process()) {
+            Ok(folder) => match may_make_files(&folder, &there) {
+                Ok(()) => return Ok(()),
+                Err(problem) => problem,
+            },
+            Err(WriteProblem::NoFolder(_)) => {
+                there = folder_of(&there);
+                continue;
+            }
+            Err(problem) => problem,
+        };
+        return Err(WriteError { path: path.to_owned(), problem });
+    }
 }
 
 /// A FIFO without a reader would hold us for ever, signals and all: one is waited for, for a while.
@@ -59,18 +112,6 @@ fn open_special(path: &Path) -> io::Result<File> {
     }
 }
 
-/// As [`write()`], for what is written each second: it survives our end, and not a power cut, because
-/// nothing waits for the disk. A link is never followed, and what is no regular file is refused.
-///
-/// # Errors
-/// As [`write()`], and where a link or a device is in the way.
-pub fn write_checkpoint(path: &Path, content: &[u8]) -> Result<(), WriteError> {
-    with(path, false, |place| match place {
-        Place::Special(_) => Err(WriteProblem::NotAFile),
-        Place::Regular(file) => replace(&file, content, false),
-    })
-}
-
 /// Finds out whether [`write()`] would work now, without leaving or changing anything: to be asked before
 /// a long recording starts.
 ///
@@ -82,19 +123,21 @@ pub fn check_writable(path: &Path) -> Result<(), WriteError> {
         Place::Special(handle) => may_write(&handle),
         Place::Regular(file) => {
             file.old.as_ref().map_or(Ok(()), |old| may_write(&old.handle))?;
-            // A file without a name (O_TMPFILE): it is gone even if we are killed here.
-            tempfile::tempfile_in(file.folder.path())
-                .map(drop)
-                .map_err(|error| WriteProblem::unwritable(&file.shown, &error))
+            may_make_files(&file.folder, &file.shown)
         }
     })
 }
 
-fn with(
+/// By a file without a name (O_TMPFILE): it is gone even if we are killed here.
+fn may_make_files(folder: &Handle, shown: &Path) -> Result<(), WriteProblem> {
+    tempfile::tempfile_in(folder.path()).map(drop).map_err(|error| WriteProblem::unwritable(shown, &error))
+}
+
+fn with<T>(
     path: &Path,
     follow: bool,
-    act: impl FnOnce(Place) -> Result<(), WriteProblem>,
-) -> Result<(), WriteError> {
+    act: impl FnOnce(Place) -> Result<T, WriteProblem>,
+) -> Result<T, WriteError> {
     resolve(path, follow, &Trusted::of_process())
         .and_then(act)
         .map_err(|problem| WriteError { path: path.to_owned(), problem })
@@ -104,8 +147,48 @@ fn may_write(handle: &Handle) -> Result<(), WriteProblem> {
     rustix::fs::access(handle.path(), Access::WRITE_OK).map_err(|error| WriteProblem::ReadOnly(error.into()))
 }
 
-/// Writes beside, and renames. Where `lasting`, it is on disk afterwards.
-fn replace(file: &Regular, content: &[u8], lasting: bool) -> Result<(), WriteProblem> {
+/// What is at the place of a file that is to be written.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Old {
+    /// No file that could be read.
+    None,
+    /// Another user's file, which is not opened.
+    Foreign,
+    /// A file of ours.
+    Content(Vec<u8>),
+}
+
+/// What [`write()`] would replace. Nothing is waited for.
+#[must_use]
+pub fn old(path: &Path) -> Old {
+    let Ok(Place::Regular(Regular { old: Some(old), .. })) = resolve(path, true, &Trusted::of_process())
+    else {
+        return Old::None;
+    };
+    if old.kept.is_none() {
+        return Old::Foreign;
+    }
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let mut content = Vec::new();
+    let read = OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open(old.handle.path())
+        .and_then(|file| file.take(LARGEST).read_to_end(&mut content));
+    read.map_or(Old::None, |_| Old::Content(content))
+}
+
+/// What a new file may replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    /// Whatever has its name.
+    Old,
+    /// Nothing: it fails as [`WriteProblem::Taken`].
+    Nothing,
+}
+
+/// Writes beside, and renames. Where `lasting`, it is on disk afterwards. Returns the new file's device and inode.
+fn replace(file: &Regular, content: &[u8], lasting: bool, over: Over) -> Result<(u64, u64), WriteProblem> {
     let Regular { folder, shown, name, old } = file;
     old.as_ref().map_or(Ok(()), |old| may_write(&old.handle))?;
     let kept = old.as_ref().and_then(|old| old.kept);
@@ -117,7 +200,7 @@ fn replace(file: &Regular, content: &[u8], lasting: bool) -> Result<(), WritePro
         .permissions(mode.clone())
         .tempfile_in(folder.path())
         .map_err(|error| WriteProblem::unwritable(shown, &error))?;
-    let finish = || -> io::Result<()> {
+    let finish = || -> io::Result<File> {
         temporary.as_file_mut().write_all(content)?;
         if let Some((user, group)) = kept.map(|kept| (kept.user, kept.group)).or_else(sudo_user) {
             // Who may not give files away keeps them.
@@ -130,15 +213,22 @@ fn replace(file: &Regular, content: &[u8], lasting: bool) -> Result<(), WritePro
         if lasting {
             temporary.as_file().sync_all()?;
         }
-        temporary.persist(folder.path().join(name)).map_err(|error| error.error)?;
-        Ok(())
+        let path = folder.path().join(name);
+        match over {
+            Over::Old => temporary.persist(path),
+            Over::Nothing => temporary.persist_noclobber(path),
+        }
+        .map_err(|error| error.error)
     };
-    finish().map_err(WriteProblem::Write)?;
+    let new = finish().map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => WriteProblem::Taken,
+        _ => WriteProblem::Write(error),
+    })?;
     if lasting {
         // The name lasts only once the folder is on disk; a file system that can't say so is no failure.
-        let _ = File::open(folder.path()).and_then(|folder| folder.sync_all());
+        let _ = locks::sync(folder);
     }
-    Ok(())
+    new.metadata().map(|its| (its.dev(), its.ino())).map_err(WriteProblem::Other)
 }
 
 #[cfg(test)]

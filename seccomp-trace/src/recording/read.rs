@@ -61,11 +61,11 @@ pub enum ReadProblem {
     Shape(serde_json::Error),
 }
 
-/// Reads to the end, and no more than [`LARGEST`].
-fn bounded(input: impl io::Read) -> Result<Vec<u8>, ReadProblem> {
+/// Reads to the end, and no more than `largest` bytes.
+fn bounded(input: impl io::Read, largest: u64) -> Result<Vec<u8>, ReadProblem> {
     let mut bytes = Vec::new();
-    input.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST { Err(ReadProblem::TooLarge) } else { Ok(bytes) }
+    input.take(largest + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > largest { Err(ReadProblem::TooLarge) } else { Ok(bytes) }
 }
 
 impl Recording {
@@ -75,9 +75,9 @@ impl Recording {
     /// Where the file can't be read or is no recording of a version up to [`VERSION`].
     pub fn read(path: &Path) -> Result<Self, ReadError> {
         let bytes = if path == Path::new("-") {
-            bounded(io::stdin().lock())
+            bounded(io::stdin().lock(), LARGEST)
         } else {
-            File::open(path).map_err(ReadProblem::Io).and_then(bounded)
+            File::open(path).map_err(ReadProblem::Io).and_then(|file| bounded(file, LARGEST))
         };
         bytes
             .and_then(|bytes| Self::parse(&bytes))
@@ -122,14 +122,6 @@ impl Recording {
     pub fn write(&self, path: &Path) -> Result<(), WriteError> {
         file::write(path, self.to_json().as_bytes())
     }
-
-    /// Writes the recording as it stands, as [`file::write_checkpoint`] does.
-    ///
-    /// # Errors
-    /// As [`file::write_checkpoint`].
-    pub fn write_checkpoint(&self, path: &Path) -> Result<(), WriteError> {
-        file::write_checkpoint(path, self.to_json().as_bytes())
-    }
 }
 
 #[cfg(test)]
@@ -161,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn an_input_of_64_mib_is_read_and_a_larger_one_is_refused() {
-        assert_eq!(bounded(io::repeat(b' ').take(LARGEST)).unwrap().len() as u64, LARGEST);
-        for endless in [io::repeat(b' ').take(LARGEST + 1), io::repeat(b' ').take(u64::MAX)] {
-            let error = bounded(endless).unwrap_err().to_string();
+    fn an_input_is_read_up_to_a_size_and_a_larger_one_is_refused() {
+        assert_eq!(bounded(io::repeat(b' ').take(7), 7).unwrap().len(), 7);
+        for endless in [io::repeat(b' ').take(8), io::repeat(b' ').take(u64::MAX)] {
+            let error = bounded(endless, 7).unwrap_err().to_string();
             assert!(error.contains("larger than 64 MiB"), "{error}");
         }
     }

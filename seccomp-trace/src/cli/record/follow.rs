@@ -96,12 +96,10 @@ async fn ended(child: &mut Option<Child>) -> Result<u8> {
 }
 
 impl Record<'_> {
-    /// Keeps what is new. A full disk stops nobody.
+    /// Keeps what is new.
     fn checkpoint(&mut self) -> Result<()> {
         for (recording, plan) in self.groups.changed(&mut self.session)? {
-            if let Err(error) = plan.write_checkpoint(&recording) {
-                self.printer.warn(format!("no checkpoint was written: {error:#}"));
-            }
+            plan.write_checkpoint(&recording, self.printer);
         }
         let unasked = self.known.iter().filter(|(id, known)| !id.starts_with('/') && known.is_to_be_asked());
         let unasked: Vec<_> = unasked.map(|(id, _)| id.clone()).collect();

@@ -78,6 +78,7 @@ pub async fn record(
             Err(error) => return Err(error),
         }
     }
+    let results = Results::new(destinations, *printer)?;
     let mut signals = Signals::take().context("can't take signals")?;
     let mut record = Record {
         args,
@@ -94,7 +95,7 @@ pub async fn record(
         resolved,
         engines,
         known: AllKnown::new(),
-        results: Results::new(destinations),
+        results,
         groups: Groups::new(args.group_by),
         troubles: Vec::new(),
         watch: None,

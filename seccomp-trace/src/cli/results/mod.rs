@@ -1,137 +1,135 @@
 //! What a tracing command leaves behind: a checkpoint while it runs, recordings and profiles at its end.
 
+mod claim;
+mod destinations;
 mod judge;
 mod plan;
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use claim::{claim, tell_found};
+pub use destinations::Destinations;
+use destinations::{Whose, real};
 pub use plan::Plan;
 
-use super::output::Output;
-use crate::recording::{Target, file, file_name::FileNames};
-
-/// Where results may go, as typed.
-#[derive(Clone, Debug, Default)]
-pub struct Destinations {
-    /// `-o`: one container's profile.
-    pub profile: Option<Output>,
-    /// `--output-dir`: each container's profile.
-    pub profile_dir: Option<PathBuf>,
-    /// `--recording`: one container's recording.
-    pub recording: Option<PathBuf>,
-    /// `--recording-dir`: each container's recording.
-    pub recording_dir: Option<PathBuf>,
-}
+use super::printer::Printer;
+use crate::recording::{
+    Target,
+    file::{self, WriteError, WriteProblem},
+    file_name::FileNames,
+};
 
 /// Gives out the places.
 #[derive(Debug)]
 pub struct Results {
     destinations: Destinations,
+    printer: Printer,
     names: FileNames,
     taken: BTreeSet<PathBuf>,
-    has_first: bool,
-}
-
-impl Destinations {
-    /// Finds out whether everything can be written, before anything is started.
-    ///
-    /// # Errors
-    /// The first that can't.
-    pub fn check(&self) -> Result<()> {
-        if let Some(output) = &self.profile {
-            output.check()?;
-        }
-        if let Some(path) = &self.recording {
-            file::check_writable(path)?;
-        }
-        for folder in [&self.profile_dir, &self.recording_dir].into_iter().flatten() {
-            file::check_writable(&folder.join("profile.json"))?;
-        }
-        if let (Some(Output::File(profile)), Some(recording)) = (&self.profile, &self.recording)
-            && real(profile) == real(recording)
-            && !profile.metadata().is_ok_and(|old| !old.is_file())
-        {
-            bail!("-o and --recording are one file, {}: give each its own", profile.display());
-        }
-        let plan = self.places("", true);
-        if let Some(checkpoint) = plan.checkpoint()
-            && let Some(file) = plan.files().find(|file| real(file) == real(&checkpoint))
-        {
-            bail!("{} is where checkpoints are kept meanwhile: give the result another name", file.display());
-        }
-        Ok(())
-    }
-
-    /// Where results go, in words.
-    pub fn shown(&self) -> String {
-        self.places("*", true).places()
-    }
-
-    /// Each container has files of its own name, unless it is the one that `-o` or `--recording` takes.
-    fn places(&self, name: &str, is_first: bool) -> Plan {
-        let beside = |file: &Path, ending: &str| file.with_file_name(format!("{name}{ending}"));
-        let (profile, recording) = (".json", ".recording.json");
-        Plan {
-            profile: match (&self.profile_dir, &self.profile) {
-                (Some(folder), _) => Some(Output::File(folder.join(format!("{name}{profile}")))),
-                (None, output) if is_first => output.clone(),
-                (None, Some(Output::File(file))) => Some(Output::File(beside(file, profile))),
-                (None, Some(Output::Stdout)) => Some(Output::File(format!("{name}{profile}").into())),
-                (None, None) => None,
-            },
-            recording: match (&self.recording_dir, &self.recording) {
-                (Some(folder), _) => Some(folder.join(format!("{name}{recording}"))),
-                (None, file) if is_first => file.clone(),
-                (None, file) => file.as_ref().map(|file| beside(file, recording)),
-            },
-            profile_is_beside: !is_first && self.profile_dir.is_none() && self.profile.is_some(),
-            recording_is_beside: !is_first && self.recording_dir.is_none() && self.recording.is_some(),
-            has_checkpoint: Cell::new(false),
-        }
-    }
-}
-
-/// A path without links before its last part.
-fn real(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).join(path.file_name().unwrap_or_default())
+    /// What has `-o` and `--recording`.
+    first: Option<String>,
+    /// Where those go that nobody has named a place for.
+    elsewhere: Option<PathBuf>,
 }
 
 impl Results {
-    /// Nothing given out yet.
-    pub fn new(destinations: Destinations) -> Self {
-        Self { destinations, names: FileNames::default(), taken: BTreeSet::new(), has_first: false }
+    /// Nothing given out yet. The folders are made, and `-o` and `--recording` are kept for this process.
+    ///
+    /// # Errors
+    /// Where a folder can't be made, or another recorder has a file.
+    pub fn new(destinations: Destinations, printer: Printer) -> Result<Self> {
+        for folder in destinations.folders() {
+            file::make_folder(folder)?;
+        }
+        for file in destinations.named() {
+            claim(file, printer)?;
+        }
+        if let Some(file) = destinations.named().next() {
+            tell_found(file, printer);
+        }
+        let (names, taken) = (FileNames::default(), BTreeSet::new());
+        Ok(Self { destinations, printer, names, taken, first: None, elsewhere: None })
     }
 
     /// The places of one more container. The first takes `-o` and `--recording`.
     pub fn plan(&mut self, target: &Target) -> Plan {
-        let is_first = !std::mem::replace(&mut self.has_first, true);
-        self.place(target, is_first)
+        let whose = if self.first.is_none() { Whose::First } else { Whose::Further };
+        let plan = self.place(target, whose);
+        self.first.get_or_insert_with(|| target.title().into_owned());
+        plan
     }
 
     /// The places of something that nobody may have asked for: never those of `-o` and `--recording`.
     pub fn plan_beside(&mut self, target: &Target) -> Plan {
-        self.place(target, false)
+        self.place(target, Whose::Further)
     }
 
-    fn place(&mut self, target: &Target, is_first: bool) -> Plan {
+    fn place(&mut self, target: &Target, whose: Whose) -> Plan {
+        if whose == Whose::Further && self.elsewhere.is_none() && self.destinations.needs_elsewhere() {
+            self.elsewhere = file::folder_elsewhere()
+                .inspect_err(|error| {
+                    self.printer.warn(format!("there is no room for files of our own: {error}"))
+                })
+                .ok();
+        }
         let title = target.title();
         let title = title.trim_matches('/');
         let id = target.containers().first().map_or("", |container| container.id.as_str());
-        let Self { destinations, names, taken, .. } = self;
+        let Self { destinations, names, taken, elsewhere, printer, .. } = self;
+        let elsewhere = elsewhere.as_deref();
+        let in_use: RefCell<Option<WriteError>> = RefCell::default();
         // A file beside -o is ours to make, and no user's to lose.
         let name = names.unique(title, id, |name| {
-            let plan = destinations.places(name, is_first);
-            !plan.files().any(|file| taken.contains(&real(file)))
-                && !plan.beside().any(|(_, file)| file.exists())
+            let plan = destinations.places(name, whose, elsewhere);
+            let is_free = !plan.files().any(|file| taken.contains(&real(file)))
+                && !plan.elsewhere.iter().any(|(_, file)| file.exists());
+            is_free
+                && plan.files().all(|file| match claim(file, *printer) {
+                    Err(error) if matches!(error.problem, WriteProblem::InUse { .. }) => {
+                        in_use.replace(Some(error));
+                        false
+                    }
+                    // Whatever else it is, it is told when the file is written.
+                    _ => true,
+                })
         });
-        let plan = destinations.places(&name, is_first);
+        let mut plan = destinations.places(&name, whose, elsewhere);
+        if let Some(error) = in_use.into_inner() {
+            printer.warn(format!("{error}; {title} goes to {}", plan.places()));
+        }
         taken.extend(plan.files().map(real));
+        if !destinations.named().any(|named| plan.checkpoint_beside() == Some(named)) {
+            plan.checkpoint_beside().into_iter().for_each(|file| tell_found(file, *printer));
+        }
+        plan.too_many = plan
+            .elsewhere
+            .iter()
+            .map(|(option, file)| self.too_many(&target.title(), *option, file))
+            .collect();
+        // At once: the tests may go on for an hour.
+        plan.too_many.iter().for_each(|message| self.printer.warn(message));
         plan
+    }
+
+    fn too_many(&self, title: &str, option: &str, file: &Path) -> String {
+        let (what, folder, place) = match option {
+            "-o" => ("profile", "--output-dir", self.destinations.profile.as_ref().map(ToString::to_string)),
+            _ => {
+                let place = self.destinations.recording.as_ref().map(|path| path.display().to_string());
+                ("recording", "--recording-dir", place)
+            }
+        };
+        let first = self.first.as_ref().map_or_else(String::new, |first| {
+            format!(", and has that of {first} ({})", place.unwrap_or_default())
+        });
+        format!(
+            "{option} takes one container's {what}{first}; {title} is one more, and its {what} goes to {}: use {folder}",
+            file.display()
+        )
     }
 }

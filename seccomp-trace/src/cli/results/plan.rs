@@ -1,7 +1,7 @@
 //! Where one recording's results go, and writing them there.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     path::{Path, PathBuf},
 };
 
@@ -10,26 +10,32 @@ use anyhow::{Result, anyhow};
 use super::judge::judge;
 use crate::{
     cli::{
+        better::{Better, Replacement},
         output::{Output, write_profile},
         printer::Printer,
         trace_options::TraceOptions,
     },
     profile::{self, ProfileError},
-    recording::Recording,
+    recording::{
+        Recording,
+        file::{self, Checkpoint},
+        file_name::file_name,
+    },
     report::coverage,
 };
 
 /// Where one container's results go.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Plan {
     pub(super) profile: Option<Output>,
     pub(super) recording: Option<PathBuf>,
-    /// The profile could not go where `-o` says: another container's is there.
-    pub(super) profile_is_beside: bool,
-    /// The recording could not go where `--recording` says: another container's is there.
-    pub(super) recording_is_beside: bool,
-    /// A checkpoint of ours is there.
-    pub(super) has_checkpoint: Cell<bool>,
+    /// The options that take one container only, with the files that this one has instead.
+    pub(super) elsewhere: Vec<(&'static str, PathBuf)>,
+    /// The same in words.
+    pub(super) too_many: Vec<String>,
+    checkpoint: RefCell<Option<Checkpoint>>,
+    /// That none can be written is said once, until one can.
+    has_failed: Cell<bool>,
 }
 
 impl Plan {
@@ -38,28 +44,14 @@ impl Plan {
         self.recording.as_deref().into_iter().chain(profile)
     }
 
-    /// The options that take one container only, with the files that this one has instead.
-    pub(super) fn beside(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        let profile = self.profile.as_ref().and_then(Output::file).filter(|_| self.profile_is_beside);
-        let recording = self.recording.as_deref().filter(|_| self.recording_is_beside);
-        profile.map(|file| ("-o", file)).into_iter().chain(recording.map(|file| ("--recording", file)))
-    }
-
-    /// Where checkpoints go: beside the recording, else beside the profile. None where all goes to stdout.
-    pub fn checkpoint(&self) -> Option<PathBuf> {
-        // A device or a pipe has no place beside it.
-        let path = self.files().next().filter(|path| !path.exists() || path.is_file())?;
-        let mut name = path.file_name()?.to_owned();
-        name.push(".partial");
-        Some(path.with_file_name(name))
+    /// What checkpoints go beside: the recording, else the profile. None where all goes to stdout.
+    pub(super) fn checkpoint_beside(&self) -> Option<&Path> {
+        self.files().next()
     }
 
     /// Where the results go, in words.
     pub fn places(&self) -> String {
-        let profile = self.profile.as_ref().map(|output| match output {
-            Output::Stdout => "stdout".to_owned(),
-            Output::File(path) => path.display().to_string(),
-        });
+        let profile = self.profile.as_ref().map(ToString::to_string);
         let recording = self.recording.as_ref().map(|path| path.display().to_string());
         profile.into_iter().chain(recording).collect::<Vec<_>>().join(" and ")
     }
@@ -70,33 +62,46 @@ impl Plan {
             return printer.note("the profile goes to stdout, at the end");
         }
         // This is an end as good as any: the recording says that it goes on, and the profile needs no warning of it.
-        let files =
-            Self { profile: self.profile.clone().filter(|output| output.file().is_some()), ..self.clone() };
         let ended = Recording { finished: true, ..recording.clone() };
-        let written = files.write_recording(recording, printer);
-        if let Err(error) = written.and_then(|()| files.write_profile(&ended, options, printer)) {
+        let profile = self.profile.as_ref().filter(|output| output.file().is_some());
+        let replacement = replacement(recording, options);
+        let written = self.write_recording(recording, &replacement, printer);
+        if let Err(error) =
+            written.and_then(|()| write_one_profile(profile, &ended, options, &replacement, printer))
+        {
             printer.warn(format!("not all is written: {error:#}"));
         }
     }
 
-    /// Keeps what is known so far, whole or not at all.
-    ///
-    /// # Errors
-    /// Where it can't be written.
-    pub fn write_checkpoint(&self, recording: &Recording) -> Result<()> {
-        match self.checkpoint() {
-            Some(path) => {
-                self.has_checkpoint.set(true);
-                Ok(recording.write_checkpoint(&path)?)
+    /// Keeps what is known so far, whole or not at all. A full disk stops nobody: the checkpoint before stays.
+    pub fn write_checkpoint(&self, recording: &Recording, printer: &Printer) {
+        let Some(beside) = self.checkpoint_beside() else { return };
+        let mut checkpoint = self.checkpoint.borrow_mut();
+        if checkpoint.is_none() {
+            *checkpoint = Checkpoint::beside(beside);
+        }
+        let Some(checkpoint) = checkpoint.as_mut() else { return };
+        let before = checkpoint.path().map_or_else(|| checkpoint.usual(), Path::to_owned);
+        match checkpoint.write(recording.to_json().as_bytes()) {
+            Ok(()) => {
+                self.has_failed.set(false);
+                if let Some(path) = checkpoint.path().filter(|path| *path != before) {
+                    printer.note(format!("checkpoints of {} go to {}", recording.title(), path.display()));
+                }
             }
-            None => Ok(()),
+            Err(error) if !self.has_failed.replace(true) => {
+                let kept =
+                    checkpoint.path().map_or_else(String::new, |_| "; the one before is kept".to_owned());
+                printer.warn(format!("no checkpoint was written: {error:#}{kept}"));
+            }
+            Err(_) => {}
         }
     }
 
     /// Nobody needs it any more.
     pub fn remove_checkpoint(&self) {
-        if let Some(checkpoint) = self.checkpoint().filter(|_| self.has_checkpoint.get()) {
-            let _ = std::fs::remove_file(checkpoint);
+        if let Some(checkpoint) = self.checkpoint.borrow_mut().as_mut() {
+            checkpoint.remove();
         }
     }
 
@@ -123,45 +128,98 @@ impl Plan {
         if let Some(coverage) = coverage(recording) {
             printer.note(format!("{title} is {coverage}"));
         }
-        let written = self.write_files(recording, options, printer);
-        // What is in the checkpoint is in the files now, or is nothing.
-        if let Some(checkpoint) = self.checkpoint().filter(|path| self.has_checkpoint.get() && path.exists())
-        {
-            if written.is_ok() || recording.syscalls.is_empty() {
-                self.remove_checkpoint();
-            } else {
-                printer.note(format!("the last checkpoint is kept: {}", checkpoint.display()));
+        let replacement = replacement(recording, options);
+        let written = [
+            self.write_recording(recording, &replacement, printer),
+            write_one_profile(self.profile.as_ref(), recording, options, &replacement, printer),
+        ];
+        // The facts are in the recording, where that was asked for; what nobody called is no fact.
+        let is_lost = match &written {
+            [Ok(()), _] if self.recording.is_some() => false,
+            [Ok(()), Ok(())] => false,
+            all => !recording.syscalls.is_empty() && !all.iter().all(is_nothing_seen),
+        };
+        let is_saved = !is_lost || self.save_elsewhere(recording, printer);
+        match self.checkpoint.borrow_mut().as_mut() {
+            // What is in the checkpoint is in the files now, or is nothing.
+            Some(checkpoint) if is_saved => checkpoint.remove(),
+            Some(checkpoint) => {
+                if let Some(path) = checkpoint.path() {
+                    printer.note(format!("the last checkpoint is kept: {}", path.display()));
+                }
             }
+            None => {}
         }
-        troubles.extend(written.err().map(|error| error.context(format!("{title}: not all is written"))));
-        for (option, file) in self.beside() {
-            let folder = if option == "-o" { "--output-dir" } else { "--recording-dir" };
-            troubles.push(anyhow!(
-                "{option} takes one container, and {title} is one more; its file is {}: use {folder}",
-                file.display()
-            ));
-        }
+        let failed = written.into_iter().filter_map(Result::err);
+        troubles.extend(failed.map(|error| error.context(format!("{title}: not all is written"))));
+        troubles.extend(self.too_many.iter().map(|message| anyhow!("{message}")));
         troubles
     }
 
-    fn write_files(&self, recording: &Recording, options: &TraceOptions, printer: &Printer) -> Result<()> {
-        self.write_recording(recording, printer)?;
-        self.write_profile(recording, options, printer)
+    /// The recording where there is room. True where that was found.
+    fn save_elsewhere(&self, recording: &Recording, printer: &Printer) -> bool {
+        let name = format!("{}.recording.json", file_name(recording.title().trim_matches('/')));
+        match file::write_elsewhere(&name, recording.to_json().as_bytes()) {
+            Ok(path) => {
+                let path = path.display();
+                printer.warn(format!(
+                    "what was seen of {} is in {path}: make a profile of it with `seccomp-trace generate {path} -o FILE`",
+                    recording.title()
+                ));
+                true
+            }
+            Err(error) => {
+                printer.warn(format!(
+                    "and there is no room for what was seen of {}: {error}",
+                    recording.title()
+                ));
+                false
+            }
+        }
     }
 
-    fn write_recording(&self, recording: &Recording, printer: &Printer) -> Result<()> {
+    fn write_recording(
+        &self,
+        recording: &Recording,
+        replacement: &Replacement<'_>,
+        printer: &Printer,
+    ) -> Result<()> {
         if let Some(path) = &self.recording {
+            replacement.recording(path, printer)?;
             recording.write(path)?;
             printer.note(format!("the recording of {} is in {}", recording.title(), path.display()));
         }
         Ok(())
     }
+}
 
-    fn write_profile(&self, recording: &Recording, options: &TraceOptions, printer: &Printer) -> Result<()> {
-        if let Some(output) = &self.profile {
-            let built = options.profile.options()?;
-            write_profile(std::slice::from_ref(recording), &built, options.profile.format, output, printer)?;
-        }
-        Ok(())
+fn replacement<'r>(recording: &'r Recording, options: &TraceOptions) -> Replacement<'r> {
+    let better = if options.strict { Better::Kept } else { Better::Replaced };
+    Replacement::new(std::slice::from_ref(recording), better)
+}
+
+fn write_one_profile(
+    output: Option<&Output>,
+    recording: &Recording,
+    options: &TraceOptions,
+    replacement: &Replacement<'_>,
+    printer: &Printer,
+) -> Result<()> {
+    if let Some(output) = output {
+        let built = options.profile.options()?;
+        write_profile(
+            std::slice::from_ref(recording),
+            &built,
+            options.profile.format,
+            output,
+            replacement,
+            printer,
+        )?;
     }
+    Ok(())
+}
+
+/// Is this all right, or a profile of nothing?
+fn is_nothing_seen(written: &Result<()>) -> bool {
+    written.as_ref().err().is_none_or(|error| error.is::<ProfileError>())
 }

@@ -30,12 +30,29 @@ pub enum WriteProblem {
     /// The folder does not exist.
     #[error("the folder {folder} does not exist; {}", no_folder(.0), folder = .0.display())]
     NoFolder(PathBuf),
+    /// The folder does not exist, and can't be made.
+    #[error("the folder {} can't be made: {error}; choose another path", folder.display())]
+    NotMade {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Another recorder writes it.
+    #[error("another seccomp-trace is writing it ({}); let that end first, or choose another path", process(*.pid))]
+    InUse {
+        /// The other one's process; 0 where it is in a PID namespace that is not ours.
+        pid: i32,
+    },
+    /// Something has the name by now.
+    #[error("something else has this name; remove it or choose another path")]
+    Taken,
     /// The file may not be written.
     #[error("the file may not be written ({0}); change its permissions or choose another path")]
     ReadOnly(io::Error),
-    /// Somebody else put something there, in a folder where everybody may.
+    /// Somebody else put something there, in a folder where other users may.
     #[error(
-        "{} belongs to another user (uid {user}), in a folder where everybody may write, so it may be a \
+        "{} belongs to another user (uid {user}), in a folder where other users may write, so it may be a \
          trap; remove it or choose another path",
         file.display()
     )]
@@ -72,6 +89,10 @@ impl WriteProblem {
         let reason = text.split(" at path ").next().unwrap_or_default().to_owned();
         Self::Folder { folder: folder.to_owned(), reason }
     }
+}
+
+fn process(pid: i32) -> String {
+    if pid > 0 { format!("process {pid}") } else { "a process of another PID namespace".to_owned() }
 }
 
 fn no_folder(folder: &Path) -> String {
