@@ -119,8 +119,9 @@ fn works(subject: &'static Subject) -> Result<()> {
     let place = write(&recorded, "whole.json", &recorded.profile)?;
     let start = || run(recorded.folder.path(), &unused_name("abi"), &place, subject.argv);
     thread::scope(|scope| {
-        let starts: Vec<_> =
-            (0..AT_ONCE).map(|_| scope.spawn(|| same(&recorded, STARTS / AT_ONCE, start))).collect();
+        let starts: Vec<_> = (0..AT_ONCE)
+            .map(|_| scope.spawn(|| same(&recorded, support::turns(STARTS).div_ceil(AT_ONCE), start)))
+            .collect();
         starts.into_iter().try_for_each(|starts| starts.join().unwrap_or_else(|_| anyhow::bail!("a panic")))
     })?;
     // The test can fail.
@@ -175,7 +176,8 @@ fn bundles() -> Result<()> {
     made(&MIXED, &place)?;
     bundle.argv = MIXED.argv.iter().map(|word| (*word).to_owned()).collect();
     for runtime in ["runc", "crun"] {
-        same(&recorded, STARTS, || bundle.start(runtime, 0, false, &recorded.profile)).context(runtime)?;
+        same(&recorded, support::turns(STARTS), || bundle.start(runtime, 0, false, &recorded.profile))
+            .context(runtime)?;
         for (what, less) in less(&MIXED, &recorded.profile)? {
             differs(&recorded, bundle.start(runtime, 0, false, &less))
                 .with_context(|| format!("{runtime} without {what}"))?;

@@ -110,7 +110,7 @@ pub fn ensure_boundary(recording: &Recording, found_by: FoundBy) -> Result<()> {
 }
 
 fn starts(options: &[&str], found_by: FoundBy) -> Result<()> {
-    for turn in 0..TURNS {
+    for turn in 0..support::turns(TURNS) {
         // It forks and executes once more, as a shell does.
         let (own, second) = (word("getpriority")?, word("times")?);
         let words = ["fork", &own, "exec", "/marker", &second];
@@ -139,7 +139,7 @@ fn own_filters() -> Result<()> {
         (&["--security-opt", &under_tracing], FoundBy::Filter),
     ];
     for (options, found_by) in ways {
-        for turn in 0..TURNS {
+        for turn in 0..support::turns(TURNS) {
             let (before, after, then) = (word("getpriority")?, word("getitimer")?, word("times")?);
             // By both ways, twice; and what it executes under its filter is its own as well.
             let words = [&before, "filter", &after, "old-filter", "fork", "exec", "/marker", &then];
@@ -158,7 +158,7 @@ fn own_filters() -> Result<()> {
 fn execs() -> Result<()> {
     use Origin::{Application, Joined};
     for options in [&[][..], &["--user", "1234"], &["--security-opt", "no-new-privileges"], &["--pid=host"]] {
-        for turn in 0..TURNS / 2 {
+        for turn in 0..support::turns(TURNS / 2) {
             let (early, late) = (word("getpriority")?, word("getitimer")?);
             let mut recorded = Recorded::start(options, &[&early, "wait"])?;
             let (own, last) = (word("times")?, word("getsid")?);

@@ -55,7 +55,7 @@ exec runc \"$@\"
     let filtered = [program, "root-filter", "exec", "/usr/bin/env", &path];
     let engine = Engine::start_with(if is_filtered { &filtered } else { &[] }, &wrapper, image()?)?;
     let unconfined = ["--security-opt", "seccomp=unconfined"];
-    for turn in 0..TURNS {
+    for turn in 0..support::turns(TURNS) {
         let said = || format!("turn {turn}");
         let plain = record(&engine, &[]).with_context(said)?;
         ensure_boundary(&plain.0, FoundBy::Filter).with_context(said)?;
@@ -111,7 +111,7 @@ exec crun "$@"
         (&["--security-opt", "seccomp=unconfined"], FoundBy::Estimated),
     ];
     for (options, found_by) in ways {
-        for turn in 0..TURNS {
+        for turn in 0..support::turns(TURNS) {
             let said = || format!("{options:?}, turn {turn}");
             let (recording, _) =
                 record(&engine, &[&["--runtime", "stripped"], options].concat()).with_context(said)?;

@@ -43,7 +43,7 @@ pub fn tests() -> Vec<Trial> {
 fn hooks(runtime: &str, no_new_privileges: bool) -> Result<()> {
     let tracing: Value =
         serde_json::from_str(&command::output(support::program().arg("tracing-profile"), PATIENCE)?)?;
-    for turn in 0..TURNS {
+    for turn in 0..support::turns(TURNS) {
         let bundle = Bundle::new(no_new_privileges)?;
         let cgroup = format!("/{}", bundle.name);
         let arguments = ["--wait", "--cgroup", &cgroup, "-o", "{}/profile.json"];
@@ -62,7 +62,7 @@ fn hooks(runtime: &str, no_new_privileges: bool) -> Result<()> {
         marker::ensure_runtime_is_measured(&recording, runtime, HOOK_CALLS).with_context(said)?;
         if turn == 0 {
             let profile: Value = serde_json::from_str(&fs::read_to_string(recorder.path("profile.json"))?)?;
-            for start in 0..TURNS {
+            for start in 0..support::turns(TURNS) {
                 bundle.run(runtime, &profile).with_context(|| format!("start {start}"))?;
             }
             // The test can fail: without what starts a hook, none starts.

@@ -89,7 +89,7 @@ fn recorded(options: &[&str], words: &[&str], code: &str) -> Result<(Recorder, R
 fn under_dockers_default() -> Result<()> {
     let folder = Folder::new()?;
     let mount = folder.mount();
-    for turn in 0..TURNS {
+    for turn in 0..support::turns(TURNS) {
         let (recorder, recording) = recorded(&[&mount], &["/d/denied"], "0")?;
         ensure!(denied(&recording) == times(EXPECTED), "turn {turn}: {:?}", denied(&recording));
         recorder.ensure_said("clone3 (ENOSYS, once)")?;
@@ -183,7 +183,7 @@ fn under_podmans_default(runtime: &'static str) -> Result<()> {
         let denied = denied(&recorder.recording("recording.json")?);
         Ok((recorder, denied))
     };
-    for turn in 0..TURNS {
+    for turn in 0..support::turns(TURNS) {
         let (recorder, denied) = recorded(&format!("denied-{turn}"), "--env=A=B")?;
         ensure!(denied == times(OF_PODMAN), "turn {turn}: {denied:?}");
         if turn > 0 {

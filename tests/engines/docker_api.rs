@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{sleep, timeout};
 
 use crate::recorder::{self, IMAGE};
-use crate::support::{Need, Trial, test};
+use crate::support::{self, Need, Trial, test};
 
 /// More than any single event takes.
 const SOON: Duration = Duration::from_secs(20);
@@ -184,7 +184,7 @@ fn the_events_of_a_life() -> Result<()> {
 /// A container that is made as soon as the watch is there is never missed.
 fn no_event_is_missed_at_the_start() -> Result<()> {
     with_docker(async |engine| {
-        for turn in 0..20 {
+        for turn in 0..support::turns(20) {
             let (sender, mut events) = unbounded_channel();
             engine.watch(sender).await?;
             // The runtime's only thread waits here: the stream is not even asked for yet.

@@ -51,12 +51,12 @@ pub fn tests() -> Vec<Trial> {
     const GO: &[Need] = &[Need::Kernel, Need::Strace, Need::Busybox, Need::Containerd];
     const STRESS: &[Need] = &[Need::Kernel, Need::Strace, Need::Busybox, Need::StressNg];
     vec![
-        test("strace_sees_the_same_calls_of_postgresql", DATABASE, || agrees("PostgreSQL")),
-        test("strace_sees_the_same_calls_of_nginx", WEB, || agrees("nginx")),
+        test("strace_sees_the_same_calls_of_postgresql", DATABASE, || agrees("PostgreSQL")).only_in_full(),
+        test("strace_sees_the_same_calls_of_nginx", WEB, || agrees("nginx")).only_in_full(),
         test("strace_sees_the_same_calls_of_python", INTERPRETER, || agrees("Python")),
         test("strace_sees_the_same_calls_of_gcc", COMPILER, || agrees("GCC")),
-        test("strace_sees_the_same_calls_of_containerd", GO, || agrees("containerd")),
-        test("strace_sees_the_same_calls_of_stressors", STRESS, stressors),
+        test("strace_sees_the_same_calls_of_containerd", GO, || agrees("containerd")).only_in_full(),
+        test("strace_sees_the_same_calls_of_stressors", STRESS, stressors).only_in_full(),
         test("the_page_on_exactness_is_made_of_its_data", &[], page_and_data),
     ]
 }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::podman::{Podman, Served};
 use crate::recorder::IMAGE;
-use crate::support::{Need, Trial, temp_dir, test};
+use crate::support::{self, Need, Trial, temp_dir, test};
 
 /// More than any single event takes.
 const SOON: Duration = Duration::from_secs(20);
@@ -176,7 +176,7 @@ fn the_events_of_a_life() -> Result<()> {
 /// A container that is made as soon as the watch is there is never missed, also the first of all.
 fn no_event_is_missed_at_the_start() -> Result<()> {
     with_podman(async |podman, engine, _served| {
-        for turn in 0..20 {
+        for turn in 0..support::turns(20) {
             let (sender, mut events) = unbounded_channel();
             engine.watch(sender).await?;
             // The runtime's only thread waits here: the stream is not even asked for yet.
@@ -259,7 +259,7 @@ fn one_that_is_gone() -> Result<()> {
         // The stream is up, and looks into the log again in a while.
         podman.run(&["create", "--name", "first", IMAGE, "true"])?;
         until(&mut events, |event| matches!(event, EngineEvent::Known(_))).await?;
-        for turn in 0..10 {
+        for turn in 0..support::turns(10) {
             let name = format!("instant-{turn}");
             let id = podman.run(&["create", "--label", "a=b", "--name", &name, IMAGE, "true"])?;
             podman.run(&["rm", &name])?;

@@ -64,7 +64,7 @@ fn starts(runtime: &'static str) -> Result<()> {
             let run = ["run", "--rm", "--network=none", &security];
             podman.run(&[&run[..], options, &[IMAGE, "sh", "-c", script]].concat())
         };
-        for number in 1..=STARTS {
+        for number in 1..=support::turns(STARTS) {
             let said = start().with_context(|| format!("{runtime}, {options:?}, start {number}"))?;
             ensure!(said == "done\n", "{said}");
         }

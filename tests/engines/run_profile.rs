@@ -131,7 +131,7 @@ fn recorded() -> Result<(Bundle, Value)> {
 fn starts(runtime: &str) -> Result<()> {
     let (bundle, profile) = recorded()?;
     for (user, no_new_privileges) in [(0, false), (1000, false), (0, true), (1000, true)] {
-        for number in 1..=STARTS {
+        for number in 1..=support::turns(STARTS) {
             let said = bundle
                 .start(runtime, user, no_new_privileges, &profile)
                 .with_context(|| format!("{runtime}, user {user}, {no_new_privileges}, start {number}"))?;

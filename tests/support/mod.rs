@@ -2,8 +2,11 @@
 //! with programs.
 //!
 //! A test says what it needs of the machine. A need that isn't met is looked up once, and skips the test with
-//! its reason: shown, counted, and reported to `cargo xtask test` through the file that `SECCOMP_TRACE_SKIPPED`
+//! its reason: shown, counted, and reported to `cargo xtask test` through the file that `SECCOMP_TRACE_REPORT`
 //! names. Where `SECCOMP_TRACE_REQUIRE` (`kernel,docker,…`) names the need, the test fails instead.
+//!
+//! A test of the full tier (`only_in_full`) is ignored, as Rust's own harness has it, where `SECCOMP_TRACE_TIER` is not `full`;
+//! what depends on the moment is repeated fewer times there (`turns`).
 //!
 //! ```ignore
 //! // tests/kernel/fork.rs
@@ -34,16 +37,17 @@ mod need;
 mod process;
 mod programs;
 mod terminal;
+mod tier;
 mod trial;
 
-pub use libtest_mimic::Trial;
 pub use need::{Need, docker, static_program};
 pub use process::{Running, program, run_with_timeout, temp_dir};
 pub use programs::{find_program, is_static};
 pub use terminal::Terminal;
+pub use tier::{Tier, turns};
 #[allow(unused_imports, reason = "not every test program has one")]
 pub use trial::alone;
-pub use trial::{main, test};
+pub use trial::{Trial, main, test};
 
 /// How many of something a test takes: in a virtual machine, which is emulated and that much slower, a twentieth.
 pub fn many(count: u32) -> u32 {

@@ -1,9 +1,10 @@
 //! The harness itself, run by the suite `cli`: a harness that doesn't skip, or skips what it mustn't, would make
 //! every other test worthless.
 
-use super::trial::{Verdict, report_skip, required, verdict};
+use super::trial::{Verdict, report, required, verdict};
 use super::*;
 use libtest_mimic::{Arguments, Conclusion};
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 fn only_docker_is_missing(need: Need) -> Result<(), String> {
@@ -50,12 +51,20 @@ fn errors_and_panics_fail_a_test() {
         test("good", &[], || Ok(())),
         test("error", &[], || anyhow::bail!("on purpose")),
         test("panic", &[], || panic!("on purpose")),
+        test("long", &[], || panic!("not on a commit")).only_in_full(),
     ];
     // Its totals would be counted with those of this program.
     let logfile = Some("/dev/null".into());
     let arguments = Arguments { logfile, test_threads: Some(1), ..Arguments::default() };
-    let Conclusion { num_passed, num_failed, num_ignored, .. } = libtest_mimic::run(&arguments, tests);
-    assert_eq!((num_passed, num_failed, num_ignored), (1, 2, 0));
+    let Conclusion { num_passed, num_failed, num_ignored, .. } =
+        libtest_mimic::run(&arguments, tests.into_iter().map(Into::into).collect());
+    assert_eq!((num_passed, num_failed, num_ignored), (1, 2, 1));
+}
+
+#[test]
+fn a_commit_takes_a_few_turns_of_many() {
+    assert_eq!([1, 2, 10, 20].map(|all| Tier::Commit.turns(all)), [1, 2, 2, 4]);
+    assert_eq!(Tier::Full.turns(20), 20);
 }
 
 #[test]
@@ -63,7 +72,8 @@ fn skips_are_reported_one_a_line() {
     let folder = temp_dir().unwrap();
     let file = folder.path().join("skipped");
     for test in ["a", "b"] {
-        report_skip(file.to_str().unwrap(), test, "say \"why\"\nin two lines").unwrap();
+        let skip = json!({ "test": test, "reason": "say \"why\"\nin two lines" });
+        report(file.to_str().unwrap(), &skip).unwrap();
     }
     let report = std::fs::read_to_string(file).unwrap();
     assert_eq!(report.lines().count(), 2);

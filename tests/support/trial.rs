@@ -1,18 +1,39 @@
 //! From needs to run, skip or fail.
 
-use super::Need;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use super::{Need, Tier};
+use libtest_mimic::{Arguments, Completion, Failed};
+use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::{PoisonError, RwLock};
+use std::time::Instant;
 
 /// The variable that names the needs whose absence is a failure, separated by commas.
 pub const REQUIRE: &str = "SECCOMP_TRACE_REQUIRE";
-/// The variable that names the file to which skips are reported: one JSON object a line, `test` and `reason`.
-pub const SKIPPED: &str = "SECCOMP_TRACE_SKIPPED";
+/// The variable that names the file of reports: one JSON object a line, `test` with `reason` (why it was skipped) or
+/// `seconds` (how long it took).
+pub const REPORT: &str = "SECCOMP_TRACE_REPORT";
+/// The variable that names the engine whose tests alone are run ([`engine`]).
+pub const ENGINE: &str = "SECCOMP_TRACE_ENGINE";
 
 /// All tests share the machine, but for those that have it alone.
 static MACHINE: RwLock<()> = RwLock::new(());
+
+/// A test with its needs, before the harness takes it.
+pub struct Trial {
+    name: &'static str,
+    needs: &'static [Need],
+    tier: Tier,
+    body: Box<dyn FnOnce() -> anyhow::Result<()> + Send>,
+}
+
+impl Trial {
+    /// The same test, run in the full tier only: it takes long, and what it would find is seldom.
+    #[must_use]
+    pub fn only_in_full(self) -> Self {
+        Self { tier: Tier::Full, ..self }
+    }
+}
 
 /// A test that runs where all of `needs` are met. It fails by an error or a panic.
 pub fn test(
@@ -22,7 +43,7 @@ pub fn test(
 ) -> Trial {
     trial(name, needs, || {
         let _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
-        body()
+        timed(name, body)
     })
 }
 
@@ -35,7 +56,7 @@ pub fn alone(
 ) -> Trial {
     trial(name, needs, || {
         let _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
-        body()
+        timed(name, body)
     })
 }
 
@@ -44,20 +65,47 @@ fn trial(
     needs: &'static [Need],
     body: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
 ) -> Trial {
-    Trial::ignorable_test(name, move || {
-        let required = required(&variable(REQUIRE))?;
-        match verdict(needs, &required, Need::check) {
-            Verdict::Run => {
-                body().map_err(|error| Failed::from(format!("{error:#}")))?;
-                Ok(Completion::Completed)
+    Trial { name, needs, tier: Tier::Commit, body: Box::new(body) }
+}
+
+/// Reports how long a test takes that succeeds. The wait for its turn is no part of it.
+fn timed(name: &str, body: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let began = Instant::now();
+    body()?;
+    let seconds = began.elapsed().as_secs_f64();
+    report(&variable(REPORT), &json!({ "test": name, "seconds": seconds })).map_err(anyhow::Error::msg)
+}
+
+/// The engine that a test belongs to, by its needs; what needs none of the others' programs is Docker's.
+fn engine(needs: &[Need]) -> &'static str {
+    if needs.contains(&Need::Podman) {
+        "podman"
+    } else if needs.contains(&Need::Containerd) {
+        "containerd"
+    } else {
+        "docker"
+    }
+}
+
+impl From<Trial> for libtest_mimic::Trial {
+    fn from(Trial { name, needs, tier, body }: Trial) -> Self {
+        Self::ignorable_test(name, move || {
+            let required = required(&variable(REQUIRE))?;
+            match verdict(needs, &required, Need::check) {
+                Verdict::Run => {
+                    body().map_err(|error| Failed::from(format!("{error:#}")))?;
+                    Ok(Completion::Completed)
+                }
+                Verdict::Skip(reason) => {
+                    report(&variable(REPORT), &json!({ "test": name, "reason": reason }))?;
+                    Ok(Completion::ignored_with(reason))
+                }
+                Verdict::Fail(reason) => Err(Failed::from(reason)),
             }
-            Verdict::Skip(reason) => {
-                report_skip(&variable(SKIPPED), name, &reason)?;
-                Ok(Completion::ignored_with(reason))
-            }
-            Verdict::Fail(reason) => Err(Failed::from(reason)),
-        }
-    })
+        })
+        // As Rust's own harness has it: what is ignored runs when it is asked for.
+        .with_ignored_flag(tier == Tier::Full)
+    }
 }
 
 /// The whole of a test program: takes libtest's arguments, runs the groups, and returns libtest's exit code.
@@ -76,7 +124,11 @@ pub fn main(groups: impl IntoIterator<Item = Vec<Trial>>) -> ExitCode {
     // Two even on one core: tests mostly wait, and lines of output are only whole with more than one thread.
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     arguments.test_threads = arguments.test_threads.or(Some(cores.clamp(2, 4)));
-    libtest_mimic::run(&arguments, groups.into_iter().flatten().collect()).exit_code()
+    arguments.include_ignored |= Tier::of_this_run() == Tier::Full;
+    let wanted = variable(ENGINE);
+    let is_wanted = |trial: &Trial| wanted.is_empty() || wanted == engine(trial.needs);
+    let trials = groups.into_iter().flatten().filter(is_wanted).map(Into::into).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// What becomes of a test.
@@ -121,18 +173,17 @@ pub fn required(value: &str) -> Result<Vec<Need>, String> {
         .collect()
 }
 
-/// Appends a skip to the report `file`; with an empty name there is nobody who reads it.
-pub fn report_skip(file: &str, test: &str, reason: &str) -> Result<(), String> {
+/// Appends a line to the report `file`; with an empty name there is nobody who reads it.
+pub fn report(file: &str, line: &Value) -> Result<(), String> {
     if file.is_empty() {
         return Ok(());
     }
-    let line = format!("{}\n", serde_json::json!({ "test": test, "reason": reason }));
     std::fs::OpenOptions::new()
         .append(true)
         .create(true)
         .open(file)
-        .and_then(|mut file| file.write_all(line.as_bytes()))
-        .map_err(|error| format!("cannot report a skip to {file}: {error}"))
+        .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()))
+        .map_err(|error| format!("cannot report to {file}: {error}"))
 }
 
 fn variable(name: &str) -> String {

@@ -7,7 +7,9 @@ mod build;
 mod cargo;
 mod dist;
 mod engines_test;
+mod fuzz;
 mod host;
+mod lint;
 mod measure_exactness;
 mod measure_minimality;
 mod measure_runtimes;
@@ -37,12 +39,16 @@ enum Task {
     Setup,
     /// Builds seccomp-trace, and prints where it is.
     Build(build::Args),
-    /// Builds seccomp-trace and runs it with the privileges that it needs.
+    /// Builds seccomp-trace, as the tests are built, and runs it with the privileges that it needs.
     Run(run::Args),
-    /// Runs all tests; what can't run here is skipped, counted and named.
+    /// Runs the tests of a commit, or all; what can't run here is skipped, counted and named.
     Test(test::Args),
     /// Measures what tracing costs, and writes docs/performance.md.
     Bench(bench::Args),
+    /// Fuzzes the readers of what strangers write.
+    Fuzz(fuzz::Args),
+    /// Runs the linters that the compiler does not have.
+    Lint,
     /// Makes what users are given: static programs, archives, Debian packages and their checksums.
     Dist(dist::Args),
     /// Measures what the test containers do without each call of their profiles.
@@ -64,6 +70,8 @@ fn main() -> ExitCode {
         Task::Run(args) => run::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
+        Task::Lint => lint::run(),
         Task::Dist(args) => dist::run(&args).map(|()| ExitCode::SUCCESS),
         Task::MeasureMinimality(args) => measure_minimality::run(&args).map(|()| ExitCode::SUCCESS),
         Task::MeasureRuntimes(args) => measure_runtimes::run(&args).map(|()| ExitCode::SUCCESS),

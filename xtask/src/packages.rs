@@ -8,7 +8,7 @@ use std::process::Command;
 
 /// What the tests run (by its path where it has to be Debian's own), and the package it is in on Debian 12. Told by the program, not by the package: another
 /// vendor's Docker must not be replaced.
-const FOR_TESTS: [(&str, &str); 18] = [
+const FOR_TESTS: [(&str, &str); 14] = [
     ("dockerd", "docker.io"),
     ("docker-compose", "docker-compose"),
     ("podman", "podman"),
@@ -21,11 +21,15 @@ const FOR_TESTS: [(&str, &str); 18] = [
     ("gcc", "gcc"),
     ("curl", "curl"),
     ("systemctl", "systemd"),
+    ("/usr/bin/python3", "python3"),
+    ("tmux", "tmux"),
+];
+
+/// What those of the full tier run besides.
+const FOR_FULL: [(&str, &str); 4] = [
     ("/usr/bin/stress-ng", "stress-ng"),
     ("/usr/lib/postgresql/15/bin/postgres", "postgresql-15"),
     ("/usr/sbin/nginx", "nginx-light"),
-    ("/usr/bin/python3", "python3"),
-    ("tmux", "tmux"),
     ("lintian", "lintian"),
 ];
 
@@ -41,9 +45,14 @@ const FOR_MACHINES: [(&str, &str); 5] = [
 /// The C library of the other machine: its compiler only recommends it.
 const CROSS_LIBRARY: &str = "libc6-dev-arm64-cross";
 
-/// The packages that the tests need and that are missing here.
+/// The packages that the tests of a commit need and that are missing here.
 pub fn missing_for_tests() -> Vec<&'static str> {
     missing_of(&FOR_TESTS)
+}
+
+/// The same of all tests.
+pub fn missing_for_all_tests() -> Vec<&'static str> {
+    [missing_of(&FOR_TESTS), missing_of(&FOR_FULL)].concat()
 }
 
 /// The same of virtual machines.

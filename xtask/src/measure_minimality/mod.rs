@@ -6,7 +6,7 @@ mod document;
 mod render;
 
 use crate::{cargo, engines_test};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use document::Minimality;
 use std::fs;
 use std::io::Write as _;
@@ -23,20 +23,40 @@ pub struct Args {
     /// Renders the document from the data that is there, and measures nothing.
     #[arg(long)]
     render: bool,
+    /// Measures, and fails where a call has no reason; writes nothing.
+    #[arg(long, conflicts_with = "render")]
+    check: bool,
 }
 
 /// Measures, writes the data, and renders the document.
 pub fn run(args: &Args) -> Result<()> {
-    let (data, document) = (cargo::root().join(DATA), cargo::root().join(DOCUMENT));
+    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    let committed = cargo::root().join(DATA);
+    let data = if args.check { folder.path().join("minimality.json") } else { committed };
+    let document = cargo::root().join(DOCUMENT);
     if !args.render {
         // Some ten minutes; each call is told on stderr when it is done.
         engines_test::run(TEST, MEASURE, data.as_os_str(), "kernel,docker,debootstrap")?;
     }
     let text = fs::read_to_string(&data).with_context(|| format!("cannot read {}", data.display()))?;
     let measured: Minimality = serde_json::from_str(&text).context(DATA)?;
+    if args.check {
+        return check(&measured);
+    }
     fs::write(&document, render::document(&measured))
         .with_context(|| format!("cannot write {}", document.display()))?;
     writeln!(std::io::stdout(), "written: {}", document.display()).context("cannot write to stdout")
+}
+
+/// Every call that was measured has a reason.
+fn check(measured: &Minimality) -> Result<()> {
+    for program in &measured.programs {
+        if let Some((name, _)) = program.calls.iter().find(|(_, call)| call.reasons.is_empty()) {
+            bail!("{}: {name} is in the profile, and has no reason", program.name);
+        }
+    }
+    let calls: usize = measured.programs.iter().map(|program| program.calls.len()).sum();
+    writeln!(std::io::stdout(), "{calls} calls measured").context("cannot write to stdout")
 }
 
 #[cfg(test)]

@@ -63,7 +63,12 @@ pub const PARTS: [Part; 17] = [
         What::Machines(&["x86_64-6.1", "aarch64-6.1"], SMALLEST),
         "the oldest kernel and aarch64: does the kernel program load, record and name denials",
     ),
-    part("docker", Place::Full, What::Engine("docker"), "Docker, real programs and the static program's image"),
+    part(
+        "docker",
+        Place::Full,
+        What::Engine("docker"),
+        "Docker, real programs and the static program's image",
+    ),
     part("podman", Place::Full, What::Engine("podman"), "Podman"),
     part("containerd", Place::Full, What::Engine("containerd"), "containerd and Kubernetes' pods"),
     part(
@@ -97,13 +102,25 @@ pub const PARTS: [Part; 17] = [
         "recordings against strace, of real programs and of stress-ng's stressors",
     ),
     part("dist", Place::Full, What::Suite(Suite::Dist), "archives, packages and crates, made twice and used"),
-    part("bench", Place::Full, What::Task(&["bench", "--check"]), "no cost is half as much again as its target"),
+    part(
+        "bench",
+        Place::Full,
+        What::Task(&["bench", "--check"]),
+        "no cost is half as much again as its target",
+    ),
     part("fuzz", Place::Full, What::Task(&["fuzz"]), "readers of files from strangers, fuzzed"),
     part("lint", Place::Full, What::Task(&["lint"]), "licences, unused dependencies, shell scripts"),
 ];
 
 /// Tests that notice a kernel program that is broken on another kernel.
-const SMALLEST: &[&str] = &["recorded", "deni"];
+const SMALLEST: &[&str] = &[
+    "exactly_the_calls_of_a_program_are_recorded",
+    "recorded_from_its_filter_on",
+    "is_moved_below",
+    "an_errno_is_told",
+    "a_killed_thread_is_told",
+    "denied_32_bit",
+];
 
 impl Part {
     /// Is it part of a run of this tier?

@@ -1,11 +1,13 @@
 //! The suites, and how each is run.
 
 use super::tally::Tally;
+use super::tier::{TIER, Tier};
 use crate::{cargo, dist, host};
 use anyhow::{Context as _, Result};
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// One set of tests.
@@ -26,6 +28,9 @@ pub enum Suite {
 /// Where the tests of the static program find it.
 const STATIC: &str = "SECCOMP_TRACE_STATIC";
 
+/// Runs the tests that a filter selects.
+type Runner = Box<dyn FnMut(&[OsString], &mut Tally) -> Result<()>>;
+
 /// The same for all suites: other features would build the kernel program again.
 pub const SELECTION: [&str; 5] = [
     "--workspace",
@@ -35,11 +40,17 @@ pub const SELECTION: [&str; 5] = [
     "seccomp-trace/test-kernel,seccomp-trace/test-engines,seccomp-trace/test-dist",
 ];
 
-/// What the harness in `tests/support` and the program read, and sudo would drop. The first is the file to which
-/// the harness writes the tests that it skips.
-const ENVIRONMENT: [&str; 8] = [
-    "SECCOMP_TRACE_SKIPPED",
+/// The file to which the harness writes what it skips, and how long tests take.
+const REPORT: &str = "SECCOMP_TRACE_REPORT";
+/// The engine whose tests alone are run.
+const ENGINE: &str = "SECCOMP_TRACE_ENGINE";
+
+/// What the harness in `tests/support` and the program read, and sudo would drop.
+const ENVIRONMENT: [&str; 10] = [
+    REPORT,
     "SECCOMP_TRACE_REQUIRE",
+    TIER,
+    ENGINE,
     STATIC,
     "CARGO_MANIFEST_DIR",
     "DOCKER_HOST",
@@ -48,65 +59,99 @@ const ENVIRONMENT: [&str; 8] = [
     "CI",
 ];
 
-impl Suite {
-    /// All, the quick ones first.
-    pub const ALL: [Self; 5] = [Self::Unit, Self::Cli, Self::Kernel, Self::Engines, Self::Dist];
+/// How a suite is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// How much of it.
+    pub tier: Tier,
+    /// The tests of this engine alone.
+    pub engine: Option<&'static str>,
+}
 
+impl Suite {
     /// Whether its tests run programs that `setup` doesn't install.
     pub fn needs_packages(self) -> bool {
         matches!(self, Self::Kernel | Self::Engines | Self::Dist)
     }
 
-    /// Runs the suite, shows its output, and adds what came out to `tally`.
-    pub fn run(self, filter: &[OsString], tally: &mut Tally) -> Result<()> {
-        match self {
-            Self::Unit => {
-                self.run_with_cargo(&["--lib", "--bins"], filter, tally)?;
-                self.run_with_cargo(&["--doc"], filter, tally)
-            }
-            Self::Cli => self.run_with_cargo(&["--test", "cli"], filter, tally),
-            Self::Kernel => self.run_as_root("kernel", filter, tally),
-            Self::Engines => self.run_as_root("engines", filter, tally),
-            Self::Dist => self.run_with_cargo(&["--test", "dist"], filter, tally),
+    /// Runs the suite, shows its output, and adds what came out to `tally`. A test that fails is run again alone, once.
+    pub fn run(self, scope: Scope, filter: &[OsString], tally: &mut Tally) -> Result<()> {
+        let Some(mut runner) = self.runner(scope, tally)? else { return Ok(()) };
+        let mut own = Tally::default();
+        runner(filter, &mut own)?;
+        for test in own.failed_tests(self) {
+            eprintln!("\n=== {self}: {test} failed; again, alone");
+            let mut again = Tally::default();
+            runner(&["--exact".into(), (&test).into(), "--include-ignored".into()], &mut again)?;
+            own.take_again(self, &test, &again);
         }
+        tally.add(own);
+        Ok(())
+    }
+
+    /// What runs its tests, built once; none where it can't be built, which is a failure.
+    fn runner(self, scope: Scope, tally: &mut Tally) -> Result<Option<Runner>> {
+        let targets: &[&[&str]] = match self {
+            Self::Unit => &[&["--lib", "--bins"], &["--doc"]],
+            Self::Cli => &[&["--test", "cli"]],
+            Self::Dist => &[&["--test", "dist"]],
+            Self::Kernel => return self.root_runner("kernel", scope, tally),
+            Self::Engines => return self.root_runner("engines", scope, tally),
+        };
+        Ok(Some(Box::new(move |filter, tally| {
+            targets.iter().try_for_each(|targets| self.run_with_cargo(targets, filter, tally))
+        })))
     }
 
     fn run_with_cargo(self, targets: &[&str], filter: &[OsString], tally: &mut Tally) -> Result<()> {
         let mut command = cargo::cargo();
-        command.arg("test").args(SELECTION).args(targets).args(["--no-fail-fast", "--"]).args(filter);
+        command.arg("test").args(SELECTION).args(targets);
+        command.args(["--no-fail-fast", "--"]).args(filter);
         self.watch(&mut command, tally)
     }
 
-    fn run_as_root(self, target: &str, filter: &[OsString], tally: &mut Tally) -> Result<()> {
+    fn root_runner(self, target: &'static str, scope: Scope, tally: &mut Tally) -> Result<Option<Runner>> {
         let arguments = [["test", "--no-run", "--test", target].as_slice(), &SELECTION].concat();
         let program = match cargo::executable(&arguments, target) {
             Ok(program) => program,
             Err(error) => {
                 tally.trouble(self, &format!("{error:#}"));
-                return Ok(());
+                return Ok(None);
             }
         };
-        let skipped = program.with_extension("skipped");
-        std::fs::write(&skipped, "").with_context(|| format!("cannot write {}", skipped.display()))?;
-        // Where cargo itself would run it.
-        let package = cargo::root().join("seccomp-trace");
-        let variables = [("SECCOMP_TRACE_SKIPPED", &skipped), ("CARGO_MANIFEST_DIR", &package)];
-        // Without root the tests run too: each says what it lacks.
-        let mut command = host::as_root(&program, &ENVIRONMENT).unwrap_or_else(|| Command::new(&program));
-        command.current_dir(&package).envs(variables).args(filter);
-        if self == Self::Engines {
+        let mut variables =
+            vec![(TIER, scope.tier.name().into()), (ENGINE, scope.engine.unwrap_or_default().into())];
+        if self == Self::Engines && scope.tier == Tier::Full {
             // Where it can't be built, as without glibc's static library, its tests are skipped.
             match dist::static_program() {
-                Ok(program) => drop(command.env(STATIC, program)),
+                Ok(program) => variables.push((STATIC, program.into_os_string())),
                 Err(error) => {
                     eprintln!("warning: the tests of the static program will be skipped: {error:#}")
                 }
             }
         }
+        Ok(Some(Box::new(move |filter, tally| self.run_as_root(&program, &variables, filter, tally))))
+    }
+
+    fn run_as_root(
+        self,
+        program: &Path,
+        variables: &[(&str, OsString)],
+        filter: &[OsString],
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let report = program.with_extension("report");
+        std::fs::write(&report, "").with_context(|| format!("cannot write {}", report.display()))?;
+        // Where cargo itself would run it.
+        let package = cargo::root().join("seccomp-trace");
+        // Without root the tests run too: each says what it lacks.
+        let mut command = host::as_root(program, &ENVIRONMENT).unwrap_or_else(|| Command::new(program));
+        command.current_dir(&package).env("CARGO_MANIFEST_DIR", &package).env(REPORT, &report);
+        command.envs(variables.iter().map(|(name, value)| (name, value))).args(filter);
         self.watch(&mut command, tally)?;
-        let report = std::fs::read_to_string(&skipped)
-            .with_context(|| format!("cannot read {}", skipped.display()))?;
-        tally.add_skip_report(self, &report)
+        let text =
+            std::fs::read_to_string(&report).with_context(|| format!("cannot read {}", report.display()))?;
+        tally.add_report(self, &text)
     }
 
     /// Runs `command`, and shows its stdout while counting what it says.

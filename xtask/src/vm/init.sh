@@ -34,10 +34,10 @@ done
 dmesg --console-level 1
 echo
 echo "@@UP $(uname -m) $(uname -r)"
-export SECCOMP_TRACE_SKIPPED=/run/skipped SECCOMP_TRACE_EMULATED=1
-: >/run/skipped
+export SECCOMP_TRACE_REPORT=/run/report SECCOMP_TRACE_EMULATED=1
+: >/run/report
 { sh /tests.sh </dev/null 2>&1; echo $? >/run/status; } | cat
-sed 's/^/@@SKIPPED /' /run/skipped
+sed 's/^/@@REPORT /' /run/report
 # What the kernel says about itself is an error, whatever the tests say.
 # A busy host makes it look stuck. How a warning looks differs: "CPU: 0 PID: 1 at FILE", since 6.19 "FILE at FUNCTION, CPU#0".
 dmesg | grep -E 'BUG:|WARNING: (CPU: |.* at .*CPU#)|Oops|general protection|Internal error' | grep -v 'soft lockup' | sed 's/^/@@KERNEL /'

@@ -31,8 +31,8 @@ pub struct Outcome {
     pub console: Vec<String>,
     /// The architecture and release, as the kernel itself says.
     pub kernel: Option<String>,
-    /// The skips that the tests reported, one JSON object a line.
-    pub skips: String,
+    /// What the tests reported, one JSON object a line.
+    pub report: String,
     /// What is wrong with it, apart from tests that failed.
     pub trouble: Vec<String>,
     /// The status of what ran in it; none where it did not come to its end.
@@ -140,8 +140,8 @@ impl Outcome {
             self.trouble.push(line.to_owned());
         } else if let Some(kernel) = mark("@@UP ") {
             self.kernel = Some(kernel.to_owned());
-        } else if let Some(skip) = mark("@@SKIPPED ") {
-            self.skips += &format!("{skip}\n");
+        } else if let Some(line) = mark("@@REPORT ") {
+            self.report += &format!("{line}\n");
         } else if let Some(complaint) = mark("@@KERNEL ") {
             self.trouble.push(format!("the kernel complains: {complaint}"));
         } else if let Some(status) = mark("@@RC ") {
@@ -173,7 +173,7 @@ mod tests {
         let console = [
             "SeaBIOS\u{1b}[2J@@UP x86_64 6.1.0",
             "test a ... ok",
-            r#"@@SKIPPED {"test":"b","reason":"no"}"#,
+            r#"@@REPORT {"test":"b","reason":"no"}"#,
             "@@KERNEL [ 1.0] BUG: bad",
             "@@RC 3",
             "@@END",
@@ -181,7 +181,7 @@ mod tests {
         let printed: Vec<_> = console.iter().filter_map(|line| outcome.take(line)).collect();
         assert_eq!(printed, ["test a ... ok"]);
         assert_eq!((outcome.kernel.as_deref(), outcome.status), (Some("x86_64 6.1.0"), Some(3)));
-        assert_eq!(outcome.skips, "{\"test\":\"b\",\"reason\":\"no\"}\n");
+        assert_eq!(outcome.report, "{\"test\":\"b\",\"reason\":\"no\"}\n");
         assert_eq!(outcome.trouble, ["the kernel complains: [ 1.0] BUG: bad"]);
     }
 

@@ -119,7 +119,7 @@ impl Row {
         match outcome {
             Err(error) => trouble.push(format!("{error:#}")),
             Ok(outcome) => {
-                self.tally.add_skip_report(name, &outcome.skips)?;
+                self.tally.add_report(name, &outcome.report)?;
                 trouble = outcome.trouble;
                 let [passed, failed, skipped] = self.tally.totals();
                 if trouble.is_empty() && !self.has_totals {
