@@ -109,7 +109,7 @@ impl Results {
         plan.too_many = plan
             .elsewhere
             .iter()
-            .map(|(option, file)| self.too_many(&target.title(), *option, file))
+            .map(|(option, file)| self.too_many(&target.title(), option, file))
             .collect();
         // At once: the tests may go on for an hour.
         plan.too_many.iter().for_each(|message| self.printer.warn(message));
