@@ -3,9 +3,12 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+
+use rustix::fs::{FlockOperation, flock};
 
 use crate::inspect::cgroup::Hierarchy;
 
@@ -29,6 +32,8 @@ pub struct LaunchCgroup {
     hierarchy: Hierarchy,
     parent: String,
     path: String,
+    /// As long as this is locked, nobody takes the cgroup for one that a killed run left behind.
+    _locked: File,
 }
 
 impl LaunchCgroup {
@@ -42,11 +47,16 @@ impl LaunchCgroup {
         let mut path = first.clone();
         for number in 1..=NAMES {
             match fs::create_dir(hierarchy.directory(&path)) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < NAMES => {
-                    path = format!("{first}-{number}");
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    if let Some(locked) = lock(&hierarchy.directory(&path))? {
+                        return Ok(Self { hierarchy: hierarchy.clone(), parent, path, _locked: locked });
+                    }
+                    // Another run looks at it just now, and may have removed it.
                 }
-                made => return made.map(|()| Self { hierarchy: hierarchy.clone(), parent, path }),
             }
+            path = format!("{first}-{number}");
         }
         Err(io::ErrorKind::AlreadyExists.into())
     }
@@ -121,16 +131,31 @@ fn remove(hierarchy: &Hierarchy, path: &str) {
     }
 }
 
-/// What a killed seccomp-trace could not remove. Its process id may have come to us, as in a container of CI,
-/// where every run is the same one.
+/// Takes a cgroup for ours; none where somebody else has it, or has removed it meanwhile. A lock ends with its holder, whichever
+/// PID namespace that one is in: a process id in the cgroup's name would say nothing here.
+fn lock(directory: &Path) -> io::Result<Option<File>> {
+    let opened = match File::open(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    if flock(&opened, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(None);
+    }
+    let is_there = fs::metadata(directory).is_ok_and(|now| opened.metadata().is_ok_and(|ours| ours.ino() == now.ino()));
+    Ok(is_there.then_some(opened))
+}
+
+/// What a killed seccomp-trace could not remove.
 fn remove_stale(hierarchy: &Hierarchy, parent: &str) {
     let Ok(entries) = fs::read_dir(hierarchy.directory(parent)) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
-        let is_stale = |pid| pid == std::process::id() || !PathBuf::from(format!("/proc/{pid}")).exists();
-        if pid.is_some_and(is_stale) && !is_populated(&entry.path()) {
+        if pid.is_none() || is_populated(&entry.path()) {
+            continue;
+        }
+        if let Ok(Some(_locked)) = lock(&entry.path()) {
             remove(hierarchy, &format!("{}/{name}", parent.trim_end_matches('/')));
         }
     }
