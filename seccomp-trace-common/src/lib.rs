@@ -56,8 +56,8 @@ pub mod set {
 pub const SEEN: u8 = 1;
 /// In a set's byte: the ring buffer has taken the news of it.
 pub const TOLD: u8 = 2;
-/// In a byte of the application's set: the container's profile allows the call for some arguments only, so each thread's
-/// entries and exits are held against each other.
+/// In a byte of the application's set: the container's filter does not always let the call in, so each thread's entries and exits are
+/// held against each other.
 pub const PAIRED: u8 = 8;
 /// In a set's byte: the call was made by the vsyscall page.
 pub const VSYSCALL: u8 = 4;
@@ -154,6 +154,12 @@ pub struct Slot {
     pub used: u32,
     /// 1 once a task has ended that came into it and never executed anything.
     pub unexecuted: u32,
+    /// Filters that it has numbers for ([`Known`]).
+    pub filters: u64,
+    /// The number of the application's own top filter, before its program loads any; 0: not seen yet, or none.
+    pub filter: u64,
+    /// 1 once a task that has been root of the host for BPF has called bpf(2): it may have written here.
+    pub could_tamper: u64,
     /// The cgroup's path in the default hierarchy; empty where user space enrolled it.
     pub path: [u8; PATH_LEN],
 }
@@ -234,7 +240,8 @@ pub const DENIALS_PER_SLOT: u32 = 1024;
 /// Kinds of denials of all slots together.
 pub const MAX_DENIALS: u32 = 65_536;
 
-/// A kind of denial: a call that a filter answered in the kernel's place.
+/// A kind of denial: a call that a filter answered in the kernel's place, or that ended without having been entered for another
+/// reason.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denial {
@@ -248,8 +255,12 @@ pub struct Denial {
     pub answer: u16,
     /// The errno of [`answer::ERRNO`], else 0.
     pub errno: u16,
-    /// 1: the thread had more filters than the application at its exec.
+    /// How many of the thread's filters its own program has loaded since the application's exec.
     pub own: u16,
+    /// The thread's top filter ([`FilterHead::id`]); 0: not known.
+    pub filter: u32,
+    /// 1: the thread was traced by ptrace(2).
+    pub traced: u32,
 }
 
 /// What a filter answered.
@@ -262,6 +273,8 @@ pub mod answer {
     pub const KILL: u16 = 2;
     /// A value that is no error: another process (SECCOMP_RET_USER_NOTIF), or an errno of 0.
     pub const VALUE: u16 = 3;
+    /// No filter was asked: a tracer has skipped or emulated the call.
+    pub const SKIPPED: u16 = 4;
 }
 
 /// How often, when first, and by whom.
@@ -274,6 +287,59 @@ pub struct Denied {
     pub time: u64,
     /// That one's thread's name.
     pub comm: [u8; COMM_LEN],
+    /// Its tracer's, where it had one.
+    pub tracer: [u8; COMM_LEN],
+    /// Its arguments.
+    pub arguments: [u64; 6],
+}
+
+/// Filters of one slot that get numbers; more are not told apart.
+pub const FILTERS_PER_SLOT: u64 = 256;
+/// Filters of all slots together that have numbers.
+pub const MAX_FILTERS: u32 = 65_536;
+/// Links of a thread's chain of filters that are taken at once.
+pub const LINKS: usize = 32;
+/// Instructions of the largest programs (`BPF_MAXINSNS`, include/uapi/linux/bpf_common.h).
+pub const LONGEST_FILTER: usize = 4096;
+
+/// The key of a filter that has a number.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilterKey {
+    /// The slot whose thread has it.
+    pub slot: u32,
+    /// The slot's generation.
+    pub generation: u32,
+    /// Its address in the kernel, which another one may have later.
+    pub address: u64,
+}
+
+/// A filter that has a number.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Of what it is: another filter at the same address has another one.
+    pub fingerprint: u64,
+    /// Its number in the slot, from 1 on.
+    pub id: u64,
+}
+
+/// What precedes a filter's program: its instructions, eight bytes each, follow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilterHead {
+    /// The slot.
+    pub slot: u32,
+    /// The slot's generation.
+    pub generation: u32,
+    /// The filter's number in the slot.
+    pub id: u32,
+    /// That of the filter that was loaded before it; 0: it was the first; [`u32::MAX`]: not known.
+    pub below: u32,
+    /// How many instructions.
+    pub length: u32,
+    /// Zero.
+    pub _pad: u32,
 }
 
 /// The call in which a thread is, where the sets alone don't tell: values of a map by thread id.
@@ -282,6 +348,8 @@ pub mod inside {
     pub const NONE: u32 = u32::MAX;
     /// Perhaps in one: it came while it may have been in any.
     pub const ANY: u32 = u32::MAX - 1;
+    /// In one that has killed it, which is told already.
+    pub const KILLED: u32 = u32::MAX - 2;
 }
 
 /// Kinds of an [`Event`].
@@ -296,8 +364,10 @@ pub mod event {
     pub const DEAD: u32 = 3;
     /// A cgroup could not be enrolled: no free slot, or the table is full.
     pub const NO_SLOT: u32 = 4;
-    /// A call was denied, for the first time with that answer.
+    /// A kind of [`super::Denial`] came for the first time.
     pub const DENIED: u32 = 5;
+    /// A task that may write these tables has called bpf(2): [`super::Slot::could_tamper`].
+    pub const COULD_TAMPER: u32 = 6;
 }
 
 /// The length of a thread's name in the kernel, with the closing zero.
@@ -319,16 +389,13 @@ pub struct Event {
     pub abi: u16,
     /// The call's number.
     pub number: u32,
-    /// Of an enrolment the thread that made the cgroup; of a denial its errno, with [`OWN_FILTER`].
+    /// Of an enrolment the thread that made the cgroup.
     pub detail: u32,
     /// `CLOCK_BOOTTIME`, in ns.
     pub time: u64,
     /// The thread's name.
     pub comm: [u8; COMM_LEN],
 }
-
-/// In a denial's [`Event::detail`]: [`Denial::own`].
-pub const OWN_FILTER: u32 = 1 << 16;
 
 impl Event {
     /// Nothing has happened.
@@ -373,10 +440,8 @@ pub mod control {
     pub const MARK: u64 = 4;
     /// `(count)`: so many numbers beyond [`super::NUMBERS`] were taken out of their table.
     pub const DROP_BEYOND: u64 = 5;
-    /// `(slot, ABI, number)`: the profile allows this call for some arguments only.
-    pub const PAIR: u64 = 6;
-    /// `(slot, 1)`: it is not known in which calls its threads are; `(slot, 0)`: it is.
-    pub const UNSETTLE: u64 = 7;
+    /// `(slot)`: it is known in which calls its threads are.
+    pub const SETTLE: u64 = 7;
     /// `(slot, counter)`: its [`super::Sets::counter`].
     pub const COUNT: u64 = 8;
     /// Returned where there is no free slot or cell.
@@ -431,6 +496,36 @@ pub struct Offsets {
     pub root_hierarchy: u32,
     /// `kernfs_node.id`.
     pub kn_id: u32,
+    /// `task_struct.seccomp.filter`.
+    pub task_filter: u32,
+    /// `task_struct.ptrace`.
+    pub task_ptrace: u32,
+    /// `task_struct.parent`: its tracer, where it has one.
+    pub task_parent: u32,
+    /// `task_struct.comm`.
+    pub task_comm: u32,
+    /// `seccomp_filter.prev`.
+    pub filter_prev: u32,
+    /// `seccomp_filter.prog`.
+    pub filter_prog: u32,
+    /// `seccomp_filter.cache.allow_native`: a bit a number, set where it and all below it let that call in whatever its arguments.
+    pub filter_native: u32,
+    /// `seccomp_filter.cache.allow_compat`, of 32-bit calls; 0 where the kernel has none.
+    pub filter_compat: u32,
+    /// `bpf_prog.orig_prog`.
+    pub prog_orig: u32,
+    /// `sock_fprog_kern.len`.
+    pub orig_length: u32,
+    /// `sock_fprog_kern.filter`.
+    pub orig_filter: u32,
+    /// `task_struct.cred`.
+    pub task_cred: u32,
+    /// `cred.cap_permitted`.
+    pub cred_permitted: u32,
+    /// `cred.user_ns`.
+    pub cred_user_ns: u32,
+    /// `user_namespace.level`: the initial one's is 0.
+    pub user_ns_level: u32,
 }
 
 /// What a session's kernel program is told at load.
@@ -463,14 +558,17 @@ macro_rules! shared {
 shared! {
     Sets = set::COUNT * ABIS * NUMBERS + 8,
     Counts = ABIS * NUMBERS * 8 + 8,
-    Slot = 104 + PATH_LEN,
+    Slot = 128 + PATH_LEN,
     Cell = 16,
     Task = 20,
     Beyond = 12,
-    Denial = 16,
-    Denied = 32,
+    Denial = 24,
+    Denied = 96,
+    FilterKey = 16,
+    Known = 16,
+    FilterHead = 24,
     Event = 48,
     Stats = 32,
-    Offsets = 84,
+    Offsets = 144,
     Config = 20,
 }

@@ -5,11 +5,11 @@ use core::ffi::c_void;
 use aya_ebpf::programs::RawTracePointContext;
 use seccomp_trace_common::{
     cell::{BUSY, EMPTY, IGNORED, REMOVED},
-    control::{COUNT, DROP_BEYOND, ENROL, FORGET, FULL, IGNORE, IS_IGNORED, MARK, PAIR, SHARE, UNSETTLE},
+    control::{COUNT, DROP_BEYOND, ENROL, FORGET, FULL, IGNORE, IS_IGNORED, MARK, SETTLE, SHARE},
     flag,
 };
 
-use crate::{cgroups, counters, sightings, slots};
+use crate::{cgroups, counters, slots};
 
 /// Arguments and results: `seccomp_trace_common::control`. Never attached. Without aya's macro, which returns 0
 /// whatever the function says.
@@ -23,20 +23,12 @@ pub fn control(ctx: *mut c_void) -> u32 {
             slots::count_beyond(0_i64.wrapping_sub(cgroup as i64));
             return 0;
         }
-        PAIR => {
-            sightings::pair(cgroup as u32, second as usize, third as usize);
-            return 0;
-        }
         COUNT => {
             counters::set(cgroup as u32, second);
             return 0;
         }
-        UNSETTLE if second == 0 => {
+        SETTLE => {
             slots::clear_flag(cgroup as u32, flag::UNSETTLED);
-            return 0;
-        }
-        UNSETTLE => {
-            slots::set_flag(cgroup as u32, flag::UNSETTLED);
             return 0;
         }
         _ => {}

@@ -1,23 +1,25 @@
 //! What a filter denied. Seccomp comes before `sys_enter`, so a call that it answers itself exits without having entered:
-//! its number is in no set that counts. What else exits so is no denial, and is left out here: a child's return from
+//! its number is in no set that counts. What else exits so is no denial. Left out here are a child's return from
 //! clone, a call that a thread was in when it came or when we began to look, an exec (it may return under another number),
-//! and the call that loads the filter.
+//! and the call that loads the filter. Of the rest (what a tracer emulates, what a program's own filter answers) user space
+//! judges, by the filters' programs.
 
 use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
     helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_ktime_get_boot_ns},
     macros::map,
-    maps::HashMap,
+    maps::{HashMap, PerCpuArray},
 };
 use seccomp_trace_common::{
-    ABIS, DENIALS_PER_SLOT, Denial, Denied, MAX_DENIALS, MAX_TASKS, OWN_FILTER, answer, event, flag,
-    inside::{ANY, NONE},
+    ABI_NATIVE, ABIS, DENIALS_PER_SLOT, Denial, Denied, MAX_DENIALS, MAX_TASKS, NUMBERS, answer, event, flag,
+    inside::{ANY, KILLED, NONE},
 };
 
 use crate::{
-    arch, cgroups,
+    arch, cgroups, filters,
     kernel::{Current, KernelTask},
-    sightings, slots,
+    sightings::{self, NO_CALL},
+    slots,
     tasks::{self, Came},
 };
 
@@ -27,6 +29,10 @@ const RESTARTS: [i64; 4] = [-512, -513, -514, -516];
 
 #[map]
 static DENIALS: HashMap<Denial, Denied> = HashMap::with_max_entries(MAX_DENIALS, BPF_F_NO_PREALLOC);
+
+/// Room for one: a program has little stack.
+#[map]
+static FIRST: PerCpuArray<Denied> = PerCpuArray::with_max_entries(1, 0);
 
 /// The call in which a thread is, where the sets alone don't tell: one that counts in no set, as the thread came from
 /// outside; one that it was in when it came, or when we did; and one of those that are paired
@@ -55,8 +61,18 @@ pub fn left(slot: u32, abi: usize, number: u32, result: i64) {
 #[unsafe(no_mangle)]
 extern "C" fn left_of(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
     let (slot, abi, number) = (slot as u32, abi as usize, number as u32);
-    // What a tracer injects, and a signal handler's return.
-    if number as i32 == -1 || abi >= ABIS {
+    if abi >= ABIS {
+        return 0;
+    }
+    // What a tracer has skipped to which a filter handed it; without one, a signal handler's return.
+    if number == NO_CALL {
+        if KernelTask::current().lets_tracer_skip() {
+            skipped(slot);
+        }
+        return 0;
+    }
+    // It may be one that was made and could not be kept.
+    if number as usize >= NUMBERS && slots::has_lost_calls(slot) {
         return 0;
     }
     // A signal has taken it from its supervisor, who is asked again, or a handler is told EINTR.
@@ -74,14 +90,13 @@ extern "C" fn left_of(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
     if was_inside(u64::from(slot), bpf_get_current_pid_tgid(), u64::from(number)) != 0 {
         return 0;
     }
-    let unknown = flag::UNSETTLED | flag::RUNNING;
-    if slots::has_flags(slot, unknown) || (is_paired && slots::has_flag(slot, flag::UNSETTLED)) {
+    if slots::has_flag(slot, flag::UNSETTLED) {
         return 0;
     }
-    // Its end is told when it ends: a thread that is killed beside others has no exit of its call.
+    // A thread that is killed beside others has no exit of its call, but an end.
     if KernelTask::current().is_killed() {
-        // On aarch64 its registers have forgotten the number by then (`forget_syscall`).
-        is_inside(bpf_get_current_pid_tgid() as u32, number, slot);
+        denied(slot, abi, number, answer::KILL, 0);
+        is_inside(bpf_get_current_pid_tgid() as u32, KILLED, slot);
         return 0;
     }
     let (answer, errno) = match result {
@@ -121,15 +136,19 @@ pub fn ended(task: KernelTask, tid: u32) -> Option<()> {
     // SAFETY: as in `was_inside`.
     let inside = unsafe { INSIDE.get(tid).copied() }.unwrap_or(NONE);
     forget(tid);
-    if task.is_killed() {
+    if task.is_killed() && inside != KILLED {
         let slot = cgroups::traced(task.cgroup()?)?;
-        let (abi, mut number) = Current::task().call();
-        if number as i32 == -1 {
-            number = inside;
-        }
+        let (abi, number) = Current::task().call();
         denied(slot, abi, number, answer::KILL, 0);
     }
     Some(())
+}
+
+/// The current thread's tracer has made a call to none: its number is gone.
+pub fn skipped(slot: u32) {
+    if KernelTask::current().is_traced() {
+        denied(slot, ABI_NATIVE, NO_CALL, answer::SKIPPED, 0);
+    }
 }
 
 /// Keeps a denial, where the container's filter was asked or a program's own.
@@ -137,28 +156,43 @@ fn denied(slot: u32, abi: usize, number: u32, answer: u16, errno: u16) {
     denied_of(u64::from(slot), abi as u64, u64::from(number), u64::from(answer) << 16 | u64::from(errno));
 }
 
+#[allow(clippy::needless_borrows_for_generic_args, reason = "the value itself would not fit the stack")]
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn denied_of(slot: u64, abi: u64, number: u64, how: u64) -> u64 {
-    let (slot, number, answer, errno) = (slot as u32, number as u32, (how >> 16) as u16, how as u16);
-    let Some(own) = tasks::asked(slot) else { return 0 };
-    let key = Denial { slot, number, abi: abi as u16, answer, errno, own: u16::from(own) };
+    let (slot, number, mut answer, mut errno) = (slot as u32, number as u32, (how >> 16) as u16, how as u16);
+    let task = KernelTask::current();
+    let is_traced = task.is_traced();
+    let (own, filter) = match tasks::asked(slot) {
+        Some(_) if answer == answer::SKIPPED => (0, 0),
+        Some(own) => (own, filter_of(slot, own)),
+        // Nobody is asked: whoever else ends a call without entering it.
+        None if is_traced => {
+            (answer, errno) = (answer::SKIPPED, 0);
+            (0, 0)
+        }
+        None => return 0,
+    };
+    let key =
+        Denial { slot, number, abi: abi as u16, answer, errno, own, filter, traced: u32::from(is_traced) };
     if count(&key) {
         return 0;
     }
     let Some(kept) = slots::slot(slot) else { return 0 };
-    // SAFETY: the map's own memory; helpers that take nothing.
+    let Some(first) = FIRST.get_ptr_mut(0) else { return 0 };
+    // SAFETY: the maps' own memory, of this processor alone; helpers that take nothing.
     unsafe {
-        let first = Denied {
+        *first = Denied {
             count: 1,
             time: bpf_ktime_get_boot_ns(),
             comm: bpf_get_current_comm().unwrap_or([0; 16]),
+            tracer: if is_traced { task.tracer_comm().unwrap_or([0; 16]) } else { [0; 16] },
+            arguments: Current::task().arguments(abi as usize),
         };
         let has_room = (*kept).denials < DENIALS_PER_SLOT;
-        if has_room && DENIALS.insert(key, first, u64::from(BPF_NOEXIST)).is_ok() {
+        if has_room && DENIALS.insert(key, &*first, u64::from(BPF_NOEXIST)).is_ok() {
             slots::add(&raw mut (*kept).denials, 1);
-            let detail = u32::from(errno) | if own { OWN_FILTER } else { 0 };
-            if !slots::tell(event::DENIED, slot, answer, abi as u16, number, detail) {
+            if !slots::tell(event::DENIED, slot, answer, abi as u16, number, 0) {
                 slots::count_untold();
             }
         } else if !count(&key) {
@@ -167,6 +201,16 @@ extern "C" fn denied_of(slot: u64, abi: u64, number: u64, how: u64) -> u64 {
         }
     }
     0
+}
+
+/// The number of the current thread's top filter. A thread that ends has none any more (since 6.11): where its program has loaded
+/// none of its own, it had what the application has.
+fn filter_of(slot: u32, own: u16) -> u32 {
+    match filters::top(slot) {
+        // SAFETY: the map's own memory.
+        0 if own == 0 => slots::slot(slot).map_or(0, |slot| unsafe { (*slot).filter as u32 }),
+        top => top,
+    }
 }
 
 fn count(key: &Denial) -> bool {

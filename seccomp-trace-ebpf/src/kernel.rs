@@ -6,7 +6,7 @@ use aya_ebpf::helpers::{
     bpf_get_current_task_btf, bpf_probe_read_kernel,
     generated::{bpf_get_current_task, bpf_task_pt_regs},
 };
-use seccomp_trace_common::{ABI_COMPAT, ABI_NATIVE, ABI_X32, Config, Offsets, X32_BIT};
+use seccomp_trace_common::{ABI_COMPAT, ABI_NATIVE, ABI_X32, COMM_LEN, Config, Offsets, X32_BIT};
 
 use crate::arch;
 
@@ -14,6 +14,10 @@ use crate::arch;
 const SIGSYS: u64 = 1 << 30;
 /// Of a task's flags (include/linux/sched.h).
 const PF_EXITING: u32 = 4;
+/// Of what a tracer wants to be told: what filters hand to it (`PT_EVENT_FLAG(PTRACE_EVENT_SECCOMP)` in include/linux/ptrace.h).
+const PT_TRACESECCOMP: u32 = 1 << 10;
+/// The bit of that capability (include/uapi/linux/capability.h).
+const CAP_SYS_ADMIN: u32 = 1 << 21;
 /// `SECCOMP_MODE_DEAD` (kernel/seccomp.c): a filter has killed the thread.
 const SECCOMP_MODE_DEAD: u32 = 3;
 
@@ -41,6 +45,21 @@ static OFFSETS: Offsets = Offsets {
     ancestors_are_ids: 0,
     root_hierarchy: 0,
     kn_id: 0,
+    task_filter: 0,
+    task_ptrace: 0,
+    task_parent: 0,
+    task_comm: 0,
+    filter_prev: 0,
+    filter_prog: 0,
+    filter_native: 0,
+    filter_compat: 0,
+    prog_orig: 0,
+    orig_length: 0,
+    orig_filter: 0,
+    task_cred: 0,
+    cred_permitted: 0,
+    cred_user_ns: 0,
+    user_ns_level: 0,
 };
 
 /// Set at load, as [`OFFSETS`].
@@ -127,6 +146,17 @@ impl Current {
     #[inline(always)]
     pub fn call(self) -> (usize, u32) {
         self.abi_of(self.raw_number())
+    }
+
+    /// The arguments of that call.
+    pub fn arguments(self, abi: usize) -> [u64; 6] {
+        // SAFETY: as in `raw_number`.
+        let registers = Self(unsafe { bpf_task_pt_regs(self.0.cast_mut().cast()) } as *const u8);
+        if abi == ABI_COMPAT {
+            arch::ARGUMENTS[1].map(|offset| registers.field::<u64>(offset) & 0xffff_ffff)
+        } else {
+            arch::ARGUMENTS[0].map(|offset| registers.field::<u64>(offset))
+        }
     }
 }
 
@@ -231,6 +261,40 @@ impl KernelTask {
         read::<u64>(self.0, offset!(task_pending)).is_some_and(|signals| signals & SIGSYS != 0)
     }
 
+    /// Is it traced by ptrace(2)?
+    pub fn is_traced(self) -> bool {
+        read::<u32>(self.0, offset!(task_ptrace)).is_some_and(|flags| flags != 0)
+    }
+
+    /// Do filters hand calls to its tracer, who may skip them (SECCOMP_RET_TRACE)?
+    pub fn lets_tracer_skip(self) -> bool {
+        read::<u32>(self.0, offset!(task_ptrace)).is_some_and(|flags| flags & PT_TRACESECCOMP != 0)
+    }
+
+    /// Its tracer's name, where it is traced.
+    pub fn tracer_comm(self) -> Option<[u8; COMM_LEN]> {
+        read(read(self.0, offset!(task_parent))?, offset!(task_comm))
+    }
+
+    /// Its filter that was loaded last; none where it has none, or has ended (since 6.11).
+    pub fn filter(self) -> Option<Filter> {
+        read(self.0, offset!(task_filter)).filter(|address| *address != 0).map(Filter)
+    }
+
+    /// Is it root of the host for BPF, or can it become so? It may open any map and program by its id, and load programs of its own that
+    /// write our maps: none of that can be forbidden to it.
+    pub fn is_admin(self) -> bool {
+        self.has_admin_right().unwrap_or(false)
+    }
+
+    fn has_admin_right(self) -> Option<bool> {
+        let cred: u64 = read(self.0, offset!(task_cred))?;
+        // The lower half, whatever the kernel makes of the whole.
+        let permitted: u32 = read(cred, offset!(cred_permitted))?;
+        let level: u32 = read(read(cred, offset!(cred_user_ns))?, offset!(user_ns_level))?;
+        Some(permitted & CAP_SYS_ADMIN != 0 && level == 0)
+    }
+
     /// The dentry of its root directory: the container's own after pivot_root.
     pub fn root(self) -> Option<u64> {
         read(read(self.0, offset!(task_fs))?, offset!(fs_root))
@@ -244,6 +308,42 @@ impl KernelTask {
     /// Its cgroup in the default hierarchy.
     pub fn cgroup(self) -> Option<Cgroup> {
         read(self.css_set()?, offset!(css_set_cgroup)).map(Cgroup)
+    }
+}
+
+/// A `struct seccomp_filter`.
+#[derive(Clone, Copy)]
+pub struct Filter(pub u64);
+
+impl Filter {
+    /// The address of the one that was loaded before it; 0: it was the first.
+    pub fn below(self) -> Option<u64> {
+        read(self.0, offset!(filter_prev))
+    }
+
+    /// The address of its program's instructions, as they were loaded, and their number.
+    pub fn program(self) -> Option<(u64, u16)> {
+        let original = read(read(self.0, offset!(filter_prog))?, offset!(prog_orig))?;
+        Some((read(original, offset!(orig_filter))?, read(original, offset!(orig_length))?))
+    }
+
+    /// Do it and all below it let this call in whatever its arguments are? Not known of x32's.
+    pub fn always_lets_in(self, abi: usize, number: u32) -> Option<bool> {
+        let bits = match abi {
+            ABI_NATIVE => offset!(filter_native),
+            ABI_COMPAT => offset!(filter_compat),
+            _ => 0,
+        };
+        if bits == 0 {
+            return None;
+        }
+        let word: u64 = read(self.0 + u64::from(number / 64) * 8, bits)?;
+        Some(word >> (number % 64) & 1 != 0)
+    }
+
+    /// One of the eight words of those bits, of 64-bit calls.
+    pub fn native_word(self, index: u32) -> Option<u64> {
+        read(self.0 + u64::from(index) * 8, offset!(filter_native))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `sys_enter` and `sys_exit` are the hot path: it begins here, with [`cgroups`], which says which cgroup is whose, and [`last_entry`],
 //! which ends most of it. What is rare is in the other files: [`sightings`] are calls that are new, [`tasks`] says who in a cgroup counts
-//! as whom, [`slots`] holds what was seen, [`denials`] what never entered, [`counters`] how often, while somebody watches. [`vsyscall`] is
+//! as whom, [`slots`] holds what was seen, [`denials`] what never entered, [`filters`] by whose leave, [`counters`] how often, while somebody watches. [`vsyscall`] is
 //! the calls that are none, [`arch`] what differs between machines, [`control`] what user space asks for.
 
 #![no_std]
@@ -15,6 +15,7 @@ mod cgroups;
 mod control;
 mod counters;
 mod denials;
+mod filters;
 mod kernel;
 mod last_entry;
 mod program;

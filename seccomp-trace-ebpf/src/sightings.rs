@@ -6,11 +6,16 @@ use seccomp_trace_common::{
 };
 
 use crate::{
-    counters, denials, kernel,
+    arch, counters, denials, filters,
+    kernel::{self, KernelTask},
     rolled::rolled,
     slots::{self, TRIES},
     tasks,
 };
+
+/// The number −1: what a tracer sets to skip a call, and as which a signal handler returns. The kernel has no such call, and no
+/// rule can name it.
+pub const NO_CALL: u32 = u32::MAX;
 
 /// Numbers from 512 on. Not preallocated: almost no program has one.
 #[map]
@@ -52,8 +57,27 @@ pub fn first(slot: u32, abi: usize, number: u32, seen: u8) {
 #[unsafe(no_mangle)]
 extern "C" fn first_of(slot: u64, abi: u64, number: u64, seen: u64) -> u64 {
     let (slot, abi, number, seen) = (slot as u32, abi as usize, number as u32, seen as u8);
+    if number == NO_CALL {
+        if kernel::finds_denials() {
+            denials::skipped(slot);
+        }
+        return 0;
+    }
     let Some(set) = tasks::set_of_current(slot) else { return 0 };
-    if kernel::finds_denials() && (!counts(slot, set) || is_paired(slot, abi, number)) {
+    let counts = counts(slot, set);
+    if set == set::APPLICATION {
+        keep_filter(u64::from(slot));
+    }
+    let is_bpf = abi < ABIS && number == arch::BPF[abi] && may_count(slot, set);
+    if is_bpf {
+        watch_bpf(u64::from(slot));
+    }
+    // Each call of bpf(2) is to come this way, whoever makes it.
+    let is_paired_now = is_bpf || (kernel::finds_denials() && counts && is_conditional(slot, abi, number));
+    if is_paired_now {
+        pair(slot, abi, number);
+    }
+    if kernel::finds_denials() && (!counts || is_paired(slot, abi, number)) {
         // SAFETY: a helper that takes nothing.
         denials::is_inside(bpf_get_current_pid_tgid() as u32, number, slot);
     }
@@ -66,6 +90,10 @@ extern "C" fn first_of(slot: u64, abi: u64, number: u64, seen: u64) -> u64 {
         if let Some(byte) = place(sets, set, abi, number) {
             // SAFETY: the map's own memory.
             unsafe { mark(byte, slot, set, abi, number, seen) };
+        }
+        if is_paired_now {
+            // Somebody else's plain store may have taken it away.
+            pair(slot, abi, number);
         }
     } else {
         beyond(slot, set, abi, number);
@@ -91,9 +119,52 @@ fn byte(slot: u32, set: usize, abi: usize, number: u32) -> u8 {
     byte_of(u64::from(slot), set as u64, abi as u64, u64::from(number)) as u8
 }
 
-/// Does the profile allow it for some arguments only?
+/// Are its entries and exits held against each other?
 pub fn is_paired(slot: u32, abi: usize, number: u32) -> bool {
     byte(slot, set::APPLICATION, abi, number) & PAIRED != 0
+}
+
+/// Was this call let in by filters that don't do so always? The kernel keeps what they do whatever its arguments are
+/// (`seccomp_cache_prepare` in kernel/seccomp.c). Whoever may be denied it is let in here first, or was never let in.
+fn is_conditional(slot: u32, abi: usize, number: u32) -> bool {
+    number < NUMBERS as u32
+        && !is_paired(slot, abi, number)
+        && KernelTask::current()
+            .filter()
+            .is_some_and(|filter| filter.always_lets_in(abi, number) != Some(true))
+}
+
+/// Somebody calls bpf(2).
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn watch_bpf(number: u64) -> u64 {
+    let Some(slot) = slots::slot(number as u32) else { return 0 };
+    // SAFETY: the map's own memory.
+    unsafe {
+        if (*slot).could_tamper == 0 && KernelTask::current().is_admin() {
+            (*slot).could_tamper = 1;
+            slots::tell_slot(event::COULD_TAMPER, number as u32);
+        }
+    }
+    0
+}
+
+/// The application's filter, as it was before its program has loaded any of its own.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn keep_filter(number: u64) -> u64 {
+    let Some(slot) = slots::slot(number as u32) else { return 0 };
+    // SAFETY: the map's own memory.
+    unsafe {
+        let least = if (*slot).flags & flag::COMMAND != 0 { 0 } else { (*slot).arrived_with };
+        if (*slot).filter == 0
+            && (*slot).base > least
+            && KernelTask::current().filters() == Some((*slot).base)
+        {
+            (*slot).filter = u64::from(filters::top(number as u32));
+        }
+    }
+    0
 }
 
 /// Were a set's calls made by threads whose filters are asked? In a cgroup without an engine also those after an exec, which
@@ -125,10 +196,17 @@ pub fn was_let_in(slot: u32, abi: usize, number: u32) -> bool {
 
 /// From now on this call's entries and exits are held against each other. By compare-exchange: [`mark`] must not lose
 /// what it stores. It may take this away in the same instant, so this is asked for twice.
-pub fn pair(slot: u32, abi: usize, number: usize) {
-    let Some(sets) = slots::sets(slot) else { return };
+fn pair(slot: u32, abi: usize, number: u32) {
+    pair_of(u64::from(slot), abi as u64, u64::from(number));
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn pair_of(slot: u64, abi: u64, number: u64) -> u64 {
+    let (abi, number) = (abi as usize, number as usize);
+    let Some(sets) = slots::sets(slot as u32) else { return 0 };
     if abi >= ABIS || number >= NUMBERS {
-        return;
+        return 0;
     }
     let (word, shift) = (number & !7, (number & 7) * 8);
     for _ in rolled(TRIES) {
@@ -137,10 +215,11 @@ pub fn pair(slot: u32, abi: usize, number: usize) {
             let at = (&raw mut (*sets).calls[set::APPLICATION][abi][word]).cast::<u64>();
             let old = *at;
             if slots::exchange(at, old, old | u64::from(PAIRED) << shift) {
-                return;
+                return 0;
             }
         }
     }
+    0
 }
 
 /// Plain stores: a race between two threads can at worst tell a call twice.

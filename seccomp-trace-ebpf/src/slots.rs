@@ -128,6 +128,9 @@ pub fn take(cgroup: u64, flags: u32, base: u32, path: u64) -> Option<u32> {
         (*new).base = base;
         (*new).used = 0;
         (*new).unexecuted = 0;
+        (*new).filters = 0;
+        (*new).filter = 0;
+        (*new).could_tamper = 0;
         if path != 0 {
             let _ = bpf_probe_read_kernel_str_bytes(path as *const u8, &mut (*new).path);
         }
@@ -140,12 +143,6 @@ pub fn take(cgroup: u64, flags: u32, base: u32, path: u64) -> Option<u32> {
 pub fn has_flag(number: u32, flags: u32) -> bool {
     // SAFETY: the map's own memory.
     slot(number).is_some_and(|slot| unsafe { (*slot).flags } & flags != 0)
-}
-
-/// Has it all of these flags?
-pub fn has_flags(number: u32, flags: u32) -> bool {
-    // SAFETY: the map's own memory.
-    slot(number).is_some_and(|slot| unsafe { (*slot).flags } & flags == flags)
 }
 
 /// Nobody else changes a slot's flags while it lives.
@@ -182,6 +179,12 @@ pub fn lose_call(number: u32) {
         }
         count_untold();
     }
+}
+
+/// Could calls of a slot not be kept?
+pub fn has_lost_calls(number: u32) -> bool {
+    // SAFETY: the map's own memory.
+    slot(number).is_some_and(|slot| unsafe { (*slot).lost } != 0)
 }
 
 /// One more of something that a slot may have `most` of; false where it has them, or has none left: it may be somebody

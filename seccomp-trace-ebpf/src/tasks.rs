@@ -173,9 +173,9 @@ pub fn came(number: u32) -> Came {
     }
 }
 
-/// Is a filter asked about the current thread's calls that came with the container? With true where its program has
-/// loaded one of its own besides.
-pub fn asked(number: u32) -> Option<bool> {
+/// Is a filter asked about the current thread's calls that came with the container? With how many its program has
+/// loaded of its own besides.
+pub fn asked(number: u32) -> Option<u16> {
     let current = KernelTask::current();
     let filters = current.filters()?;
     let entry = entry_in(number, current, current.tid()?);
@@ -188,8 +188,9 @@ pub fn asked(number: u32) -> Option<bool> {
         return None;
     }
     let is_past_exec = slot.application != 0 || entry.is_some_and(|entry| entry.origin == TENTATIVE);
-    let own = filters.saturating_sub(arrived_with) > slot.base.saturating_sub(slot.arrived_with);
-    Some(is_past_exec && own)
+    let own =
+        filters.saturating_sub(arrived_with).saturating_sub(slot.base.saturating_sub(slot.arrived_with));
+    Some(if is_past_exec { own as u16 } else { 0 })
 }
 
 /// `(struct cgroup *dst, const char *path, struct task_struct *task, bool threadgroup)`, after the move.
@@ -212,14 +213,15 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool) -> Option<()> {
     if task.is_ending() {
         return None;
     }
+    // Of who moves inside of its slot it is known in which call it is.
+    if is_own(task, number)? {
+        return None;
+    }
     let flags = if with_group { F_GROUP } else { 0 };
     if kernel::finds_denials() {
         // Of who moves itself it is known; an exec ends it.
         let inside = if task == KernelTask::current() { Current::task().call().1 } else { ANY };
         denials::is_inside(tid, inside, number);
-    }
-    if is_own(task, number)? {
-        return None;
     }
     arrive(task, tid, number, flags)
 }

@@ -5,6 +5,7 @@
 pub mod abi;
 pub mod cli;
 pub mod engine;
+pub mod filter;
 pub mod format;
 pub mod inspect;
 pub mod launch;

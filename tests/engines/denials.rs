@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use seccomp_trace::filter::Kind;
 use seccomp_trace::recording::Recording;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -28,6 +29,8 @@ pub fn tests() -> Vec<Trial> {
         support::test("denials_of_what_joins_and_of_what_ran_before", DOCKER, late),
         support::test("denials_that_kill", DOCKER, killed),
         support::test("denials_of_a_call_that_is_taken_out", DOCKER, taken_out),
+        support::test("what_a_program_s_own_supervisor_answers_is_allowed", DOCKER, supervised),
+        support::test("a_start_that_a_profile_denies_is_said_first", DOCKER, start_denied),
         support::test("denials_under_podmans_default_profile_with_runc", RUNC, || {
             under_podmans_default("runc")
         }),
@@ -92,7 +95,12 @@ fn under_dockers_default() -> Result<()> {
     for turn in 0..support::turns(TURNS) {
         let (recorder, recording) = recorded(&[&mount], &["/d/denied"], "0")?;
         ensure!(denied(&recording) == times(EXPECTED), "turn {turn}: {:?}", denied(&recording));
+        let kind = recording.filter.as_ref().map(|filter| filter.kind);
+        ensure!(kind == Some(Kind::Default), "turn {turn}: {:?}", recording.filter);
         recorder.ensure_said("clone3 (ENOSYS, once)")?;
+        // Nobody is advised to let clone3 in.
+        recorder
+            .ensure_said("what was denied stays denied: add_key (EPERM), unshare (EPERM); --allow-denied")?;
         recorder.ensure_said("seccomp-trace tracing-profile")?;
         recorder.ensure_said("allowed for all, as no rule here has arguments: personality (EPERM)")?;
         if turn > 0 {
@@ -169,6 +177,49 @@ fn taken_out() -> Result<()> {
         ensure!(denied(&recording).is_empty(), "with {call} again: {:?}", denied(&recording));
     }
     Ok(())
+}
+
+/// The kernel takes a denial before it asks a supervisor: a profile that denied the call would break the program.
+fn supervised() -> Result<()> {
+    let folder = Folder::new()?;
+    let source = include_str!("../kernel/denials/supervised.c");
+    support::compile::static_with_libc(folder.folder.path(), "supervised", source)?;
+    let tracing: Value =
+        serde_json::from_str(&command::output(support::program().arg("tracing-profile"), PATIENCE)?)?;
+    let (mount, option) = (folder.mount(), folder.profile(&tracing)?);
+    let (recorder, recording) = recorded(&[&mount, &option], &["/d/supervised"], "0")?;
+    ensure!(denied(&recording) == times([("supervised times EIO", 1)]), "{:?}", denied(&recording));
+    let kind = recording.filter.as_ref().map(|filter| filter.kind);
+    ensure!(kind == Some(Kind::Tracing), "{:?}", recording.filter);
+    recorder.ensure_said("answered by the program's own supervisor or tracer: times (EIO, once)")?;
+    let profile: Value = serde_json::from_str(&fs::read_to_string(recorder.path("profile.json"))?)?;
+    let option = folder.profile(&profile)?;
+    let (_, recording) = recorded(&[&mount, &option], &["/d/supervised"], "0")?;
+    ensure!(denied(&recording) == times([("supervised times EIO", 1)]), "again: {:?}", denied(&recording));
+    // The test can fail.
+    let option = folder.profile(&serde_json::from_str(&without(&profile.to_string(), "times")?)?)?;
+    let (_, recording) = recorded(&[&mount, &option], &["/d/supervised"], "3")?;
+    ensure!(denied(&recording) == times([("times EPERM", 1)]), "without: {:?}", denied(&recording));
+    Ok(())
+}
+
+/// runc closes what it has open after it has loaded the filter, and fails where it may not look what that is.
+fn start_denied() -> Result<()> {
+    let folder = Folder::new()?;
+    let deny = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{ "names": ["getdents64"], "action": "SCMP_ACT_ERRNO" }],
+    });
+    let option = folder.profile(&deny)?;
+    let name = crate::proof::container::unused_name("start-denied");
+    let files = ["-o", "{}/profile.json", "--recording", "{}/recording.json"];
+    let mut recorder = Recorder::ready(&[&["--wait", "--container", &name], &files[..]].concat())?;
+    let mut run = support::docker();
+    run.args(["run", "--network=none", "--name", &name, &option, image()?, "true"]);
+    ensure!(!support::run_with_timeout(&mut run, PATIENCE)?.status.success(), "it starts");
+    docker(&["rm", "--force", &name])?;
+    recorder.ends_with(2)?;
+    recorder.ensure_said("the start failed, as the profile in force denied getdents64 (EPERM)")
 }
 
 fn under_podmans_default(runtime: &'static str) -> Result<()> {

@@ -30,6 +30,12 @@ pub fn tests() -> Vec<Trial> {
             &[Need::Kernel, Need::Busybox, Need::Crun],
             || starts("crun"),
         ),
+        #[cfg(target_arch = "x86_64")]
+        support::test(
+            "numbers_that_no_table_has_kill_nobody_under_runc_and_crun",
+            &[Need::Kernel, Need::Busybox, Need::Cc, Need::Runc, Need::Crun],
+            odd_numbers,
+        ),
     ]
 }
 
@@ -145,6 +151,42 @@ fn starts(runtime: &str) -> Result<()> {
         let mut delete = cgroup2_alone(runtime, bundle.folder.path(), &["delete", "--force", &bundle.name]);
         support::run_with_timeout(&mut delete, PATIENCE)?;
         ensure!(started.is_err(), "it starts without {call}");
+    }
+    Ok(())
+}
+
+/// They fail while they are recorded, and must fail under the profile: filters take those with bit 30 (negative ones, too) for x32's, and kill
+/// where that is not listed.
+#[cfg(target_arch = "x86_64")]
+fn odd_numbers() -> Result<()> {
+    let numbers = ["500", "1000", "0x40000027", "-2"];
+    for number in numbers {
+        let mut bundle = Bundle::new()?;
+        let body = format!("say(\"answered\", call({number}, 0, 0, 0) < 0);");
+        let program = crate::support::compile::bare(&bundle.rootfs(), "odd", &body)?;
+        let written = bundle.folder.path().join("profile.json");
+        let mut run = support::program();
+        ensure!(
+            command::output(run.arg("run").arg("-o").arg(&written).arg("--").arg(&program), PATIENCE)?
+                .starts_with("answered")
+        );
+        let profile: Value = serde_json::from_str(&fs::read_to_string(written)?)?;
+        let architectures = profile["architectures"].as_array().context("no architectures")?;
+        let is_x32 = ["0x40000027", "-2"].contains(&number);
+        ensure!(architectures.contains(&"SCMP_ARCH_X32".into()) == is_x32, "{number}: {architectures:?}");
+        bundle.argv = vec!["/odd".to_owned()];
+        for runtime in ["runc", "crun"] {
+            let said =
+                bundle.start(runtime, 0, false, &profile).with_context(|| format!("{number}, {runtime}"))?;
+            ensure!(said.starts_with("answered"), "{number}, {runtime}: {said:?}");
+        }
+        // The test can fail.
+        let mut killing = profile.clone();
+        killing["architectures"] = json!(["SCMP_ARCH_X86_64"]);
+        let started = bundle.start("crun", 0, false, &killing);
+        ensure!(started.is_err() == is_x32, "{number}: {started:?}");
+        let mut delete = cgroup2_alone("crun", bundle.folder.path(), &["delete", "--force", &bundle.name]);
+        support::run_with_timeout(&mut delete, PATIENCE)?;
     }
     Ok(())
 }

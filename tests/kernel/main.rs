@@ -17,6 +17,7 @@
 //! - `record_moves`: processes that move, cgroups that are made meanwhile
 //! - `runtimes`: runc and crun by hand, with the boundary
 //! - `denials`: what filters deny, and what only looks so
+//! - `tampering`: who may write the kernel program's maps, and what comes of it
 //! - `own_filter`: a program that loads a filter, without a runtime
 //! - `hostile_cgroups`: cgroups without end
 //! - `many_cgroups`: thousands of cgroups in one session
@@ -63,6 +64,7 @@ mod run_status;
 mod runtimes;
 #[path = "../support/mod.rs"]
 mod support;
+mod tampering;
 mod watch_lines;
 mod watch_screen;
 
@@ -86,6 +88,7 @@ fn main() -> std::process::ExitCode {
         runtimes::tests(),
         own_filter::tests(),
         denials::tests(),
+        tampering::tests(),
         detach::tests(),
         hostile_cgroups::tests(),
         many_cgroups::tests(),

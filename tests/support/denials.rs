@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 
 use seccomp_trace::abi::Abi;
-use seccomp_trace::recording::Recording;
+use seccomp_trace::recording::{DeniedBy, Recording};
 
-/// What was denied, as `NAME ANSWER`, of another ABI `ABI NAME ANSWER`, possibly by a program's own filter `own NAME ANSWER`;
-/// with how often.
+/// What was denied, as `NAME ANSWER`, of another ABI `ABI NAME ANSWER`, by a program's own filter `own NAME ANSWER`, by its supervisor
+/// `supervised NAME ANSWER`, by its engine's `engine NAME ANSWER`; with how often.
 pub fn denied(recording: &Recording) -> BTreeMap<String, u64> {
     let denials = recording.denials().map(|(abi, denial)| {
-        let own = if denial.own_filter { "own " } else { "" };
+        let own = match denial.by() {
+            DeniedBy::Container => "",
+            DeniedBy::Engine => "engine ",
+            DeniedBy::Program => "own ",
+            DeniedBy::Supervisor => "supervised ",
+        };
         (format!("{own}{} {}", denial.title(abi, Some(Abi::HERE[0])), denial.answer), denial.count)
     });
     denials.collect()

@@ -1,7 +1,6 @@
 //! Reading the host: kernel, privileges, cgroups. Changes nothing.
 
 pub mod accounts;
-pub mod bundle;
 pub mod cgroup;
 pub mod host;
 pub mod libseccomp;

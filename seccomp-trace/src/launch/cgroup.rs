@@ -141,7 +141,8 @@ fn lock(directory: &Path) -> io::Result<Option<File>> {
     if flock(&opened, FlockOperation::NonBlockingLockExclusive).is_err() {
         return Ok(None);
     }
-    let is_there = fs::metadata(directory).is_ok_and(|now| opened.metadata().is_ok_and(|ours| ours.ino() == now.ino()));
+    let is_there =
+        fs::metadata(directory).is_ok_and(|now| opened.metadata().is_ok_and(|ours| ours.ino() == now.ino()));
     Ok(is_there.then_some(opened))
 }
 

@@ -4,12 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::seen::Seen;
 use super::{ENOSYS, EPERM, Options, Profile, Reason, Runtimes, UnknownRuntime, Warning, warnings};
+use seccomp_trace_common::X32_BIT;
+
 use crate::abi::Abi;
-use crate::recording::{Answer, Denial, FoundBy, Origin, Recording, Syscall};
+use crate::recording::{Answer, Denial, DeniedBy, FoundBy, Origin, Recording, Syscall};
+use crate::report::text::list;
 use crate::tables::always::ALWAYS;
 use crate::tables::never::is_never_filtered;
 use crate::tables::portable;
 use crate::tables::runtimes::{self, RuntimeSet};
+
+/// The names listed in one message, at most.
+const LISTED: usize = 8;
 
 /// Why there is no profile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,14 +25,29 @@ pub enum ProfileError {
     UnknownRuntime(#[from] UnknownRuntime),
     /// No recording has a syscall of its application: a profile would deny everything.
     #[error(
-        "no profile was made: no syscall of an application was seen in {}, and a profile of nothing would \
-         deny everything; record it again, and use it while it is recorded",
-        name_list(titles)
+        "no profile was made: {}no syscall of an application was seen in {}, and a profile of nothing would \
+         deny everything; record it again, {}",
+        failed_start(denied),
+        name_list(titles),
+        if denied.is_empty() { "and use it while it is recorded" } else { "under the profile that `seccomp-trace tracing-profile` prints" }
     )]
     NothingSeen {
         /// What was recorded.
         titles: Vec<String>,
+        /// What was denied before an application began.
+        denied: Vec<String>,
     },
+}
+
+impl ProfileError {
+    /// None of the recordings has a syscall of its application.
+    pub fn nothing_seen(recordings: &[Recording]) -> Self {
+        let titles: BTreeSet<_> = recordings.iter().map(|recording| recording.title().into_owned()).collect();
+        let denied: BTreeSet<_> = denials(recordings)
+            .filter_map(|(abi, denial)| Some(format!("{} ({})", denial.name_in(abi)?, denial.answer)))
+            .collect();
+        Self::NothingSeen { titles: titles.into_iter().collect(), denied: denied.into_iter().collect() }
+    }
 }
 
 /// The profile that allows what all `recordings` together saw, and what a profile always needs.
@@ -44,8 +65,7 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
         sets.extend(unseen_starts(recordings));
     }
     if !recordings.iter().any(has_application) {
-        let titles: BTreeSet<_> = recordings.iter().map(|recording| recording.title().into_owned()).collect();
-        return Err(ProfileError::NothingSeen { titles: titles.into_iter().collect() });
+        return Err(ProfileError::nothing_seen(recordings));
     }
     let without_joined: Vec<Recording>;
     let recordings = if options.exclude_joined {
@@ -58,6 +78,9 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
     let mut allowed: BTreeMap<String, BTreeSet<Reason>> = BTreeMap::new();
     for (abi, syscall) in recordings.iter().flat_map(syscalls) {
         seen.add_abi(abi);
+        if is_taken_for_x32(abi, syscall.number) {
+            seen.add_abi(Abi::X32);
+        }
         let Some(name) = syscall.name_in(abi) else { continue };
         seen.add(abi, name);
         allowed.entry(name.to_owned()).or_default().extend(syscall.origins.iter().copied().map(Reason::Seen));
@@ -66,6 +89,18 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
         let Some(name) = denial.name_in(abi) else { continue };
         seen.add(abi, name);
         allowed.entry(name.to_owned()).or_default().insert(Reason::Denied(denial.answer));
+    }
+    for (abi, denial) in recordings.iter().flat_map(Recording::denials) {
+        // What was answered must not kill from now on.
+        if is_taken_for_x32(abi, denial.number) && denial.answer != Answer::Kill {
+            seen.add_abi(Abi::X32);
+        }
+        if denial.by() == DeniedBy::Supervisor
+            && let Some(name) = denial.name_in(abi)
+        {
+            seen.add(abi, name);
+            allowed.entry(name.to_owned()).or_default().insert(Reason::Supervised);
+        }
     }
     let native = native_abis(recordings);
     let mut architectures = seen.abis();
@@ -98,6 +133,8 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
         if let Some(name) = denial.name_in(abi)
             && let Answer::Errno(answer) = denial.answer
             && !allowed.contains_key(name)
+            // Older runtimes refuse a rule that says what the default does (runc before 1.0.2).
+            && u32::from(answer) != EPERM
         {
             let rule = (u32::from(answer), Reason::Denied(denial.answer));
             let kept = errno.entry(name.to_owned()).or_insert_with(|| rule.clone());
@@ -117,6 +154,12 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
     Ok((profile, warnings))
 }
 
+/// A number with bit 30 or 31, negative ones among them, is x32's to every filter that libseccomp makes: it kills where that is not listed,
+/// though the kernel only says that there is no such call. But −1, which it takes for none.
+fn is_taken_for_x32(abi: Abi, number: u32) -> bool {
+    abi == Abi::X86_64 && number >= X32_BIT && number != u32::MAX
+}
+
 /// The syscalls of a recording that a filter is asked about.
 fn syscalls(recording: &Recording) -> impl Iterator<Item = (Abi, &Syscall)> {
     recording
@@ -128,7 +171,7 @@ fn syscalls(recording: &Recording) -> impl Iterator<Item = (Abi, &Syscall)> {
 
 /// What the containers' own profiles denied.
 pub(super) fn denials(recordings: &[Recording]) -> impl Iterator<Item = (Abi, &Denial)> {
-    recordings.iter().flat_map(Recording::denials).filter(|(_, denial)| !denial.own_filter)
+    recordings.iter().flat_map(Recording::denials).filter(|(_, denial)| denial.by() == DeniedBy::Container)
 }
 
 /// The start-up calls that a container's recording can't have: it had no filter to mark them, or began too late.
@@ -152,6 +195,14 @@ fn native_abis(recordings: &[Recording]) -> BTreeSet<Abi> {
         .iter()
         .filter_map(|recording| Abi::of_machine(&recording.host.architecture)?.first().copied())
         .collect()
+}
+
+fn failed_start(denied: &[String]) -> String {
+    if denied.is_empty() {
+        String::new()
+    } else {
+        format!("the start failed, as the profile in force denied {}: ", list(denied, LISTED))
+    }
 }
 
 fn name_list(titles: &[String]) -> String {

@@ -21,6 +21,8 @@ pub enum Reason {
     /// A filter denied it while it was recorded: so does the profile, with the same errno, or `--allow-denied` lets
     /// it in.
     Denied(Answer),
+    /// The program's own filter hands it to a supervisor or a tracer, whom a denial of the container's filter would precede.
+    Supervised,
     /// It stands for one that is allowed, on another machine: [`crate::tables::portable`] has the reason.
     Portable(&'static str),
     /// clone was seen and clone3 was not: glibc tries clone3 first, and takes clone only when it is
@@ -46,6 +48,7 @@ impl fmt::Display for Reason {
                 write!(f, "{runtime} {version} needs it to start a container")
             }
             Reason::Denied(answer) => write!(f, "denied while it was recorded ({answer})"),
+            Reason::Supervised => f.write_str("answered by the program's own supervisor"),
             Reason::Portable(reason) => write!(f, "portable: {reason}"),
             Reason::CloneFallback => {
                 f.write_str("ENOSYS, so that glibc, which tries clone3 first, falls back to clone")

@@ -41,7 +41,7 @@ impl Seen {
         let is_needed = |abi: Abi, reason: &Reason| match reason {
             Reason::Always(_) | Reason::Portable(_) => true,
             Reason::RuntimeStart { .. } => native.contains(&abi),
-            Reason::Seen(_) | Reason::Denied(_) | Reason::CloneFallback => false,
+            Reason::Seen(_) | Reason::Denied(_) | Reason::Supervised | Reason::CloneFallback => false,
         };
         let mut over_allowed: BTreeMap<Abi, BTreeSet<String>> = BTreeMap::new();
         for abi in architectures {

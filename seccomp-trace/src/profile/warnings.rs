@@ -1,13 +1,12 @@
 //! What a reader of a profile should know of how it was made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::build::denials;
 use super::build::has_application;
-use super::{Options, Profile, Reason, Runtimes};
+use super::{ENOSYS, Options, Profile, Reason, Runtimes};
 use crate::abi::Abi;
 pub use crate::recording::Warning;
-use crate::recording::{Answer, Recording, Target, VDSO};
+use crate::recording::{Answer, DeniedBy, Recording, Target, VDSO};
 use crate::report::text::list;
 
 /// The names listed in one warning, at most.
@@ -70,34 +69,76 @@ fn no_runtime(recordings: &[Recording], runtimes: &Runtimes) -> Option<Warning> 
 
 /// What becomes of what was denied while it was recorded.
 fn stays_denied(recordings: &[Recording], profile: &Profile) -> Option<Warning> {
-    let (mut denied, mut for_some) = (BTreeSet::new(), BTreeSet::new());
-    for (abi, denial) in denials(recordings) {
-        let Some(name) = denial.name_in(abi) else { continue };
-        match profile.allowed.get(name) {
-            // An ABI that is not listed is killed.
-            None if matches!(denial.answer, Answer::Errno(_)) || !profile.architectures.contains(&abi) => {
-                denied.insert(format!("{name} ({})", denial.answer));
-            }
-            None => {
-                denied.insert(format!("{name} ({}; EPERM from now on)", denial.answer));
-            }
-            // By --allow-denied alone.
-            Some(reasons) if reasons.iter().all(|reason| matches!(reason, Reason::Denied(_))) => {}
-            Some(_) => {
-                for_some.insert(format!("{name} ({})", denial.answer));
-            }
+    let mut names: BTreeMap<Fate, BTreeSet<String>> = BTreeMap::new();
+    for recording in recordings {
+        let title = recording.title();
+        for (abi, denial) in recording.denials().filter(|(_, denial)| denial.by() == DeniedBy::Container) {
+            let Some(name) = denial.name_in(abi) else { continue };
+            let native = Abi::of_machine(&recording.host.architecture).and_then(|abis| abis.first().copied());
+            let call = if native == Some(abi) { name.to_owned() } else { format!("{abi} {name}") };
+            let answer = denial.answer;
+            let fate = fate(recording, profile, abi, name, answer);
+            let said = match fate {
+                Fate::Nothing => continue,
+                Fate::Denied if matches!(answer, Answer::Errno(_)) => format!("{call} ({answer})"),
+                Fate::Denied => format!("{call} ({answer}; EPERM from now on)"),
+                Fate::Unlisted | Fate::ForSome => format!("{call} ({answer})"),
+                Fate::Elsewhere => format!("{call} ({answer}, in {title})"),
+            };
+            names.entry(fate).or_default().insert(said);
         }
     }
-    let part = |names: BTreeSet<String>, what: &str, advice: &str| {
+    let part = |(fate, names): (Fate, BTreeSet<String>)| {
         let names: Vec<_> = names.into_iter().collect();
-        (!names.is_empty()).then(|| format!("{what}: {}{advice}", list(&names, LISTED)))
+        let (what, advice) = match fate {
+            Fate::Denied => ("what was denied stays denied", "; --allow-denied lets it in"),
+            Fate::Unlisted => (
+                "denied as calls of an architecture that the profile does not list, so that they kill",
+                "; --allow-denied lists it",
+            ),
+            Fate::ForSome => {
+                ("denied for some arguments, and allowed for all, as no rule here has arguments", "")
+            }
+            Fate::Elsewhere | Fate::Nothing => {
+                ("denied by the profile of one recording, and allowed by this one for another reason", "")
+            }
+        };
+        format!("{what}: {}{advice}", list(&names, LISTED))
     };
-    let parts = [
-        part(denied, "what was denied stays denied", "; --allow-denied lets it in"),
-        part(for_some, "denied for some arguments, and allowed for all, as no rule here has arguments", ""),
-    ];
-    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    let parts: Vec<_> = names.into_iter().map(part).collect();
     (!parts.is_empty()).then(|| warning("stays-denied", parts.join("; ")))
+}
+
+/// What a profile does with a call that was denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    /// It denies it.
+    Denied,
+    /// It does not list its architecture.
+    Unlisted,
+    /// It was made with other arguments, and is allowed with all.
+    ForSome,
+    /// Something else has it allowed: another recording, another ABI, a runtime.
+    Elsewhere,
+    /// What nobody has to be told.
+    Nothing,
+}
+
+fn fate(recording: &Recording, profile: &Profile, abi: Abi, name: &str, answer: Answer) -> Fate {
+    let was_made = || {
+        let calls = recording.syscalls.get(&abi).into_iter().flatten();
+        calls.filter_map(|call| call.name_in(abi)).any(|made| made == name)
+    };
+    match profile.allowed.get(name) {
+        // By --allow-denied alone.
+        Some(reasons) if reasons.iter().all(|reason| matches!(reason, Reason::Denied(_))) => Fate::Nothing,
+        _ if !profile.architectures.contains(&abi) => Fate::Unlisted,
+        // So that clone is taken, whose arguments a filter can see: nobody is advised to let it in.
+        None if name == "clone3" && answer == Answer::Errno(ENOSYS as u16) => Fate::Nothing,
+        None => Fate::Denied,
+        Some(_) if was_made() => Fate::ForSome,
+        Some(_) => Fate::Elsewhere,
+    }
 }
 
 /// What one ABI may do because another one did it.

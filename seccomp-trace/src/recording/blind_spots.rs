@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, mem};
 
-use super::{Boundary, FoundBy, Recording, Warning};
+use super::{Boundary, DeniedBy, FoundBy, Recording, Warning};
 use crate::report::text::list;
 
 /// The numbers listed in one warning, at most.
@@ -12,7 +12,7 @@ const LISTED: usize = 8;
 pub const VDSO: &str = "vdso";
 
 /// Codes that the facts decide on. One whose fact is no longer true goes: a life that was seen whole makes up for a late one.
-const DERIVED: [&str; 13] = [
+const DERIVED: [&str; 15] = [
     "incomplete",
     "skipped",
     "lost-events",
@@ -24,13 +24,23 @@ const DERIVED: [&str; 13] = [
     "unnamed-numbers",
     "denied",
     "denied-by-own-filter",
+    "answered-by-engine",
+    "answered-by-supervisor",
     "lost-denials",
     VDSO,
 ];
 
 /// Those that its calls decide on, some of which may be left out of a profile. Of the others whoever traced it may know better
 /// what to do.
-const OF_CALLS: [&str; 5] = ["io-uring", "unnamed-numbers", "denied", "denied-by-own-filter", VDSO];
+const OF_CALLS: [&str; 7] = [
+    "io-uring",
+    "unnamed-numbers",
+    "denied",
+    "denied-by-own-filter",
+    "answered-by-engine",
+    "answered-by-supervisor",
+    VDSO,
+];
 
 const IO_URING: [&str; 3] = ["io_uring_setup", "io_uring_enter", "io_uring_register"];
 
@@ -66,7 +76,9 @@ impl Recording {
         let seen = self.names();
         let used: Vec<_> = IO_URING.into_iter().filter(|name| seen.contains(name)).collect();
         let unnamed = self.unnamed();
-        let (denied, denied_by_own) = (self.denied_names(false), self.denied_names(true));
+        let [denied, by_own, by_engine, by_supervisor] =
+            [DeniedBy::Container, DeniedBy::Program, DeniedBy::Engine, DeniedBy::Supervisor]
+                .map(|by| self.denied_names(by));
         let is_hidden = |name: &&str| self.syscalls.keys().any(|abi| abi.number(name).is_some());
         let is_unknown = boundary == Boundary { found_by: FoundBy::Unknown, attached_late: false };
         let all = [
@@ -126,7 +138,7 @@ impl Recording {
                 "unnamed-numbers",
                 format!(
                     "numbers without a name are called, which no rule can allow: {}; update seccomp-trace where the kernel \
-                     has such calls; where it has none they fail anyway",
+                     has such calls; where it has none they fail with ENOSYS, and under a profile with that (runc) or EPERM (crun)",
                     list(&unnamed, LISTED)
                 ),
             ),
@@ -140,11 +152,28 @@ impl Recording {
                 ),
             ),
             (
-                denied_by_own.is_some(),
+                by_own.is_some(),
                 "denied-by-own-filter",
                 format!(
-                    "denied, possibly by a filter that the program loads itself: {}; no rule is made of it",
-                    denied_by_own.unwrap_or_default()
+                    "denied by a filter that the program loads itself: {}; no rule is made of it",
+                    by_own.unwrap_or_default()
+                ),
+            ),
+            (
+                by_engine.is_some(),
+                "answered-by-engine",
+                format!(
+                    "answered by a supervisor of its engine (SCMP_ACT_NOTIFY): {}; a profile made of this recording has no listener, and denies \
+                     them: give them a rule with SCMP_ACT_NOTIFY, and the profile its listenerPath, by hand",
+                    by_engine.unwrap_or_default()
+                ),
+            ),
+            (
+                by_supervisor.is_some(),
+                "answered-by-supervisor",
+                format!(
+                    "answered by the program's own supervisor or tracer: {}; they are allowed, since a denial would come before it",
+                    by_supervisor.unwrap_or_default()
                 ),
             ),
             (

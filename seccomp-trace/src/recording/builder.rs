@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
-    Boundary, Denials, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool, VERSION, Warning,
+    Boundary, Denials, Filter, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool, VERSION,
+    Warning,
 };
 use crate::abi::Abi;
 
@@ -18,6 +19,7 @@ pub struct Builder {
     seen: BTreeMap<(Abi, u32), Sighting>,
     denied: Option<Denials>,
     boundary: Option<Boundary>,
+    filter: Option<Filter>,
     lost: Lost,
     warnings: Vec<Warning>,
     changed: bool,
@@ -40,6 +42,7 @@ impl Builder {
             seen: BTreeMap::new(),
             denied: None,
             boundary: None,
+            filter: None,
             lost: Lost::default(),
             warnings: Vec::new(),
             changed: false,
@@ -97,6 +100,13 @@ impl Builder {
         self.denied.as_ref()
     }
 
+    /// The filter that its application came with, in its last life.
+    pub fn set_filter(&mut self, filter: Filter) {
+        let filter = Some(filter);
+        self.changed |= filter != self.filter;
+        self.filter = filter;
+    }
+
     /// Adds to what was lost.
     pub fn lose(&mut self, lost: Lost) {
         self.changed |= lost != Lost::default();
@@ -146,6 +156,7 @@ impl Builder {
             boundary: self.boundary.unwrap_or(Boundary { found_by: FoundBy::Unknown, attached_late: false }),
             syscalls,
             denied: self.denied.clone(),
+            filter: self.filter.clone(),
             lost: self.lost,
             warnings: self.warnings.clone(),
         }

@@ -23,9 +23,13 @@ pub struct Denial {
     pub name: Option<String>,
     /// What the filter answered.
     pub answer: Answer,
-    /// True where the thread had loaded filters of its own besides the container's: it is possibly one of those that
-    /// answered.
+    /// True where the container's filter lets the call in, and one answered that the program had loaded itself. Where the filters
+    /// could not be read: where it had loaded any.
     pub own_filter: bool,
+    /// True where that filter does not deny the call, but hands it to a supervisor or a tracer (`SECCOMP_RET_USER_NOTIF`,
+    /// `SECCOMP_RET_TRACE`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub supervised: bool,
     /// How often.
     pub count: u64,
     /// When it was denied first.
@@ -58,9 +62,22 @@ impl fmt::Display for Answer {
             },
             Self::Trap => formatter.write_str("SIGSYS"),
             Self::Kill => formatter.write_str("killed"),
-            Self::Value => formatter.write_str("answered by a supervisor"),
+            Self::Value => formatter.write_str("answered with a value"),
         }
     }
+}
+
+/// Who has answered in the kernel's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeniedBy {
+    /// The container's filter.
+    Container,
+    /// A supervisor of the engine's, by the container's filter.
+    Engine,
+    /// A filter that the program has loaded itself.
+    Program,
+    /// A supervisor or a tracer, by such a filter: what is answered so must be allowed.
+    Supervisor,
 }
 
 /// Denials by ABI, in the order of their numbers.
@@ -69,7 +86,7 @@ pub type Denials = BTreeMap<Abi, Vec<Denial>>;
 /// Adds denials of the same container, or of another one.
 pub fn add(denials: &mut Denials, abi: Abi, more: Denial) {
     let all = denials.entry(abi).or_default();
-    let key = |denial: &Denial| (denial.number, denial.own_filter, denial.answer);
+    let key = |denial: &Denial| (denial.number, denial.own_filter, denial.supervised, denial.answer);
     match all.binary_search_by_key(&key(&more), key) {
         Ok(at) => {
             if let Some(old) = all.get_mut(at) {
@@ -84,6 +101,17 @@ pub fn add(denials: &mut Denials, abi: Abi, more: Denial) {
 }
 
 impl Denial {
+    /// Who has answered.
+    #[must_use]
+    pub fn by(&self) -> DeniedBy {
+        match (self.own_filter, self.supervised) {
+            (false, false) => DeniedBy::Container,
+            (false, true) => DeniedBy::Engine,
+            (true, false) => DeniedBy::Program,
+            (true, true) => DeniedBy::Supervisor,
+        }
+    }
+
     /// As [`super::Syscall::name_in`].
     pub fn name_in(&self, abi: Abi) -> Option<&str> {
         super::name_in(abi, self.number, self.name.as_deref())
@@ -107,11 +135,10 @@ impl Recording {
         all.flat_map(|(abi, denials)| denials.iter().map(|denial| (*abi, denial)))
     }
 
-    /// `mkdir (EPERM, 2 times), …`: what was denied by the filter that it came with, or possibly by the program's own;
-    /// none where nothing was.
-    pub(super) fn denied_names(&self, own: bool) -> Option<String> {
+    /// `mkdir (EPERM, 2 times), …`: what was answered by one of these; none where nothing was.
+    pub(super) fn denied_names(&self, by: DeniedBy) -> Option<String> {
         let native = Abi::of_machine(&self.host.architecture).and_then(|abis| abis.first().copied());
-        let denials = self.denials().filter(|(_, denial)| denial.own_filter == own);
+        let denials = self.denials().filter(|(_, denial)| denial.by() == by);
         let named = denials.map(|(abi, denial)| {
             let times = if denial.count == 1 { "once".into() } else { format!("{} times", denial.count) };
             format!("{} ({}, {times})", denial.title(abi, native), denial.answer)

@@ -13,7 +13,7 @@ mod unite;
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 pub use blind_spots::{VDSO, VDSO_CALLS};
-pub use denial::{Answer, Denial, Denials};
+pub use denial::{Answer, Denial, Denials, DeniedBy};
 pub use read::{ReadError, ReadProblem};
 pub use unite::{Group, GroupBy};
 
@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::abi::Abi;
+use crate::{abi::Abi, filter};
 
 /// The version of the format that this program writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
@@ -57,6 +57,9 @@ pub struct Recording {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("propertyNames" = { "enum": ["x86_64", "i386", "x32", "aarch64", "arm"] }))]
     pub denied: Option<Denials>,
+    /// The seccomp filter that the application came with; missing where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
     /// What was lost.
     pub lost: Lost,
     /// What a reader should know; each code stands at most once.
@@ -209,6 +212,17 @@ impl fmt::Display for Pod {
         }
         formatter.write_str(&self.name)
     }
+}
+
+/// The seccomp filter that an application came with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Filter {
+    /// What it was made of, as far as its answers tell.
+    pub kind: filter::Kind,
+    /// `sha256:` and the digest of its instructions, as the kernel keeps them; null where there is no filter.
+    pub digest: Option<String>,
+    /// How many instructions it has.
+    pub instructions: u64,
 }
 
 /// From where on a call counts.

@@ -151,6 +151,10 @@ impl Group {
                     denials.into_iter().for_each(|denial| denial::add(all, abi, denial));
                 }
             }
+            if united.filter != recording.filter {
+                // Of several, none is the one.
+                united.filter = None;
+            }
             for warning in recording.warnings {
                 united.warn(&warning.code, warning.message);
             }

@@ -1,6 +1,6 @@
 //! Where fields stand in the running kernel's structures, from its BTF (`/sys/kernel/btf/vmlinux`).
 //!
-//! A small reader of our own: the kernel program needs 21 offsets, aya keeps members to itself, and a general
+//! A small reader of our own: the kernel program needs 36 offsets, aya keeps members to itself, and a general
 //! BTF library takes 90 ms to index what is read here in a few.
 //! The format: <https://docs.kernel.org/bpf/btf.html>.
 
@@ -24,8 +24,20 @@ const STATUS_AND_NUMBER: [&str; 2] = ["thread_info.status", "orig_ax"];
 const STATUS_AND_NUMBER: [&str; 2] = ["thread_info.flags", "syscallno"];
 
 /// The structures that are looked into.
-const STRUCTURES: [&str; 7] =
-    ["task_struct", "pt_regs", "fs_struct", "css_set", "cgroup", "cgroup_root", "kernfs_node"];
+const STRUCTURES: [&str; 12] = [
+    "task_struct",
+    "pt_regs",
+    "fs_struct",
+    "css_set",
+    "cgroup",
+    "cgroup_root",
+    "kernfs_node",
+    "seccomp_filter",
+    "bpf_prog",
+    "sock_fprog_kern",
+    "cred",
+    "user_namespace",
+];
 /// A kernel that has this function preempts the programs of raw tracepoints of system calls (7.2).
 const PREEMPTS: &str = "trace_call_bpf_faultable";
 
@@ -107,6 +119,22 @@ pub fn kernel() -> Result<Kernel, BtfError> {
         ancestors_are_ids: u32::from(are_ids),
         root_hierarchy: btf.offset("cgroup_root", "hierarchy_id")?,
         kn_id: btf.offset("kernfs_node", "id")?,
+        task_filter: btf.offset("task_struct", "seccomp.filter")?,
+        task_ptrace: btf.offset("task_struct", "ptrace")?,
+        task_parent: btf.offset("task_struct", "parent")?,
+        task_comm: btf.offset("task_struct", "comm")?,
+        filter_prev: btf.offset("seccomp_filter", "prev")?,
+        filter_prog: btf.offset("seccomp_filter", "prog")?,
+        filter_native: btf.offset("seccomp_filter", "cache.allow_native")?,
+        // Where the kernel runs 32-bit programs.
+        filter_compat: btf.offset("seccomp_filter", "cache.allow_compat").unwrap_or(0),
+        prog_orig: btf.offset("bpf_prog", "orig_prog")?,
+        orig_length: btf.offset("sock_fprog_kern", "len")?,
+        orig_filter: btf.offset("sock_fprog_kern", "filter")?,
+        task_cred: btf.offset("task_struct", "cred")?,
+        cred_permitted: btf.offset("cred", "cap_permitted")?,
+        cred_user_ns: btf.offset("cred", "user_ns")?,
+        user_ns_level: btf.offset("user_namespace", "level")?,
     };
     Ok(Kernel { offsets, preempts: btf.preempts })
 }

@@ -16,8 +16,8 @@ use aya::{
 use aya_log::EbpfLogger;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seccomp_trace_common::{
-    BEYOND_PER_SLOT, Config, DENIALS_PER_SLOT, MAX_BEYOND, MAX_COUNTED, MAX_DENIALS, MAX_TASKS, PATH_LEN,
-    TASKS_PER_SLOT,
+    BEYOND_PER_SLOT, Config, DENIALS_PER_SLOT, FILTERS_PER_SLOT, MAX_BEYOND, MAX_COUNTED, MAX_DENIALS,
+    MAX_FILTERS, MAX_TASKS, PATH_LEN, TASKS_PER_SLOT,
 };
 
 use super::{CONTROL, Tracer, TracerError, btf};
@@ -49,6 +49,11 @@ const VSYSCALL: &str = "emulate_vsyscall";
 
 /// Threads of one container of which it is kept in what call they are.
 const THREADS_PER_SLOT: u32 = 16_384;
+
+/// Bytes of the ring for filters' programs: an engine's takes 12 KiB.
+const PROGRAM_BYTES: u32 = 1 << 20;
+/// The same where one container alone is traced.
+const FEW_PROGRAM_BYTES: u32 = 256 << 10;
 
 /// How large the kernel side is.
 #[derive(Clone, Copy, Debug)]
@@ -116,10 +121,13 @@ impl Tracer {
             .map_max_entries("COUNTS", counters)
             .map_max_entries("FREE_COUNTERS", counters)
             .map_max_entries("WAITED", u32::try_from(waited.len()).unwrap_or(u32::MAX).max(1))
+            .map_max_entries("FILTERS", slots.saturating_mul(FILTERS_PER_SLOT as u32).min(MAX_FILTERS))
+            .map_max_entries("PROGRAMS", if slots == 1 { FEW_PROGRAM_BYTES } else { PROGRAM_BYTES })
             .map_max_entries("EVENTS", options.ring_bytes)
             .load(PROGRAM)?;
         let log = logs.then(|| EbpfLogger::init(&mut ebpf).ok()).flatten();
         let events = RingBuf::try_from(ebpf.take_map("EVENTS").ok_or(TracerError::Missing("EVENTS"))?)?;
+        let programs = RingBuf::try_from(ebpf.take_map("PROGRAMS").ok_or(TracerError::Missing("PROGRAMS"))?)?;
         let mut free: Queue<_, u32> = ebpf.map_mut("FREE").ok_or(TracerError::Missing("FREE"))?.try_into()?;
         for slot in 0..slots {
             free.push(slot, 0)?;
@@ -148,7 +156,7 @@ impl Tracer {
             Ok(()) | Err(TracerError::NoTracepoint(_)) => {}
             Err(error) => return Err(error),
         }
-        Ok(Self { ebpf, events, log, max_containers: slots, denials: options.denials, preempts })
+        Ok(Self { ebpf, events, programs, log, max_containers: slots, denials: options.denials, preempts })
     }
 }
 

@@ -20,7 +20,7 @@ pub use btf::BtfError;
 pub use counters::{Cost, measure};
 pub use load::{Loader, Options};
 pub use needs::lacks;
-use seccomp_trace_common::{Event, Stats, control};
+use seccomp_trace_common::{Event, FilterHead, Stats, control};
 pub use slots::{Calls, SlotView};
 use thiserror::Error;
 
@@ -78,6 +78,7 @@ pub enum TracerError {
 pub struct Tracer {
     ebpf: Ebpf,
     events: RingBuf<MapData>,
+    programs: RingBuf<MapData>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     max_containers: u32,
     denials: bool,
@@ -138,21 +139,12 @@ impl Tracer {
         self.control([control::FORGET, cgroup, 0, 0]).map(drop)
     }
 
-    /// A slot's profile allows this call for some arguments only: each thread's entries and exits are held against each
-    /// other.
+    /// It is known in which calls a slot's threads are; until then, what exits without an entry may be no denial.
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn pair(&self, slot: u32, abi: usize, number: u32) -> Result<(), TracerError> {
-        self.control([control::PAIR, u64::from(slot), abi as u64, u64::from(number)]).map(drop)
-    }
-
-    /// Is it unknown in which calls a slot's threads are? Until it is known, what exits without an entry may be no denial.
-    ///
-    /// # Errors
-    /// What the kernel refuses.
-    pub fn set_unsettled(&self, slot: u32, is_so: bool) -> Result<(), TracerError> {
-        self.control([control::UNSETTLE, u64::from(slot), u64::from(is_so), 0]).map(drop)
+    pub fn settle(&self, slot: u32) -> Result<(), TracerError> {
+        self.control([control::SETTLE, u64::from(slot), 0, 0]).map(drop)
     }
 
     fn control(&self, arguments: [u64; 4]) -> Result<Enrolled, TracerError> {
@@ -177,6 +169,19 @@ impl Tracer {
             (bytes.len() == size_of::<Event>())
                 .then(|| unsafe { bytes.as_ptr().cast::<Event>().read_unaligned() })
         })
+    }
+
+    /// The next filter's program that was taken, as the kernel keeps it: eight bytes an instruction.
+    pub fn next_program(&mut self) -> Option<(FilterHead, Vec<u8>)> {
+        loop {
+            let item = self.programs.next()?;
+            let Some((head, code)) = item.split_at_checked(size_of::<FilterHead>()) else { continue };
+            // SAFETY: any bytes are a head; unaligned, as in `next_event`.
+            let head = unsafe { head.as_ptr().cast::<FilterHead>().read_unaligned() };
+            if let Some(code) = code.get(..head.length as usize * 8) {
+                return Some((head, code.to_vec()));
+            }
+        }
     }
 
     /// Passes the kernel program's own diagnostics to the logger.

@@ -5,7 +5,8 @@ use aya::{
     maps::{Array, HashMap, MapData, MapError, Queue},
 };
 use seccomp_trace_common::{
-    ABIS, Beyond, Cell, Denial, Denied, NUMBERS, SEEN, Sets, Slot, TOLD, VSYSCALL, control, set, state,
+    ABIS, Beyond, Cell, Denial, Denied, FilterKey, Known, NUMBERS, SEEN, Sets, Slot, TOLD, VSYSCALL, control,
+    set, state,
 };
 
 use super::{Tracer, TracerError};
@@ -22,6 +23,8 @@ pub struct Calls {
     pub number: u32,
     /// One of [`set`].
     pub set: usize,
+    /// Whether it was made. One that is told and was not made has been tampered with.
+    pub seen: bool,
     /// Whether the ring buffer has taken the news of it.
     pub told: bool,
     /// Whether it was made by the vsyscall page, too.
@@ -50,7 +53,7 @@ impl Tracer {
         Ok(SlotView { slot, path })
     }
 
-    /// All calls that a slot has seen: the truth, whatever the ring buffer took.
+    /// All calls that a slot has seen, or says to be told: the truth, whatever the ring buffer took.
     ///
     /// # Errors
     /// Where a map can't be read.
@@ -60,11 +63,12 @@ impl Tracer {
         let mut calls = Vec::new();
         for (set, abis) in sets.calls.iter().enumerate() {
             for (abi, numbers) in abis.iter().enumerate() {
-                let seen = numbers.iter().zip(0..).filter(|(byte, _)| **byte & SEEN != 0);
-                calls.extend(seen.map(|(byte, number)| Calls {
+                let known = numbers.iter().zip(0..).filter(|(byte, _)| **byte & (SEEN | TOLD) != 0);
+                calls.extend(known.map(|(byte, number)| Calls {
                     abi,
                     number,
                     set,
+                    seen: byte & SEEN != 0,
                     told: byte & TOLD != 0,
                     by_vsyscall: byte & VSYSCALL != 0,
                 }));
@@ -78,6 +82,7 @@ impl Tracer {
                         abi: usize::from(key.abi),
                         number: key.number,
                         set: usize::from(key.set),
+                        seen: true,
                         told: byte & TOLD != 0,
                         by_vsyscall: false,
                     });
@@ -108,6 +113,13 @@ impl Tracer {
             let keys: Vec<Denial> =
                 denials.keys().filter_map(Result::ok).filter(|key| key.slot == number).collect();
             keys.iter().try_for_each(|key| denials.remove(key))?;
+        }
+        if slot.filters > 0 {
+            let mut filters: HashMap<_, FilterKey, Known> = self.map_mut("FILTERS")?.try_into()?;
+            let keys: Vec<FilterKey> =
+                filters.keys().filter_map(Result::ok).filter(|key| key.slot == number).collect();
+            // The kernel takes some out by itself.
+            keys.iter().for_each(|key| drop(filters.remove(key)));
         }
         let generation = slot.generation.wrapping_add(1);
         // SAFETY: plain integers, for all of which zero is a value.

@@ -4,6 +4,7 @@
 
 mod answers;
 mod orphans;
+mod programs;
 
 use crate::{
     help::{Case, NATIVE, expect, with_libc},
@@ -16,7 +17,7 @@ use std::process::Output;
 const NEEDS: &[Need] = &[Need::Kernel, Need::Cc];
 
 pub fn tests() -> Vec<Trial> {
-    [answers::tests(), orphans::tests()].into_iter().flatten().collect()
+    [answers::tests(), orphans::tests(), programs::tests()].into_iter().flatten().collect()
 }
 
 /// `seccomp-trace run` under a filter with these answers.

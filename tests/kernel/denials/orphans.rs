@@ -2,7 +2,7 @@
 
 use super::{NEEDS, numbered, run_under, start_under};
 use crate::{
-    help::{Case, Cgroup, LIMIT, Recorder, bare, eventually, expect, with_libc},
+    help::{Case, Cgroup, LIMIT, NATIVE, Recorder, bare, eventually, expect, names, with_libc},
     support::{
         self, Running, Trial,
         denials::{denied, times},
@@ -10,6 +10,7 @@ use crate::{
 };
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
+use seccomp_trace::recording::{Origin, Recording};
 
 /// Answers EPERM to times: there is a filter, and something that it denies.
 const FILTER: &str = "times=50001";
@@ -88,18 +89,28 @@ pub fn tests() -> Vec<Trial> {
         support::test("the_call_that_loads_a_filter_is_no_denial", NEEDS, loads),
         support::test("a_call_that_a_task_was_in_when_it_moved_is_no_denial", NEEDS, moved),
         support::test("calls_in_flight_when_we_come_are_no_denials", NEEDS, in_flight),
+        support::test("moves_inside_of_a_container_hide_no_denials", NEEDS, moved_inside),
+        #[cfg(target_arch = "x86_64")]
+        support::test("what_a_ptracer_emulates_is_no_denial_and_is_told", NEEDS, emulated),
+        support::test("numbers_that_could_not_be_kept_are_no_denials", NEEDS, lost_numbers),
+        #[cfg(target_arch = "x86_64")]
+        support::test("calls_that_a_program_dispatches_to_itself_are_no_denials", NEEDS, dispatched),
     ]
 }
 
 /// Nothing but what the program is denied at its end, which shows that its filter is asked.
 fn none(name: &str, source: &str) -> Result<()> {
+    recorded(name, source).map(drop)
+}
+
+fn recorded(name: &str, source: &str) -> Result<Recording> {
     let case = Case::new()?;
     let program = with_libc(&case, name, source)?;
     let proof = bare(&case, "proof", "call(__NR_times, 0, 0, 0);")?;
     let script = format!("{program} && {proof}");
     let (recording, _) = run_under(&case, &[FILTER], &[], &["sh", "-c", &script], 0)?;
     ensure!(denied(&recording) == times([("times EPERM", 1)]), "{:?}", denied(&recording));
-    Ok(())
+    Ok(recording)
 }
 
 /// Its parent has entered clone3 outside (CLONE_INTO_CGROUP), and nobody inside makes that call.
@@ -256,5 +267,144 @@ fn in_flight() -> Result<()> {
     expect(&recorder.interrupt()?, 0, &["attached late"])?;
     let recording = case.recording()?;
     ensure!(denied(&recording) == times([("times EPERM", 1)]), "{:?}", denied(&recording));
+    Ok(())
+}
+
+/// More numbers than a slot keeps: they are made, and so are those that it has no room for.
+fn lost_numbers() -> Result<()> {
+    let case = Case::new()?;
+    let body = "for (long n = 1000; n < 6500; n++) call(n, 0, 0, 0); call(__NR_times, 0, 0, 0);";
+    let program = bare(&case, "many", body)?;
+    let (recording, _) = run_under(&case, &[FILTER], &[], &[&program], 125)?;
+    ensure!(recording.lost.syscalls == 5500 - 4096, "{:?}", recording.lost);
+    ensure!(denied(&recording) == times([("times EPERM", 1)]), "{:?}", denied(&recording));
+    Ok(())
+}
+
+/// By syscall user dispatch, as Wine does: the kernel makes no call of them, and sends SIGSYS instead.
+#[cfg(target_arch = "x86_64")]
+fn dispatched() -> Result<()> {
+    let recording = recorded(
+        "dispatched",
+        "#include <signal.h>\n#include <sys/prctl.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n
+        static volatile char selector;
+        static volatile sig_atomic_t count;
+        static void handler(int signal) { selector = 0; count += signal != 0; }
+        int main(void) {
+            signal(SIGSYS, handler);
+            /* PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON; 1: SYSCALL_DISPATCH_FILTER_BLOCK. */
+            if (prctl(59, 1, 0, 0, &selector)) return 1;
+            for (int turn = 0; turn < 3; turn++) { selector = 1; syscall(SYS_getpriority, 0, 0); }
+            return count == 3 ? 0 : 2;
+        }",
+    )?;
+    let seen = names(&recording, NATIVE, Origin::Application);
+    ensure!(!seen.contains("getpriority"), "{seen:?}");
+    Ok(())
+}
+
+/// A thread that another one moves from cgroup to cgroup of their own while it is in no call.
+fn moved_inside() -> Result<()> {
+    let case = Case::new()?;
+    let root = Cgroup::named()?.root().display().to_string();
+    let source = "#include <fcntl.h>\n#include <stdio.h>\n#include <string.h>\n#include <sys/mman.h>\n#include <sys/stat.h>\n
+        #include <sys/syscall.h>\n#include <sys/wait.h>\n#include <unistd.h>\n
+        static char place[2][600];
+        int main(int count, char **words) {
+            long calls[] = { SYS_times, SYS_getpriority, SYS_getitimer, SYS_getppid };
+            volatile int *turn = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+            char own[300] = { 0 }, text[20];
+            FILE *file = fopen(\"/proc/self/cgroup\", \"r\");
+            while (fgets(own, sizeof own, file) && strncmp(own, \"0::\", 3)) {}
+            own[strcspn(own, \"\\n\")] = 0;
+            for (int n = 0; n < 2; n++) {
+                snprintf(place[n], sizeof place[n], \"%s%s/%c\", words[count - 1], own + 3, 'a' + n);
+                if (mkdir(place[n], 0755)) return 1;
+                strcat(place[n], \"/cgroup.procs\");
+            }
+            int child = fork();
+            if (!child) {
+                for (int n = 0; n < 4; n++) { turn[0] = 2 * n + 1; while (turn[0] != 2 * n + 2) {} syscall(calls[n], -1, 0); }
+                _exit(0);
+            }
+            snprintf(text, sizeof text, \"%d\", child);
+            for (int n = 0; n < 4; n++) {
+                while (turn[0] != 2 * n + 1) {}
+                usleep(5000);
+                int to = open(place[n & 1], O_WRONLY);
+                if (write(to, text, strlen(text)) < 0) return 2;
+                close(to);
+                turn[0] = 2 * n + 2;
+            }
+            wait(0);
+            for (int n = 0; n < 2; n++) { place[n][strlen(place[n]) - strlen(\"/cgroup.procs\")] = 0; rmdir(place[n]); }
+            return 0;
+        }";
+    let program = with_libc(&case, "mover", source)?;
+    let names = ["times", "getpriority", "getitimer", "getppid"];
+    let answers = names.map(|name| format!("{name}=50001"));
+    let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
+    let (recording, _) = run_under(&case, &answers, &[], &[&program, &root], 0)?;
+    let expected = names.map(|name| (format!("{name} EPERM"), 1));
+    ensure!(denied(&recording) == expected.into(), "{:?}", denied(&recording));
+    Ok(())
+}
+
+/// By PTRACE_SYSEMU, and by skipping what a filter hands to it.
+#[cfg(target_arch = "x86_64")]
+fn emulated() -> Result<()> {
+    let sysemu = "long number = SYS_getpriority;
+        for (ptrace(PTRACE_SYSEMU, child, 0, 0); waitpid(child, &status, 0) > 0 && !WIFEXITED(status); ptrace(PTRACE_SYSEMU, child, 0, 0)) {
+            struct user_regs_struct regs;
+            ptrace(PTRACE_GETREGS, child, 0, &regs);
+            if ((long)regs.orig_rax != number) continue;
+            regs.rax = 7;
+            ptrace(PTRACE_SETREGS, child, 0, &regs);
+            ptrace(PTRACE_CONT, child, 0, 0);
+        }";
+    let skip = "ptrace(PTRACE_SETOPTIONS, child, 0, PTRACE_O_TRACESECCOMP);
+        for (ptrace(PTRACE_CONT, child, 0, 0); waitpid(child, &status, 0) > 0 && !WIFEXITED(status); ptrace(PTRACE_CONT, child, 0, 0)) {
+            struct user_regs_struct regs;
+            if (status >> 8 != (SIGTRAP | PTRACE_EVENT_SECCOMP << 8)) continue;
+            ptrace(PTRACE_GETREGS, child, 0, &regs);
+            regs.orig_rax = -1;
+            regs.rax = 7;
+            ptrace(PTRACE_SETREGS, child, 0, &regs);
+        }";
+    for (name, tracer) in [("sysemu", sysemu), ("skipper", skip)] {
+        let source = format!(
+            "#define _GNU_SOURCE\n#include <linux/filter.h>\n#include <linux/seccomp.h>\n#include <signal.h>\n#include <stddef.h>\n
+            #include <sys/ptrace.h>\n#include <sys/syscall.h>\n#include <sys/user.h>\n#include <sys/wait.h>\n#include <unistd.h>\n
+            int main(void) {{
+                int child = fork(), status;
+                if (!child) {{
+                    struct sock_filter code[] = {{
+                        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpriority, 0, 1),
+                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE),
+                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+                    }};
+                    struct sock_fprog program = {{ 4, code }};
+                    if ({}) syscall(SYS_seccomp, 1, 0, &program);
+                    ptrace(PTRACE_TRACEME, 0, 0, 0);
+                    raise(SIGSTOP);
+                    return syscall(SYS_getpriority, 0, 0) != 7;
+                }}
+                waitpid(child, &status, 0);
+                {tracer}
+                return !WIFEXITED(status) || WEXITSTATUS(status);
+            }}",
+            i32::from(name == "skipper")
+        );
+        let case = Case::new()?;
+        let program = with_libc(&case, name, &source)?;
+        let (recording, output) = run_under(&case, &[FILTER], &[], &[&program], 0)?;
+        ensure!(denied(&recording).is_empty(), "{name}: {:?}", denied(&recording));
+        expect(&output, 0, &[&format!("a tracer in it ({name}) answers calls")])?;
+        run_under(&case, &[FILTER], &["--strict"], &[&program], 125)?;
+        // The same without any filter of a container.
+        let output = case.run(&[], &[&program])?;
+        expect(&output, 0, &[&format!("a tracer in it ({name}) answers calls")])?;
+    }
     Ok(())
 }

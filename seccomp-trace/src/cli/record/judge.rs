@@ -14,7 +14,7 @@ use crate::{
         ContainerInfo,
         sandbox::{Sandbox, sandbox},
     },
-    inspect::{bundle, cgroup, process},
+    inspect::{cgroup, process},
     recording::{Container, Target},
     tracer::TracerError,
 };
@@ -64,7 +64,6 @@ impl Record<'_> {
             Err(TracerError::Full) => self.no_room(),
             Err(error) => return Err(error.into()),
         }
-        self.pair(id, pid, own.path, bundle::conditional_calls_of)?;
         self.give_place(id);
         Ok(())
     }

@@ -67,8 +67,6 @@ pub struct Known {
     pub is_said_late: bool,
     /// Has its engine said all that it knows? Its events say less: no runtime, no digest.
     pub is_described: bool,
-    /// Its profile is known: which calls that allows for some arguments only.
-    pub has_profile: bool,
     /// What becomes of it. Judged anew with everything that its engine says.
     pub verdict: Verdict,
     /// It is a pod's pause container: left out, unless it is named itself.
@@ -99,7 +97,6 @@ impl Known {
             is_discarded: false,
             is_said_late: false,
             is_described: false,
-            has_profile: false,
             verdict: Verdict::Pending,
             is_sandbox: false,
             is_refused: false,

@@ -1,6 +1,6 @@
 //! What the kernel program tells: cgroups that come and go.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use seccomp_trace_common::flag;
@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     cli::session::{News, SubjectId},
-    inspect::bundle,
     recording::{Container, Target},
     tracer::TracerError,
 };
@@ -22,15 +21,7 @@ impl Record<'_> {
     pub fn take_all_news(&mut self) -> Result<()> {
         while let Some(news) = self.session.next_news()? {
             match news {
-                News::Enrolled { slot, path, maker } => {
-                    if let Some(key) = self.enrolled(slot, &path)? {
-                        // Started anew, it may have another one.
-                        if let Some(known) = self.known.get_mut(&key) {
-                            known.has_profile = false;
-                        }
-                        self.pair(&key, maker.cast_signed(), &path, bundle::conditional_calls)?;
-                    }
-                }
+                News::Enrolled { slot, path } => self.enrolled(slot, &path)?,
                 News::Gone(subject) => self.gone(subject),
                 News::Full => self.no_room(),
             }
@@ -66,41 +57,14 @@ impl Record<'_> {
         }
     }
 
-    /// Looks for a container's profile where that is not known yet: with whom made its cgroup, or watches over it.
-    pub fn pair(
-        &mut self,
-        key: &str,
-        process: i32,
-        path: &str,
-        find: fn(i32) -> Option<BTreeSet<String>>,
-    ) -> Result<()> {
-        let Some(known) = self.known.get_mut(key) else { return Ok(()) };
-        let Some(subject) = known.subject.filter(|_| self.session.finds_denials()) else { return Ok(()) };
-        if !known.has_profile
-            && let Some(calls) = find(process)
-        {
-            known.has_profile = true;
-            self.session.pair(subject, &calls, &self.hierarchy, path)?;
-        }
-        Ok(())
-    }
-
-    /// Returns the key of what is recorded in the slot.
-    fn enrolled(&mut self, slot: u32, path: &str) -> Result<Option<String>> {
+    fn enrolled(&mut self, slot: u32, path: &str) -> Result<()> {
         if let Some(target) = ancestors(path).find(|path| self.known.contains_key(*path)) {
-            self.enrolled_target(slot, path, target)?;
-            return Ok(Some(target.to_owned()));
+            return self.enrolled_target(slot, path, target);
         }
         match self.engines.container_of(path).map(|container| container.id.to_owned()) {
-            Some(id) => {
-                self.enrolled_container(slot, &id)?;
-                Ok(Some(id))
-            }
+            Some(id) => self.enrolled_container(slot, &id),
             // A folder, a service, a user's session.
-            None => {
-                self.session.forget_folder(slot)?;
-                Ok(None)
-            }
+            None => Ok(self.session.forget_folder(slot)?),
         }
     }
 

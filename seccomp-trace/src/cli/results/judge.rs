@@ -4,7 +4,7 @@ use anyhow::anyhow;
 
 use crate::{
     cli::trace_options::TraceOptions,
-    recording::{Boundary, FoundBy, Lost, Recording},
+    recording::{Boundary, DeniedBy, FoundBy, Lost, Recording},
 };
 
 /// Everything that does, in words.
@@ -21,12 +21,20 @@ pub fn judge(recording: &Recording, options: &TraceOptions) -> Vec<anyhow::Error
     }
     if options.strict {
         let Boundary { found_by, attached_late } = recording.boundary;
+        let has = |code| recording.warnings.iter().any(|warning| warning.code == code);
         let less_than_exact = [
             (attached_late, "it was attached late"),
             (found_by == FoundBy::Estimated, "its boundary is estimated"),
             (found_by == FoundBy::Unknown && !attached_late, "nothing of it was seen to start"),
             (recording.lost.events > 0, "times of first sightings are lost"),
-            (recording.denials().any(|(_, denial)| !denial.own_filter), "calls of it were denied"),
+            (
+                recording
+                    .denials()
+                    .any(|(_, denial)| matches!(denial.by(), DeniedBy::Container | DeniedBy::Engine)),
+                "calls of it were denied",
+            ),
+            (has("could-tamper"), "a task of it could have written what was seen"),
+            (has("emulated-calls"), "a tracer in it has skipped or emulated calls"),
             (recording.lost.denials > 0, "denials are lost"),
             (recording.lost.origins > 0, "origins of tasks are lost"),
         ];

@@ -122,7 +122,7 @@ impl Plan {
         }
         // A profile says so itself.
         if self.profile.is_none() && !profile::has_application(recording) {
-            troubles.push(ProfileError::NothingSeen { titles: vec![recording.title().into_owned()] }.into());
+            troubles.push(ProfileError::nothing_seen(std::slice::from_ref(recording)).into());
         }
         let title = recording.title();
         if let Some(coverage) = coverage(recording) {

@@ -35,6 +35,7 @@ impl Session {
 
     /// Takes the truth of all slots of a recording.
     pub(super) fn absorb(&mut self, id: SubjectId) -> Result<Vec<Look>, TracerError> {
+        self.take_programs();
         let Some(subject) = self.subjects.get(&id) else { return Ok(Vec::new()) };
         let looks: Vec<_> = subject.slots.iter().map(|slot| self.look(*slot)).collect::<Result<_, _>>()?;
         looks.iter().for_each(|look| self.tell_untold(look));

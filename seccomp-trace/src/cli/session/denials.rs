@@ -1,75 +1,72 @@
 //! What filters deny: reading it, and what the kernel program has to know before it can tell.
 
-use std::{collections::BTreeSet, fs};
+use std::fs;
 
-use seccomp_trace_common::{NUMBERS, answer, inside};
+use seccomp_trace_common::{Denial as Kept, Denied, answer, inside};
 
-use super::{Session, SubjectId, subject::comm};
+use super::{Session, subject::comm};
 use crate::{
     abi::Abi,
+    filter::{Action, Verdict},
     inspect::cgroup::Hierarchy,
     recording::{Answer, Denial},
     tracer::{SlotView, TracerError},
 };
 
+/// What was never entered in a slot.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NotEntered {
+    /// What filters have denied.
+    pub denials: Vec<(Abi, Denial)>,
+    /// Who has skipped or emulated calls: the name of a tracer.
+    pub tracer: Option<String>,
+}
+
 impl Session {
     /// What was denied in a slot; none where nobody looks.
-    pub(super) fn denied(
-        &self,
-        slot: u32,
-        view: &SlotView,
-    ) -> Result<Option<Vec<(Abi, Denial)>>, TracerError> {
+    pub(super) fn denied(&self, slot: u32, view: &SlotView) -> Result<Option<NotEntered>, TracerError> {
         let tracer = self.tracer.get_ref();
         if !tracer.finds_denials() {
             return Ok(None);
         }
-        let read = tracer.denials(&view.slot, slot)?.into_iter().filter_map(|(key, denied)| {
-            let abi = Abi::from_index(usize::from(key.abi))?;
-            let denial = Denial {
-                number: key.number,
-                name: abi.name(key.number).map(str::to_owned),
-                answer: answer_of(key.answer, key.errno),
-                own_filter: key.own != 0,
-                count: denied.count,
-                first_seen: self.clock.wall(denied.time),
-                comm: comm(&denied.comm),
-            };
-            Some((abi, denial))
-        });
-        Ok(Some(read.collect()))
+        let mut all = NotEntered::default();
+        for (key, denied) in tracer.denials(&view.slot, slot)? {
+            let Some(abi) = Abi::from_index(usize::from(key.abi)) else { continue };
+            match self.judged(view.slot.generation, abi, &key, &denied) {
+                Judged::Denied(denial) => all.denials.push((abi, denial)),
+                Judged::Skipped => all.tracer = Some(comm(&denied.tracer)),
+                Judged::Nothing => {}
+            }
+        }
+        Ok(Some(all))
     }
 
-    /// A container's profile allows these calls for some arguments only: they are both made and denied. Where it runs
-    /// already, that counts from a thread's next call on.
-    ///
-    /// # Errors
-    /// What the kernel refuses.
-    pub fn pair(
-        &mut self,
-        id: SubjectId,
-        names: &BTreeSet<String>,
-        hierarchy: &Hierarchy,
-        path: &str,
-    ) -> Result<(), TracerError> {
-        let Some(subject) = self.subjects.get(&id).filter(|_| self.finds_denials()) else { return Ok(()) };
-        let of_abi = |(index, abi): (usize, &Abi)| {
-            let abi = *abi;
-            names.iter().filter_map(move |name| Some((index, abi.number(name)?)))
+    /// What one kind is, by the programs of the thread's filters; where they are not known, by how many it had.
+    fn judged(&self, generation: u32, abi: Abi, key: &Kept, denied: &Denied) -> Judged {
+        let seen = answer_of(key.answer, key.errno);
+        let is_own = key.own != 0;
+        let verdict = self.verdict(generation, abi, key, denied);
+        let (answer, own_filter, supervised) = match verdict {
+            _ if key.answer == answer::SKIPPED => return Judged::Skipped,
+            Some(Verdict::LetIn) if key.traced != 0 => return Judged::Skipped,
+            Some(Verdict::LetIn) => return Judged::Nothing,
+            Some(Verdict::Denied(action)) => (answer_by(action).unwrap_or(seen), false, false),
+            Some(Verdict::Notified) => (seen, false, true),
+            Some(Verdict::Supervised) => (seen, true, true),
+            Some(Verdict::OwnDenied) => (seen, true, false),
+            None if key.traced != 0 => return Judged::Skipped,
+            None => (seen, is_own, false),
         };
-        let all = Abi::HERE.iter().enumerate().flat_map(of_abi);
-        let calls: Vec<_> = all.filter(|(_, call)| (*call as usize) < NUMBERS).collect();
-        for slot in subject.slots.clone() {
-            self.tracer.get_ref().set_unsettled(slot, true)?;
-            // Twice: see the kernel program's `pair`.
-            for _ in 0..2 {
-                for (abi, number) in &calls {
-                    self.tracer.get_ref().pair(slot, *abi, *number)?;
-                }
-                self.look_inside(hierarchy, path)?;
-            }
-            self.tracer.get_ref().set_unsettled(slot, false)?;
-        }
-        Ok(())
+        Judged::Denied(Denial {
+            number: key.number,
+            name: abi.name(key.number).map(str::to_owned),
+            answer,
+            own_filter,
+            supervised,
+            count: denied.count,
+            first_seen: self.clock.wall(denied.time),
+            comm: comm(&denied.comm),
+        })
     }
 
     /// Are denials looked for?
@@ -83,7 +80,7 @@ impl Session {
             return Ok(());
         }
         self.look_inside(hierarchy, path)?;
-        self.tracer.get_ref().set_unsettled(slot, false)
+        self.tracer.get_ref().settle(slot)
     }
 
     fn look_inside(&mut self, hierarchy: &Hierarchy, path: &str) -> Result<(), TracerError> {
@@ -96,8 +93,29 @@ impl Session {
     }
 }
 
-/// As the kernel program has it.
-pub(super) fn answer_of(kind: u16, errno: u16) -> Answer {
+/// What a kind of what was never entered is.
+enum Judged {
+    /// A filter has answered.
+    Denied(Denial),
+    /// A tracer has.
+    Skipped,
+    /// Nobody: the thread was in it when it came, say.
+    Nothing,
+}
+
+/// As the filter's program says; none where that says nothing of what comes back.
+fn answer_by(action: Action) -> Option<Answer> {
+    match action {
+        Action::Errno(0) => Some(Answer::Value),
+        Action::Errno(errno) => Some(Answer::Errno(errno)),
+        Action::Trap => Some(Answer::Trap),
+        Action::KillProcess | Action::KillThread => Some(Answer::Kill),
+        Action::Notify | Action::Trace | Action::Log | Action::Allow => None,
+    }
+}
+
+/// As the kernel program has seen it.
+fn answer_of(kind: u16, errno: u16) -> Answer {
     match kind {
         answer::ERRNO => Answer::Errno(errno),
         answer::TRAP => Answer::Trap,

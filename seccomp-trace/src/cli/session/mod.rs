@@ -4,6 +4,7 @@
 mod checkpoint;
 mod clock;
 mod denials;
+mod filters;
 mod subject;
 mod watched;
 
@@ -17,7 +18,7 @@ use tokio::io::unix::AsyncFd;
 pub use watched::Tell;
 use watched::Watched;
 
-use self::clock::Clock;
+use self::{clock::Clock, filters::Filters};
 use crate::{
     inspect::{cgroup::Hierarchy, host},
     recording::{Host, Lost, Target, builder::Builder},
@@ -36,8 +37,6 @@ pub enum News {
         slot: u32,
         /// The cgroup's path.
         path: String,
-        /// The thread that made it; 0 where that news was lost.
-        maker: u32,
     },
     /// All cgroups of one slot are gone; what it held is in the recording.
     Gone(SubjectId),
@@ -74,6 +73,10 @@ pub struct Session {
     /// What was lost on the way, made up for.
     lost: VecDeque<Event>,
     is_full: bool,
+    /// Programs of filters.
+    filters: Filters,
+    /// Recordings with denials of which the view is not told yet.
+    newly_denied: BTreeSet<SubjectId>,
     /// The live view, where somebody watches.
     watched: Option<Watched>,
 }
@@ -99,6 +102,8 @@ impl Session {
             untold: 0,
             lost: VecDeque::new(),
             is_full: false,
+            filters: Filters::default(),
+            newly_denied: BTreeSet::new(),
             watched: None,
         })
     }
@@ -262,6 +267,8 @@ impl Session {
                     return Ok(Some(news));
                 }
             }
+            self.take_programs();
+            self.tell_newly_denied()?;
             self.tracer.get_mut().flush_log();
             let Stats { news_lost, untold, .. } = self.tracer.get_ref().stats()?;
             if untold != self.untold {
@@ -303,14 +310,19 @@ impl Session {
                 self.tell_seen(event, time);
             }
             event::ENROLLED if !self.owners.contains_key(&event.slot) => {
-                return Ok(Some(News::Enrolled { slot: event.slot, path: view.path, maker: event.detail }));
+                return Ok(Some(News::Enrolled { slot: event.slot, path: view.path }));
             }
             event::APPLICATION => {
                 if let Some(subject) = self.owner(event.slot) {
                     subject.has_application = true;
                 }
             }
-            event::DENIED => self.tell_denied(event, self.clock.wall(event.time)),
+            event::DENIED => self.newly_denied.extend(self.owners.get(&event.slot)),
+            event::COULD_TAMPER => {
+                if let Some(subject) = self.owner(event.slot) {
+                    subject.warn_of_tampering();
+                }
+            }
             event::DEAD => return self.bury(event.slot),
             _ => {}
         }
@@ -327,6 +339,7 @@ impl Session {
         self.account_skips([slot])?;
         self.keep_counts(slot)?;
         self.tracer.get_mut().free(slot)?;
+        self.drop_programs(slot);
         self.stirred.remove(&slot);
         let Some(id) = self.owners.remove(&slot) else { return Ok(None) };
         Ok(self.subjects.get_mut(&id).map(|subject| {
@@ -337,6 +350,7 @@ impl Session {
 
     /// Reads a slot for the last time: what has no application by now will have none.
     fn read(&mut self, slot: u32) -> Result<(), TracerError> {
+        self.take_programs();
         let look = self.look(slot)?;
         self.tell_untold(&look);
         if let Some(subject) = self.owner(slot) {
@@ -360,10 +374,11 @@ impl Session {
 
     fn look(&self, slot: u32) -> Result<Look, TracerError> {
         // The calls first: those that come with the application's exec must not be taken for what is before.
-        let calls = self.tracer.get_ref().calls(slot)?;
+        let (calls, untrue) = self.tracer.get_ref().calls(slot)?.into_iter().partition(|call| call.seen);
         let view = self.tracer.get_ref().slot(slot)?;
-        let denied = self.denied(slot, &view)?;
-        Ok(Look { number: slot, view, calls, denied })
+        let not_entered = self.denied(slot, &view)?;
+        let filter = self.container_filter(slot, &view.slot);
+        Ok(Look { number: slot, view, calls, untrue, not_entered, filter })
     }
 
     /// News was lost: the slots themselves say what it was. It is taken as if it had come.

@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use seccomp_trace_common::{COMM_LEN, Event, flag, set};
 
+use super::denials::NotEntered;
 use crate::{
     abi::Abi,
-    recording::{Boundary, Denial, Denials, FoundBy, Lost, Origin, Target, builder::Builder, denial},
+    recording::{Boundary, Denial, Denials, Filter, FoundBy, Lost, Origin, Target, builder::Builder, denial},
     tracer::{Calls, SlotView},
 };
+
+/// A call's place in a slot's sets: set, ABI and number.
+type Place = (usize, usize, u32);
 
 /// One recording in the making. A container that was restarted has had several slots.
 #[derive(Clone, Debug)]
@@ -25,11 +29,15 @@ pub struct Subject {
     /// News of calls that count only if no application ever comes.
     tentative: Vec<(Abi, u32, Timestamp, String)>,
     /// Those calls, whether there was news of them or not: their set, ABI and number.
-    provisional: BTreeSet<(usize, usize, u32)>,
+    provisional: BTreeSet<Place>,
     /// Has any of them come since [`Self::take_changed`]?
     has_changed: bool,
     /// What was denied in each of its slots, by number and generation.
     denied: BTreeMap<(u32, u32), Vec<(Abi, Denial)>>,
+    /// What each of its slots had, likewise: it must not go again.
+    had: BTreeMap<(u32, u32), BTreeSet<Place>>,
+    /// What has gone, or was told and never made.
+    tampered: BTreeSet<((u32, u32), Place)>,
 }
 
 impl Subject {
@@ -46,6 +54,8 @@ impl Subject {
             provisional: BTreeSet::new(),
             has_changed: false,
             denied: BTreeMap::new(),
+            had: BTreeMap::new(),
+            tampered: BTreeSet::new(),
         }
     }
 
@@ -59,6 +69,8 @@ impl Subject {
     pub fn sighting(&mut self, event: &Event, time: Timestamp) {
         let Some(abi) = Abi::from_index(usize::from(event.abi)) else { return };
         let comm = comm(&event.comm);
+        let place = (usize::from(event.set), usize::from(event.abi), event.number);
+        self.had.entry((event.slot, event.generation)).or_default().insert(place);
         self.has_calls = true;
         match origin(usize::from(event.set)) {
             Some(origin) => self.builder.saw(abi, event.number, origin, Some((time, comm))),
@@ -73,6 +85,10 @@ impl Subject {
     /// Takes the truth: a slot's sets as they stand. May be called again for the same slot.
     pub fn absorb(&mut self, look: &Look) {
         let Look { view, calls, .. } = look;
+        if view.slot.could_tamper != 0 {
+            self.warn_of_tampering();
+        }
+        self.look_for_tampering(look);
         self.has_application |= view.slot.application > 0;
         // The news of them may be lost.
         self.has_calls |= !calls.is_empty();
@@ -91,13 +107,42 @@ impl Subject {
         if view.slot.application > 0 {
             self.builder.set_boundary(boundary(view));
         }
-        if let Some(denied) = &look.denied {
-            self.denied.insert((look.number, view.slot.generation), denied.clone());
+        if let Some(filter) = &look.filter {
+            self.builder.set_filter(filter.clone());
+        }
+        if let Some(not_entered) = &look.not_entered {
+            if let Some(tracer) = &not_entered.tracer {
+                self.builder.warn("emulated-calls", emulated(tracer));
+            }
+            self.denied.insert((look.number, view.slot.generation), not_entered.denials.clone());
             let mut all = Denials::new();
             for (abi, denial) in self.denied.values().flatten() {
                 denial::add(&mut all, *abi, denial.clone());
             }
             self.builder.set_denied(all);
+        }
+    }
+
+    /// Who could write the kernel program's tables has called bpf(2).
+    pub fn warn_of_tampering(&mut self) {
+        self.builder.warn("could-tamper", COULD_TAMPER);
+    }
+
+    /// What a slot has had stays, and what is told was made: anything else was written by somebody else.
+    fn look_for_tampering(&mut self, look: &Look) {
+        let slot = (look.number, look.view.slot.generation);
+        let place = |call: &Calls| (call.set, call.abi, call.number);
+        let now: BTreeSet<Place> = look.calls.iter().map(place).collect();
+        let had = self.had.entry(slot).or_default();
+        let gone = had.difference(&now).copied();
+        let wrong: Vec<_> = gone.chain(look.untrue.iter().map(place)).map(|place| (slot, place)).collect();
+        had.extend(now);
+        let before = self.tampered.len();
+        self.tampered.extend(wrong);
+        let more = self.tampered.len() - before;
+        if more > 0 {
+            self.builder.warn("tampered", TAMPERED);
+            self.builder.lose(Lost { syscalls: more as u64, ..Lost::default() });
         }
     }
 
@@ -166,6 +211,20 @@ const VSYSCALL: &str = "it calls the vsyscall page (gettimeofday, time or getcpu
     in the recording, but a kernel started with vsyscall=none, as many are, ends such a program whatever its profile; run it \
     where vsyscall=xonly is set, or build it with a C library of this decade";
 
+const COULD_TAMPER: &str = "a task of it with CAP_SYS_ADMIN in the host's user namespace calls bpf(2): it can write the maps of \
+    seccomp-trace, and hide its calls; record it without that capability (--cap-drop SYS_ADMIN, no --privileged)";
+
+const TAMPERED: &str = "somebody else has written the maps of seccomp-trace: calls are hidden; record it again without a container that \
+    has CAP_SYS_ADMIN in the host's user namespace";
+
+fn emulated(tracer: &str) -> String {
+    let tracer = tracer.escape_debug();
+    format!(
+        "a tracer in it ({tracer}) answers calls in the kernel's place: what it skips or emulates is not in the recording; run it without \
+         that tracer, or allow by hand what it needs"
+    )
+}
+
 /// What a slot holds at one moment.
 #[derive(Debug)]
 pub struct Look {
@@ -175,8 +234,12 @@ pub struct Look {
     pub view: SlotView,
     /// Its sets.
     pub calls: Vec<Calls>,
+    /// What they say to be told, and not to be made.
+    pub untrue: Vec<Calls>,
     /// What was denied; none where nobody looks.
-    pub denied: Option<Vec<(Abi, Denial)>>,
+    pub(super) not_entered: Option<NotEntered>,
+    /// The filter that its application came with, where that is known.
+    pub filter: Option<Filter>,
 }
 
 /// How a slot's boundary was found.

@@ -6,17 +6,15 @@ use std::{
 };
 
 use jiff::Timestamp;
-use seccomp_trace_common::{Counts, Event, OWN_FILTER};
+use seccomp_trace_common::{Counts, Event};
 
 use super::{
     Session, SubjectId,
-    denials::answer_of,
     subject::{self, Look},
 };
 use crate::{
     abi::Abi,
     live::model::{First, Syscall, Update},
-    recording::Denial,
     tracer::{Cost, TracerError},
 };
 
@@ -110,22 +108,13 @@ impl Session {
         Some(Update::Seen { id, syscall: (Abi::from_index(abi)?, number), first, origin })
     }
 
-    /// A denial, as the kernel program tells it. How often, only [`Self::tell_denials`] says.
-    pub(super) fn tell_denied(&self, event: &Event, time: Timestamp) {
-        self.tell(|| {
-            let abi = Abi::from_index(usize::from(event.abi))?;
-            let errno = (event.detail & !OWN_FILTER) as u16;
-            let denial = Denial {
-                number: event.number,
-                name: abi.name(event.number).map(str::to_owned),
-                answer: answer_of(event.set, errno),
-                own_filter: event.detail & OWN_FILTER != 0,
-                count: 1,
-                first_seen: time,
-                comm: subject::comm(&event.comm),
-            };
-            Some(Update::Denied(*self.owners.get(&event.slot)?, abi, denial))
-        });
+    /// Denials of which the kernel program has just told: what they are the filters' programs say.
+    pub(super) fn tell_newly_denied(&mut self) -> Result<(), TracerError> {
+        let ids = std::mem::take(&mut self.newly_denied);
+        if self.watched.is_none() {
+            return Ok(());
+        }
+        ids.into_iter().try_for_each(|id| self.tell_denials(id))
     }
 
     /// Nobody asked for it.

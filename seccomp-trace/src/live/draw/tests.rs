@@ -64,6 +64,7 @@ fn model() -> Model {
         name: Some("mount".into()),
         answer: Answer::Errno(1),
         own_filter: false,
+        supervised: false,
         count: 3,
         first_seen: at(80_000),
         comm: "mount".into(),

@@ -20,7 +20,7 @@ fn denial(comm: &str) -> Update {
     Update::Denied(
         1,
         Abi::X86_64,
-        Denial { number: 83, name, answer, own_filter: false, count: 1, first_seen, comm },
+        Denial { number: 83, name, answer, own_filter: false, supervised: false, count: 1, first_seen, comm },
     )
 }
 

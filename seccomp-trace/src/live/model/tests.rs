@@ -21,7 +21,16 @@ fn counts(calls: &[(u32, u64)], milliseconds: i64) -> Update {
 
 fn denial(answer: Answer, count: u64) -> Denial {
     let name = Some("mkdir".to_owned());
-    Denial { number: 83, name, answer, own_filter: false, count, first_seen: at(7), comm: "app".into() }
+    Denial {
+        number: 83,
+        name,
+        answer,
+        own_filter: false,
+        supervised: false,
+        count,
+        first_seen: at(7),
+        comm: "app".into(),
+    }
 }
 
 #[test]

@@ -36,6 +36,7 @@ fn recording(name: &str, start: i64, syscalls: Vec<Syscall>) -> Recording {
         boundary: Boundary { found_by: FoundBy::Filter, attached_late: false },
         syscalls: [(Abi::X86_64, syscalls)].into(),
         denied: None,
+        filter: None,
         lost: Lost::default(),
         warnings: Vec::new(),
     }

@@ -68,7 +68,7 @@ pub fn each_call_has_its_reason() -> Result<()> {
                     set.runtime == *runtime && set.version == *version && set.calls.contains_key(name)
                 }),
                 // Nothing of that was asked for.
-                Reason::Portable(_) | Reason::Denied(_) | Reason::CloneFallback => false,
+                Reason::Portable(_) | Reason::Denied(_) | Reason::Supervised | Reason::CloneFallback => false,
             };
             ensure!(stands, "{name} is said to be in for a reason that isn't there: {reason}");
         }
