@@ -145,7 +145,7 @@ fn until(what: &str, mut is_there: impl FnMut() -> Result<bool>) -> Result<()> {
 }
 
 fn ten_thousand() -> Result<()> {
-    let count = support::many(10_000);
+    let count = support::many(u32::try_from(support::turns(10_000))?);
     let many = Many::new(count)?;
     many.make()?;
     let recorder = many.record(&["--max-containers", "12000"])?;
@@ -199,8 +199,8 @@ fn stopped() -> Result<()> {
     let processes = many.processes(true, false)?;
     expect(&processes.finish(PATIENCE)?, 0, &[])?;
     ensure!(many.folder.below().is_empty(), "their cgroups are gone");
-    // A minute, in which whatever has a time limit would reach it.
-    std::thread::sleep(Duration::from_secs(60).saturating_sub(since.elapsed()));
+    // In the full tier a minute, in which whatever has a time limit would reach it.
+    std::thread::sleep(Duration::from_secs(support::turns(60) as u64).saturating_sub(since.elapsed()));
     recorder.signal(Signal::CONT)?;
     // All that was asked for has ended.
     expect(&recorder.finish(PATIENCE)?, 0, &[])?;
