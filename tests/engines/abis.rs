@@ -31,10 +31,12 @@ const AT_ONCE: usize = 2;
 /// All tests of this file.
 pub fn tests() -> Vec<Trial> {
     vec![
-        support::test("a_32_bit_container_works_under_its_profile", NEEDS, || works(&ONLY_32)),
-        support::test("a_container_with_32_bit_calls_works_under_its_profile", NEEDS, || works(&COMPAT)),
+        support::test("a_32_bit_container_works_under_its_profile", NEEDS, || works(&ONLY_32)).only_in_full(),
+        support::test("a_container_with_32_bit_calls_works_under_its_profile", NEEDS, || works(&COMPAT))
+            .only_in_full(),
         support::test("a_container_of_both_works_under_its_profile", NEEDS, || works(&MIXED)),
-        support::test("a_container_with_x32_calls_works_under_its_profile", NEEDS, || works(&X32)),
+        support::test("a_container_with_x32_calls_works_under_its_profile", NEEDS, || works(&X32))
+            .only_in_full(),
         support::test("a_container_of_both_works_under_runc_and_crun_by_themselves", BUNDLES, bundles),
     ]
 }

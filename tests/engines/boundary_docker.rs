@@ -23,19 +23,22 @@ pub fn tests() -> Vec<Trial> {
     vec![
         filter("boundary_under_the_default_profile", &[]),
         filter("boundary_of_another_user", &["--user", "1234:1234"]),
-        filter("boundary_with_no_new_privileges", &["--security-opt", "no-new-privileges"]),
+        filter("boundary_with_no_new_privileges", &["--security-opt", "no-new-privileges"]).only_in_full(),
         filter(
             "boundary_of_another_user_with_no_new_privileges",
             &["--user", "1234", "--security-opt", "no-new-privileges"],
-        ),
+        )
+        .only_in_full(),
         filter("boundary_in_the_hosts_pid_namespace", &["--pid=host"]),
-        filter("boundary_with_every_capability", &["--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE"]),
+        filter("boundary_with_every_capability", &["--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE"])
+            .only_in_full(),
         support::test("boundary_unconfined", NEEDS, || {
             starts(&["--security-opt", "seccomp=unconfined"], FoundBy::Estimated)
         }),
         support::test("boundary_unconfined_in_the_hosts_pid_namespace", NEEDS, || {
             starts(&["--security-opt", "seccomp=unconfined", "--pid=host"], FoundBy::Estimated)
-        }),
+        })
+        .only_in_full(),
         support::test("a_filter_of_its_own_moves_no_boundary", NEEDS, own_filters),
         support::test("docker_exec_is_told_apart_in_both_orders", NEEDS, execs),
         support::test("exclude_joined_keeps_what_the_service_called_too", NEEDS, excluded),

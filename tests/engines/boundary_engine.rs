@@ -24,7 +24,8 @@ pub fn tests() -> Vec<Trial> {
             "boundary_of_crun_under_docker",
             &[Need::Kernel, Need::Docker, Need::Runc, Need::Crun, Need::Cc],
             crun,
-        ),
+        )
+        .only_in_full(),
     ]
 }
 

@@ -20,11 +20,11 @@ pub fn tests() -> Vec<Trial> {
     vec![
         test("record_containerd_pods", NEEDS, pods),
         test("record_containerd_a_pod_as_one", NEEDS, one_pod),
-        test("record_containerd_by_the_kubelets_labels", NEEDS, labels),
+        test("record_containerd_by_the_kubelets_labels", NEEDS, labels).only_in_full(),
         test("record_containerd_all_without_sandboxes", NEEDS, all),
         test("record_containerd_ones_with_hostile_names", NEEDS, hostile_names),
         test("record_containerd_an_unconfined_pod", NEEDS, unconfined),
-        test("record_containerd_pods_that_nobody_can_name", NEEDS, gone),
+        test("record_containerd_pods_that_nobody_can_name", NEEDS, gone).only_in_full(),
     ]
 }
 

@@ -25,11 +25,11 @@ pub fn tests() -> Vec<Trial> {
     vec![
         test("record_containerd_what_ctr_started_by_its_name", NEEDS, by_name),
         test("record_containerd_many_short_lived_containers", NEEDS, short_lived),
-        test("record_containerd_in_a_new_namespace", NEEDS, new_namespace),
+        test("record_containerd_in_a_new_namespace", NEEDS, new_namespace).only_in_full(),
         test("record_containerd_what_ran_before", NEEDS, ran_before),
         test("record_containerd_what_joins_apart", NEEDS, joined),
         test("record_containerd_while_it_restarts", NEEDS, restarts),
-        test("record_containerd_that_hangs", NEEDS, hangs),
+        test("record_containerd_that_hangs", NEEDS, hangs).only_in_full(),
         test("record_containerd_under_crun", CRUN, crun),
         test("record_containerd_that_is_not_there", &[Need::Kernel], not_there),
     ]

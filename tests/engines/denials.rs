@@ -28,7 +28,7 @@ pub fn tests() -> Vec<Trial> {
         support::test("denials_under_dockers_default_profile", DOCKER, under_dockers_default),
         support::test("denials_of_what_joins_and_of_what_ran_before", DOCKER, late),
         support::test("denials_that_kill", DOCKER, killed),
-        support::test("denials_of_a_call_that_is_taken_out", DOCKER, taken_out),
+        support::test("denials_of_a_call_that_is_taken_out", DOCKER, taken_out).only_in_full(),
         support::test("what_a_program_s_own_supervisor_answers_is_allowed", DOCKER, supervised),
         support::test("a_start_that_a_profile_denies_is_said_first", DOCKER, start_denied),
         support::test("denials_under_podmans_default_profile_with_runc", RUNC, || {
@@ -179,6 +179,9 @@ fn taken_out() -> Result<()> {
     Ok(())
 }
 
+/// A program without privileges loads a filter of its own only so (seccomp(2)).
+const ALONE: &str = "--security-opt=no-new-privileges";
+
 /// The kernel takes a denial before it asks a supervisor: a profile that denied the call would break the program.
 fn supervised() -> Result<()> {
     let folder = Folder::new()?;
@@ -187,18 +190,18 @@ fn supervised() -> Result<()> {
     let tracing: Value =
         serde_json::from_str(&command::output(support::program().arg("tracing-profile"), PATIENCE)?)?;
     let (mount, option) = (folder.mount(), folder.profile(&tracing)?);
-    let (recorder, recording) = recorded(&[&mount, &option], &["/d/supervised"], "0")?;
+    let (recorder, recording) = recorded(&[&mount, &option, ALONE], &["/d/supervised"], "0")?;
     ensure!(denied(&recording) == times([("supervised times EIO", 1)]), "{:?}", denied(&recording));
     let kind = recording.filter.as_ref().map(|filter| filter.kind);
     ensure!(kind == Some(Kind::Tracing), "{:?}", recording.filter);
     recorder.ensure_said("answered by the program's own supervisor or tracer: times (EIO, once)")?;
     let profile: Value = serde_json::from_str(&fs::read_to_string(recorder.path("profile.json"))?)?;
     let option = folder.profile(&profile)?;
-    let (_, recording) = recorded(&[&mount, &option], &["/d/supervised"], "0")?;
+    let (_, recording) = recorded(&[&mount, &option, ALONE], &["/d/supervised"], "0")?;
     ensure!(denied(&recording) == times([("supervised times EIO", 1)]), "again: {:?}", denied(&recording));
     // The test can fail.
     let option = folder.profile(&serde_json::from_str(&without(&profile.to_string(), "times")?)?)?;
-    let (_, recording) = recorded(&[&mount, &option], &["/d/supervised"], "3")?;
+    let (_, recording) = recorded(&[&mount, &option, ALONE], &["/d/supervised"], "3")?;
     ensure!(denied(&recording) == times([("times EPERM", 1)]), "without: {:?}", denied(&recording));
     Ok(())
 }

@@ -115,8 +115,8 @@ pub fn main(groups: impl IntoIterator<Item = Vec<Trial>>) -> ExitCode {
         eprintln!("error: {error}");
         return ExitCode::from(2);
     }
-    // A shell's background job ignores Ctrl-C, and so would all that we start.
-    for signal in [libc::SIGINT, libc::SIGQUIT] {
+    // A shell's background job ignores Ctrl-C, what nohup starts a hangup, and so would all that we start.
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
         // SAFETY: no other thread runs yet, and the default needs no handler.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }

@@ -57,10 +57,28 @@ pub fn run(wanted: &[String], filter: &[OsString], write_table: bool, tally: &mu
         Told::Line(line) => rows[index].take(&line),
         Told::Ended(outcome) => rows[index].end(outcome),
     })?;
+    for row in &mut rows {
+        run_again(row, &qemu, &folder, &apt)?;
+    }
     if write_table && let Err(error) = table::write(&rows) {
         tally.trouble("table", &format!("{error:#}"));
     }
     rows.into_iter().for_each(|row| tally.add(row.tally));
+    Ok(())
+}
+
+/// Runs each test that failed on a kernel once more, in a machine of its own.
+fn run_again(row: &mut Row, qemu: &Qemu, folder: &Path, apt: &Apt) -> Result<()> {
+    for test in row.tally.failed_tests(&row.pin.name) {
+        eprintln!("\n=== {}: {test} failed; again, alone", row.pin.name);
+        let machine = ready(&row.pin, &[(&test).into(), "--exact".into()], folder, apt)?;
+        let mut again = Row::new(row.pin.clone());
+        run_all(qemu, vec![(0, machine)], |_, told| match told {
+            Told::Line(line) => again.take(&line),
+            Told::Ended(outcome) => again.end(outcome),
+        })?;
+        row.tally.take_again(&row.pin.name, &test, &again.tally);
+    }
     Ok(())
 }
 
