@@ -6,11 +6,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 /// cargo's, each with its version and arguments. They are installed below `target`.
-const CARGO: [(&str, &str, &[&str]); 2] = [
-    ("cargo-machete", "0.9.2", &["machete", "--skip-target-dir"]),
-    // What is in use may be built on and given away, and nothing is there twice without need.
-    ("cargo-deny", "0.20.2", &["--offline", "check", "licenses", "bans"]),
-];
+const CARGO: [(&str, &str, &[&str]); 1] = [("cargo-machete", "0.9.2", &["--skip-target-dir"])];
 /// What shells run.
 const SCRIPTS: [&str; 2] = [".ci/run", "xtask/src/vm/init.sh"];
 

@@ -109,7 +109,7 @@ pub const PARTS: [Part; 17] = [
         "no cost is half as much again as its target",
     ),
     part("fuzz", Place::Full, What::Task(&["fuzz"]), "readers of files from strangers, fuzzed"),
-    part("lint", Place::Full, What::Task(&["lint"]), "licences, unused dependencies, shell scripts"),
+    part("lint", Place::Full, What::Task(&["lint"]), "unused dependencies, shell scripts"),
 ];
 
 /// Tests that notice a kernel program that is broken on another kernel.
