@@ -178,16 +178,19 @@ pub fn came(number: u32) -> Came {
 pub fn asked(number: u32) -> Option<u16> {
     let current = KernelTask::current();
     let filters = current.filters()?;
-    let entry = entry_in(number, current, current.tid()?);
+    // As one number, and not as an entry or none: of none the compiler reads what it has not written, which older verifiers
+    // (6.1) refuse.
+    let packed = entry_of(u64::from(number), current.0, u64::from(current.tid()?));
     // SAFETY: the map's own memory.
     let slot = unsafe { &*slots::slot(number)? };
-    let arrived_with = entry.map_or(slot.arrived_with, |entry| entry.arrived_with);
+    let arrived_with = if packed == 0 { slot.arrived_with } else { (packed >> 32) as u32 };
+    let is_tentative = packed != 0 && (packed >> 8) as u32 & 0xff == TENTATIVE;
     // A command has no runtime: what it is denied comes from a filter that we run under ourselves.
     let least = if slot.flags & flag::COMMAND != 0 { 0 } else { arrived_with };
     if filters <= least {
         return None;
     }
-    let is_past_exec = slot.application != 0 || entry.is_some_and(|entry| entry.origin == TENTATIVE);
+    let is_past_exec = slot.application != 0 || is_tentative;
     let own =
         filters.saturating_sub(arrived_with).saturating_sub(slot.base.saturating_sub(slot.arrived_with));
     Some(if is_past_exec { own as u16 } else { 0 })
