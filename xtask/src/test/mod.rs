@@ -13,7 +13,7 @@ mod tier;
 
 use crate::{packages, setup, vm};
 use anyhow::{Context as _, Result, bail};
-use part::{LONGEST, PARTS, Part};
+use part::{LONGEST, PARTS, Part, Place};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -60,7 +60,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return finish(&tally);
     }
     if parts.iter().any(|part| part.needs_packages()) {
-        install_packages(if args.full {
+        // A part of the full tier may be named by itself.
+        let has_full = parts.iter().any(|part| part.tier(tier) == Tier::Full);
+        install_packages(if has_full {
             packages::missing_for_all_tests()
         } else {
             packages::missing_for_tests()
@@ -91,8 +93,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         tally.add(own);
     }
     let mut out = std::io::stdout();
-    let left: Vec<_> = PARTS.iter().filter(|part| !parts.iter().any(|its| its.name == part.name)).collect();
-    let left: Vec<_> = left.iter().map(|part| part.name).collect();
+    let is_left = |part: &&Part| !parts.iter().any(|its| its.name == part.name);
+    let left: Vec<_> = PARTS.iter().filter(is_left).map(|part| part.name).collect();
     writeln!(out, "\n{}", took.join("\n")).context("cannot write to stdout")?;
     if !left.is_empty() {
         writeln!(out, "not run: {} (cargo xtask test --full runs all)", left.join(", "))
@@ -114,10 +116,10 @@ fn selected(tier: Tier, names: &[String]) -> Result<Vec<&'static Part>> {
 }
 
 fn list() -> Result<()> {
-    let tiers = |part: &Part| match (part.is_in(Tier::Commit), part.is_in(Tier::Full)) {
-        (true, true) => "commit, full",
-        (true, false) => "commit",
-        _ => "full",
+    let tiers = |part: &Part| match part.place {
+        Place::Both => "commit, full",
+        Place::Commit => "commit",
+        Place::Full => "full",
     };
     let lines: String =
         PARTS.iter().map(|part| format!("{:14} {:13} {}\n", part.name, tiers(part), part.about)).collect();
