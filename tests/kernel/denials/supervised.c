@@ -1,5 +1,5 @@
 /* A thread answers for another one (SCMP_ACT_NOTIFY): first with a signal, after which the kernel asks it about the same call again,
- * and then with EIO. */
+ * and then with EIO. Its profile is run under again, so it makes the same calls each time: who waits reads a pipe. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>
@@ -12,13 +12,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static volatile int listener = -1;
+static int ready[2];
 static volatile sig_atomic_t signals;
 
 static void handler(int signal) { signals += signal != 0; }
 
 static void *supervisor(void *victim) {
-    while (listener < 0) usleep(1000);
+    int listener;
+    if (read(ready[0], &listener, sizeof listener) != sizeof listener) return "read";
     for (int turn = 0; turn < 2; turn++) {
         struct seccomp_notif asked;
         memset(&asked, 0, sizeof asked);
@@ -44,10 +45,11 @@ int main(void) {
     };
     struct sock_fprog program = { 4, code };
     void *trouble = 0;
+    int listener;
     sigaction(SIGUSR1, &action, 0);
-    if (pthread_create(&thread, 0, supervisor, &self)) return 1;
+    if (pipe(ready) || pthread_create(&thread, 0, supervisor, &self)) return 1;
     listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
-    if (listener < 0) return 2;
+    if (listener < 0 || write(ready[1], &listener, sizeof listener) != sizeof listener) return 2;
     if (syscall(SYS_times, 0) != -1 || errno != EIO || signals != 1) return 3;
     return pthread_join(thread, &trouble) || trouble ? 4 : 0;
 }
