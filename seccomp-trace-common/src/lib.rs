@@ -105,6 +105,8 @@ pub mod flag {
     pub const RUNNING: u32 = 4;
     /// It is not known yet in which calls its threads were when their entries began to be seen.
     pub const UNSETTLED: u32 = 8;
+    /// User space has said that it is a container's, by its path: what is made below is its own.
+    pub const CONTAINER: u32 = 16;
 }
 
 /// Bytes kept of a cgroup's path, with the closing zero.
@@ -150,8 +152,8 @@ pub struct Slot {
     pub lost: u32,
     /// Tasks whose origin could not be kept: their calls count as the application's.
     pub lost_origins: u32,
-    /// 1 once a task has come into it from outside: what is made below is its own.
-    pub used: u32,
+    /// How deep its own cgroup lies in the hierarchy; 0 where user space enrolled it.
+    pub level: u32,
     /// 1 once a task has ended that came into it and never executed anything.
     pub unexecuted: u32,
     /// Filters that it has numbers for ([`Known`]).
@@ -161,6 +163,38 @@ pub struct Slot {
     /// 1 once a task that has been root of the host for BPF has called bpf(2): it may have written here.
     pub could_tamper: u64,
     /// The cgroup's path in the default hierarchy; empty where user space enrolled it.
+    pub path: [u8; PATH_LEN],
+}
+
+/// Cgroups without a task of which is known who made them. More push out the oldest.
+pub const MAX_MADE: u32 = 1024;
+/// Cgroups that may be told at a time as not, or not truly, recorded.
+pub const MAX_REFUSED: u32 = 4096;
+
+/// Who made a cgroup in which no task has been yet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Made {
+    /// The cgroup.
+    pub cgroup: u64,
+    /// The root directory's dentry of the task that made it; 0: not known.
+    pub root: u64,
+    /// That task's filters.
+    pub filters: u64,
+    /// What is told where it gets no slot.
+    pub told: Refused,
+}
+
+/// A cgroup that has tasks, and whose calls did not go where they might belong.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Refused {
+    /// 0: no slot or no cell was free. Else they went to the slot of a cgroup above, which lies at this level; wrong where
+    /// that one is no container's.
+    pub level: u32,
+    /// Zero.
+    pub _pad: u32,
+    /// The cgroup's path; empty where a task was born in it and the note of who made it was gone.
     pub path: [u8; PATH_LEN],
 }
 
@@ -362,8 +396,8 @@ pub mod event {
     pub const APPLICATION: u32 = 2;
     /// A slot's last cgroup is gone.
     pub const DEAD: u32 = 3;
-    /// A cgroup could not be enrolled: no free slot, or the table is full.
-    pub const NO_SLOT: u32 = 4;
+    /// There is a new [`Refused`](super::Refused), or one more that could not be kept.
+    pub const REFUSED: u32 = 4;
     /// A kind of [`super::Denial`] came for the first time.
     pub const DENIED: u32 = 5;
     /// A task that may write these tables has called bpf(2): [`super::Slot::could_tamper`].
@@ -416,10 +450,10 @@ impl Event {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Cgroups that found no free slot.
-    pub no_slot: u64,
-    /// Cgroups that found no cell in the table.
-    pub no_cell: u64,
+    /// Cgroups that were put among the [`Refused`].
+    pub refused: u64,
+    /// Those for which there was no room any more: nobody knows which.
+    pub refused_lost: u64,
     /// Events other than sightings that did not fit the ring buffer: user space looks at every slot then.
     pub news_lost: u64,
     /// Attempts to tell of a sighting that did not fit, and calls that could not be kept.
@@ -559,6 +593,8 @@ shared! {
     Sets = set::COUNT * ABIS * NUMBERS + 8,
     Counts = ABIS * NUMBERS * 8 + 8,
     Slot = 128 + PATH_LEN,
+    Made = 32 + PATH_LEN,
+    Refused = 8 + PATH_LEN,
     Cell = 16,
     Task = 20,
     Beyond = 12,

@@ -37,17 +37,14 @@ pub fn control(ctx: *mut c_void) -> u32 {
     if matches!(cgroup, EMPTY | REMOVED | BUSY) {
         return FULL;
     }
-    cgroups::begin_to_insert();
-    let result = match ctx.arg::<u64>(0) {
+    match ctx.arg::<u64>(0) {
         ENROL => enrol(cgroup, second as u32, third as u32),
         SHARE => share(cgroup, second as u32),
         IGNORE => ignore(cgroup),
         FORGET => forget(cgroup),
         MARK => mark(cgroup, second as u32),
         _ => FULL,
-    };
-    cgroups::end_inserting();
-    result
+    }
 }
 
 fn known(cgroup: u64) -> Option<u32> {
@@ -60,7 +57,7 @@ fn enrol(cgroup: u64, flags: u32, base: u32) -> u32 {
         slots::set_flag(slot, flags & flag::PINNED);
         return slot;
     }
-    match slots::take(cgroup, flags, base, 0) {
+    match slots::take(cgroup, flags, base, slots::Maker::current(), 0, core::ptr::null()) {
         Some(slot) if cgroups::insert(cgroup, slot) => slot,
         Some(slot) => {
             slots::drop_cell(slot);

@@ -348,7 +348,7 @@ impl Filter {
 }
 
 /// A `struct cgroup`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Cgroup(pub u64);
 
 impl Cgroup {

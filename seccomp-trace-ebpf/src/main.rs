@@ -2,8 +2,9 @@
 //!
 //! `sys_enter` and `sys_exit` are the hot path: it begins here, with [`cgroups`], which says which cgroup is whose, and [`last_entry`],
 //! which ends most of it. What is rare is in the other files: [`sightings`] are calls that are new, [`tasks`] says who in a cgroup counts
-//! as whom, [`slots`] holds what was seen, [`denials`] what never entered, [`filters`] by whose leave, [`counters`] how often, while somebody watches. [`vsyscall`] is
-//! the calls that are none, [`arch`] what differs between machines, [`control`] what user space asks for.
+//! as whom, [`enrol`] which cgroups get a slot, [`slots`] holds what was seen, [`denials`] what never entered, [`filters`] by whose leave,
+//! [`counters`] how often, while somebody watches. [`vsyscall`] is the calls that are none, [`arch`] what differs between machines,
+//! [`control`] what user space asks for.
 
 #![no_std]
 #![no_main]
@@ -15,6 +16,7 @@ mod cgroups;
 mod control;
 mod counters;
 mod denials;
+mod enrol;
 mod filters;
 mod kernel;
 mod last_entry;

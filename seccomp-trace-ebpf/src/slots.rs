@@ -3,10 +3,7 @@
 use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 
 use aya_ebpf::{
-    helpers::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_probe_read_kernel_str_bytes,
-        generated::bpf_ktime_get_boot_ns,
-    },
+    helpers::{bpf_get_current_comm, bpf_probe_read_kernel_str_bytes, generated::bpf_ktime_get_boot_ns},
     macros::map,
     maps::{Array, Queue, RingBuf},
 };
@@ -89,10 +86,18 @@ fn count(counter: fn(*mut Stats) -> *mut u64) {
     }
 }
 
-pub fn count_no_cell() {
+/// A cgroup's calls went nowhere, or to another one's slot; user space is woken to read which.
+pub fn count_refused() {
     // SAFETY: only an address is taken.
-    count(|stats| unsafe { &raw mut (*stats).no_cell });
-    tell(event::NO_SLOT, 0, 0, 0, 0, 0);
+    count(|stats| unsafe { &raw mut (*stats).refused });
+    tell(event::REFUSED, 0, 0, 0, 0, 0);
+}
+
+/// Likewise, and it is not known which.
+pub fn count_refused_lost() {
+    // SAFETY: only an address is taken.
+    count(|stats| unsafe { &raw mut (*stats).refused_lost });
+    tell(event::REFUSED, 0, 0, 0, 0, 0);
 }
 
 /// Something is in a slot of which no news tells.
@@ -101,38 +106,48 @@ pub fn count_untold() {
     count(|stats| unsafe { &raw mut (*stats).untold });
 }
 
-/// A free slot for a cgroup. `path` is a string in the kernel's memory, or 0.
+/// Who made a cgroup.
+#[derive(Clone, Copy)]
+pub struct Maker {
+    /// Its root directory's dentry; 0: not known.
+    pub root: u64,
+    /// Its filters.
+    pub filters: u32,
+}
+
+impl Maker {
+    pub fn current() -> Self {
+        let task = KernelTask::current();
+        Self { root: task.root().unwrap_or(0), filters: task.filters().unwrap_or(0) }
+    }
+}
+
+/// A free slot for a cgroup. `path` is a string in the kernel's memory, or null.
 #[inline(always)]
-pub fn take(cgroup: u64, flags: u32, base: u32, path: u64) -> Option<u32> {
-    let Ok(Some(number)) = FREE.pop() else {
-        // SAFETY: only an address is taken.
-        count(|stats| unsafe { &raw mut (*stats).no_slot });
-        tell(event::NO_SLOT, 0, 0, 0, 0, 0);
-        return None;
-    };
+pub fn take(cgroup: u64, flags: u32, base: u32, maker: Maker, level: u32, path: *const u8) -> Option<u32> {
+    let Ok(Some(number)) = FREE.pop() else { return None };
     let new = slot(number)?;
-    let creator = KernelTask::current();
     let is_running = flags & flag::RUNNING != 0;
     // SAFETY: the map's own memory; user space has put the slot's number out once, so nobody else writes it.
     unsafe {
         (*new).cgroup = cgroup;
-        (*new).root = creator.root().unwrap_or(0);
+        (*new).root = maker.root;
         (*new).flags = flags;
         (*new).cells = 1;
         (*new).without_cell = 0;
         (*new).tasks = 0;
         (*new).arriving = 0;
         (*new).application = u64::from(is_running);
-        // The creator's, until the application's own are known. Of what runs already nothing is known.
-        (*new).arrived_with = if is_running { 0 } else { creator.filters().unwrap_or(0) };
+        // The maker's, until the application's own are known. Of what runs already nothing is known.
+        (*new).arrived_with = if is_running { 0 } else { maker.filters };
         (*new).base = base;
-        (*new).used = 0;
+        (*new).level = level;
         (*new).unexecuted = 0;
         (*new).filters = 0;
         (*new).filter = 0;
         (*new).could_tamper = 0;
-        if path != 0 {
-            let _ = bpf_probe_read_kernel_str_bytes(path as *const u8, &mut (*new).path);
+        if !path.is_null() {
+            let _ = bpf_probe_read_kernel_str_bytes(path, &mut (*new).path);
         }
         (*new).state = state::LIVE;
     }
@@ -161,10 +176,22 @@ pub fn clear_flag(number: u32, flag: u32) {
     }
 }
 
-/// Has any task ever come into it?
-pub fn is_used(number: u32) -> bool {
+/// Has the application been executed?
+pub fn has_application(number: u32) -> bool {
     // SAFETY: the map's own memory.
-    slot(number).is_some_and(|slot| unsafe { (*slot).used } != 0)
+    slot(number).is_some_and(|slot| unsafe { (*slot).application } != 0)
+}
+
+/// How deep the cgroup lies that it was made for.
+pub fn level(number: u32) -> u32 {
+    // SAFETY: the map's own memory.
+    slot(number).map_or(0, |slot| unsafe { (*slot).level })
+}
+
+/// Has it cgroups without a cell?
+pub fn is_crowded(number: u32) -> bool {
+    // SAFETY: the map's own memory.
+    slot(number).is_some_and(|slot| unsafe { (*slot).without_cell } != 0)
 }
 
 /// Something of a slot could not be kept: its recording is incomplete.
@@ -311,13 +338,9 @@ pub fn generation(number: u32) -> Option<u32> {
     slot(number).map(|slot| unsafe { (*slot).generation })
 }
 
-pub fn tell_enrolled(number: u32) {
-    tell_slot(event::ENROLLED, number);
-}
-
 /// News of a slot. What does not fit is counted: user space then looks at every slot.
 pub fn tell_slot(kind: u32, number: u32) {
-    if !tell(kind, number, 0, 0, 0, bpf_get_current_pid_tgid() as u32) {
+    if !tell(kind, number, 0, 0, 0, 0) {
         // SAFETY: only an address is taken.
         count(|stats| unsafe { &raw mut (*stats).news_lost });
     }

@@ -15,7 +15,7 @@ use seccomp_trace_common::{
 };
 
 use crate::{
-    cgroups, denials,
+    cgroups, denials, enrol,
     kernel::{self, Cgroup, Current, KernelTask},
     slots,
 };
@@ -201,14 +201,14 @@ pub fn asked(number: u32) -> Option<u16> {
 pub fn cgroup_attach_task(ctx: RawTracePointContext) -> i32 {
     let (cgroup, task) = (Cgroup(ctx.arg(0)), KernelTask(ctx.arg(2)));
     if cgroup.is_default() {
-        moved(cgroup, task, ctx.arg::<u64>(3) as u8 != 0);
+        moved(cgroup, task, ctx.arg::<u64>(3) as u8 != 0, ctx.arg(1));
     }
     0
 }
 
-fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool) -> Option<()> {
+fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Option<()> {
     let tid = task.tid()?;
-    let Some(number) = cgroups::traced(cgroup) else {
+    let Some(number) = enrol::slot_on_arrival(cgroup, path) else {
         forget(tid);
         return None;
     };
@@ -233,10 +233,7 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool) -> Option<()> {
 fn arrive(task: KernelTask, tid: u32, number: u32, flags: u32) -> Option<()> {
     let slot = slots::slot(number)?;
     // SAFETY: the map's own memory.
-    let late = unsafe {
-        (*slot).used = 1;
-        (*slot).application != 0
-    };
+    let late = unsafe { (*slot).application } != 0;
     let flags = flags | if late { F_LATE } else { 0 };
     let generation = slots::generation(number)?;
     keep(tid, Task { slot: number, generation, origin: ARRIVING, arrived_with: task.filters()?, flags });
@@ -275,10 +272,10 @@ pub fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
 }
 
 fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
-    let number = cgroups::traced(child.cgroup()?)?;
-    let is_inside =
-        parent.css_set()? == child.css_set()? || cgroups::traced(parent.cgroup()?) == Some(number);
-    if !is_inside {
+    let cgroup = child.cgroup()?;
+    let is_elsewhere = parent.css_set()? != child.css_set()? && parent.cgroup()? != cgroup;
+    let number = if is_elsewhere { enrol::slot_on_arrival(cgroup, 0)? } else { cgroups::traced(cgroup)? };
+    if is_elsewhere && cgroups::traced(parent.cgroup()?) != Some(number) {
         // Born in a cgroup that is not its parent's (CLONE_INTO_CGROUP): no move is told of it.
         return arrive(child, child.tid()?, number, 0);
     }

@@ -22,6 +22,7 @@ const OF_THE_RUNTIME: [&str; 6] = ["mount", "umount2", "pivot_root", "keyctl", "
 /// All tests of this file.
 pub fn tests() -> Vec<Trial> {
     vec![
+        support::test("record_beside_empty_cgroups_with_names_of_containers", NEEDS, empty),
         support::alone("record_beside_strangers_that_make_cgroups_without_end", NEEDS, cgroups),
         support::alone("record_beside_a_fork_bomb_that_joined_another_container", NEEDS, forks),
     ]
@@ -133,6 +134,34 @@ fn record_one(meanwhile: impl FnOnce(&mut Recorder) -> Result<Vec<Maker>>) -> Re
     makers.iter().try_for_each(Maker::end)?;
     recorder.ends_with(0)?;
     recorder.recording("recording.json")
+}
+
+/// A cgroup with empty ones below; they go with the value.
+struct Empty(Hierarchy, String);
+
+impl Drop for Empty {
+    fn drop(&mut self) {
+        for path in self.0.tree(&self.1).iter().rev() {
+            fs::remove_dir(self.0.directory(path)).ok();
+        }
+    }
+}
+
+/// Eight, where there is room for two containers.
+fn empty() -> Result<()> {
+    let mut made = None;
+    let recording = record_one(|_| {
+        let empty = Empty(Hierarchy::find()?, format!("/{}", crate::proof::container::unused_name("empty")));
+        let folder = empty.0.directory(&empty.1);
+        fs::create_dir(&folder)?;
+        (0..8).try_for_each(|number| fs::create_dir(folder.join(format!("{number:064x}"))))?;
+        made = Some(empty);
+        Ok(Vec::new())
+    })?;
+    drop(made);
+    ensure!(recording.lost == Lost::default(), "{:?}", recording.lost);
+    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+    Ok(())
 }
 
 /// One was there before, one comes while it is traced: it is recorded until Docker has said its name.

@@ -14,6 +14,7 @@ const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox];
 pub fn tests() -> Vec<Trial> {
     vec![
         support::test("record_several_by_name_image_and_label", NEEDS, several),
+        support::test("record_all_but_the_excluded", NEEDS, excluded),
         support::test("record_a_second_container_beside_the_file_of_one", NEEDS, second),
         support::test("record_a_second_container_is_told_when_it_appears", NEEDS, second_at_once),
         support::test("record_more_containers_than_there_is_room_for", NEEDS, too_many),
@@ -78,6 +79,44 @@ fn several() -> Result<()> {
         ensure!(recording.title() == container.name, "{}", recording.title());
         ensure!(recording.boundary.attached_late == (container.name == early.name), "{}", container.name);
     }
+    Ok(())
+}
+
+/// By name, glob and label: they keep no slot, and get no file. One that was asked for alone is told.
+fn excluded() -> Result<()> {
+    let prefix = unused_name("exclude");
+    let container = |name: &str| Container { name: format!("{prefix}-{name}") };
+    let (early, by_name, by_glob) = (container("early"), container("name"), container("proxy-1"));
+    let (by_label, wanted) = (container("label"), container("wanted"));
+    early.start(&[], "echo up; while :; do sleep 0.05; done")?;
+    early.until_said("up")?;
+    let (all, label) = (format!("{prefix}-*"), format!("label:{prefix}.sidecar=yes"));
+    let excludes = [&early.name, &by_name.name, &format!("{prefix}-proxy-*"), &label];
+    let excludes: Vec<&str> = excludes.iter().flat_map(|exclude| ["--exclude", exclude]).collect();
+    // Those that are left out stay, and there is room for two at a time.
+    let options = ["--max-containers", "2", "--container", &all, "--output-dir", "{}", "--verbose"];
+    let mut recorder = Recorder::ready(&[&options[..], &excludes].concat())?;
+    let stay = "echo up; while :; do sleep 0.05; done";
+    for (left_out, options) in [
+        (&by_name, vec![]),
+        (&by_glob, vec![]),
+        (&by_label, vec!["--label".to_owned(), format!("{prefix}.sidecar=yes")]),
+    ] {
+        left_out.start(&options.iter().map(String::as_str).collect::<Vec<_>>(), stay)?;
+        recorder.until_said(&format!("{} is left out (--exclude)", left_out.name))?;
+    }
+    wanted.start(&["--label", &format!("{prefix}.sidecar=no")], "true")?;
+    wanted.ends_well()?;
+    recorder.interrupt()?;
+    let written = recorder.written()?;
+    ensure!(written == BTreeSet::from([format!("{}.json", wanted.name)]), "{written:?}");
+
+    let label = format!("label:{prefix}.sidecar");
+    let mut recorder =
+        Recorder::start(&["--container", &by_label.name, "--exclude", &label, "-o", "{}/profile.json"])?;
+    recorder.ends_with(2)?;
+    recorder.ensure_said(&format!("nothing is left to record: --exclude takes away {}", by_label.name))?;
+    ensure!(recorder.written()?.is_empty());
     Ok(())
 }
 

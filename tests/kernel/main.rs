@@ -13,6 +13,7 @@
 //! - `checkpoint`: a killed seccomp-trace
 //! - `detach`: what is left in the kernel: nothing
 //! - `record_cgroup`, `record_pid`: recording without an engine
+//! - `record_slots`: which cgroups get a slot, beside a made-up engine
 //! - `record_unit`: units of a systemd
 //! - `record_moves`: processes that move, cgroups that are made meanwhile
 //! - `runtimes`: runc and crun by hand, with the boundary
@@ -56,6 +57,7 @@ mod portable;
 mod record_cgroup;
 mod record_moves;
 mod record_pid;
+mod record_slots;
 mod record_unit;
 mod ring;
 mod run_calls;
@@ -84,6 +86,7 @@ fn main() -> std::process::ExitCode {
         record_cgroup::tests(),
         record_moves::tests(),
         record_pid::tests(),
+        record_slots::tests(),
         record_unit::tests(),
         runtimes::tests(),
         own_filter::tests(),

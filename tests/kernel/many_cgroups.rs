@@ -171,7 +171,8 @@ fn no_room() -> Result<()> {
         } else {
             std::fs::write(many.case.file("go"), "")?;
         }
-        expect(&recorder.finish(PATIENCE)?, code, &["error: more containers than --max-containers 100"])?;
+        let refused = "more containers than --max-containers 100 came at a time: its cgroup /";
+        expect(&recorder.finish(PATIENCE)?, code, &["error: /", refused, "(id "])?;
         (0..100).try_for_each(|number| many.is_exact(number))?;
         let written = std::fs::read_dir(many.recordings())?.count();
         ensure!(written == 100, "{written} recordings");

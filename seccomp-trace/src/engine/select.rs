@@ -1,5 +1,5 @@
-//! Which containers are meant: `--container`, `--pod`, `--image`, `--label` and `--all`, united. Pure: judged by
-//! what an engine says of a container, and by nothing else.
+//! Which containers are meant: `--container`, `--pod`, `--image`, `--label` and `--all`, united, without what `--exclude`
+//! takes away. Pure: judged by what an engine says of a container, and by nothing else.
 
 use std::fmt;
 
@@ -17,6 +17,18 @@ pub struct Label {
     value: Option<String>,
 }
 
+/// What is left out.
+#[derive(Clone, Debug)]
+enum Exclude {
+    /// By its name.
+    Name(Pattern),
+    /// By a label.
+    Label(Label),
+}
+
+/// What an exclude begins with that is a label. No container's name has a colon.
+const LABEL: &str = "label:";
+
 /// The containers that were asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
@@ -25,6 +37,7 @@ pub struct Selector {
     labels: Vec<Label>,
     pods: Vec<Pattern>,
     all: bool,
+    excludes: Vec<Exclude>,
 }
 
 /// One thing that was asked for. Displays as it was typed: `--container web*`.
@@ -38,6 +51,33 @@ pub struct Term<'a> {
     pub value: Option<&'a str>,
     /// True where it may match later containers as well: everything but one container's name or id.
     pub open: bool,
+}
+
+impl Label {
+    /// Reads `KEY` or `KEY=VALUE`.
+    fn parse(option: &'static str, text: &str) -> Result<Self, PatternError> {
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key, Some(value.to_owned())),
+            None => (text, None),
+        };
+        if key.is_empty() {
+            return Err(PatternError::Empty(option));
+        }
+        Ok(Self { key: key.to_owned(), value })
+    }
+}
+
+impl Exclude {
+    /// Reads what was given to `--exclude`.
+    fn parse(text: &str) -> Result<Self, PatternError> {
+        if let Some(label) = text.strip_prefix(LABEL) {
+            return Label::parse("the key of --exclude label:KEY", label).map(Self::Label);
+        }
+        if text.contains(['=', ':']) {
+            return Err(PatternError::NoName(text.to_owned()));
+        }
+        Pattern::parse("--exclude", text.strip_prefix('/').unwrap_or(text)).map(Self::Name)
+    }
 }
 
 impl fmt::Display for Term<'_> {
@@ -69,18 +109,14 @@ impl Selector {
             Pattern::parse("--container", text.strip_prefix('/').unwrap_or(text))
         };
         let image = |text: &S| Pattern::parse("--image", short(text.as_ref()));
-        let label = |text: &S| match text.as_ref().split_once('=') {
-            Some(("", _)) => Err(PatternError::Empty("--label's key")),
-            Some((key, value)) => Ok(Label { key: key.to_owned(), value: Some(value.to_owned()) }),
-            None if text.as_ref().is_empty() => Err(PatternError::Empty("--label")),
-            None => Ok(Label { key: text.as_ref().to_owned(), value: None }),
-        };
+        let label = |text: &S| Label::parse("--label's key", text.as_ref());
         Ok(Self {
             containers: containers.iter().map(container).collect::<Result<_, _>>()?,
             images: images.iter().map(image).collect::<Result<_, _>>()?,
             labels: labels.iter().map(label).collect::<Result<_, _>>()?,
             pods: Vec::new(),
             all,
+            excludes: Vec::new(),
         })
     }
 
@@ -93,9 +129,63 @@ impl Selector {
         Ok(self)
     }
 
+    /// And without some of them: `NAME`, a glob over names, `label:KEY` or `label:KEY=VALUE`.
+    ///
+    /// The error names the first that can't be used; or all, where they leave nothing.
+    pub fn without<S: AsRef<str>>(mut self, excludes: &[S]) -> Result<Self, PatternError> {
+        self.excludes =
+            excludes.iter().map(|text| Exclude::parse(text.as_ref())).collect::<Result<_, _>>()?;
+        let asked = self.unmatched(&[]);
+        if excludes.is_empty() || (self.all && !self.takes_all()) {
+            return Ok(self);
+        }
+        if asked.is_empty() && !self.all {
+            return Err(PatternError::NothingToExclude);
+        }
+        if asked.iter().all(|term| self.takes_away(term)) {
+            let mut asked: Vec<_> = asked.iter().map(ToString::to_string).collect();
+            asked.extend(self.all.then(|| "--all".to_owned()));
+            let excludes = excludes.iter().map(|text| format!("--exclude {}", text.as_ref()));
+            return Err(PatternError::ExcludesAll {
+                excludes: excludes.collect::<Vec<_>>().join(", "),
+                asked: asked.join(", "),
+            });
+        }
+        Ok(self)
+    }
+
+    /// Does one of the excludes match every container?
+    fn takes_all(&self) -> bool {
+        self.excludes.iter().any(|exclude| {
+            matches!(exclude, Exclude::Name(pattern) if pattern.as_str().bytes().all(|byte| byte == b'*'))
+        })
+    }
+
+    /// Is nothing left of what this asks for, whatever containers there are?
+    fn takes_away(&self, term: &Term<'_>) -> bool {
+        let takes = |exclude: &Exclude| match exclude {
+            Exclude::Name(pattern) if term.option == "--container" => {
+                pattern.as_str() == term.text || (!term.open && pattern.is_match(term.text))
+            }
+            Exclude::Label(label) if term.option == "--label" => {
+                label.key == term.text && label.value.as_deref().is_none_or(|value| Some(value) == term.value)
+            }
+            _ => false,
+        };
+        self.takes_all() || self.excludes.iter().any(takes)
+    }
+
+    /// True where a container is left out, whatever asks for it.
+    pub fn excludes(&self, container: &Container) -> bool {
+        self.excludes.iter().any(|exclude| match exclude {
+            Exclude::Name(pattern) => pattern.is_match(&container.name),
+            Exclude::Label(label) => is_label(label, container),
+        })
+    }
+
     /// True where no engine has to be asked: nothing was given.
     pub fn is_empty(&self) -> bool {
-        let Self { containers, images, labels, pods, all } = self;
+        let Self { containers, images, labels, pods, all, excludes: _ } = self;
         !all && containers.is_empty() && images.is_empty() && labels.is_empty() && pods.is_empty()
     }
 

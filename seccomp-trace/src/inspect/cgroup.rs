@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -56,6 +57,28 @@ impl Hierarchy {
     /// Where there is no such cgroup.
     pub fn id(&self, path: &str) -> io::Result<u64> {
         fs::metadata(self.directory(path)).map(|metadata| metadata.ino())
+    }
+
+    /// The path of the cgroup with this id; none where it is gone.
+    #[must_use]
+    pub fn path_of_id(&self, id: u64) -> Option<String> {
+        // `struct file_handle` with the only kind that cgroups have (`FILEID_KERNFS` in include/linux/exportfs.h).
+        #[repr(C)]
+        struct Handle {
+            bytes: u32,
+            kind: i32,
+            id: [u8; 8],
+        }
+        let mut handle = Handle { bytes: 8, kind: 0xfe, id: id.to_ne_bytes() };
+        let mount = fs::File::open(&self.mount).ok()?;
+        // SAFETY: a whole handle, which the kernel reads; what it opens is ours.
+        let opened = unsafe {
+            let handle = (&raw mut handle).cast();
+            let fd = libc::open_by_handle_at(mount.as_raw_fd(), handle, libc::O_PATH | libc::O_CLOEXEC);
+            (fd >= 0).then(|| OwnedFd::from_raw_fd(fd))
+        }?;
+        let path = fs::read_link(format!("/proc/self/fd/{}", opened.as_raw_fd())).ok()?;
+        Some(format!("/{}", path.strip_prefix(&self.mount).ok()?.to_str()?))
     }
 
     /// A cgroup and all below it, parents first.

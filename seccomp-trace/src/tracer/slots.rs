@@ -1,12 +1,14 @@
 //! Reading slots and freeing them.
 
+use std::collections::BTreeMap;
+
 use aya::{
     Ebpf, Pod,
     maps::{Array, HashMap, MapData, MapError, Queue},
 };
 use seccomp_trace_common::{
-    ABIS, Beyond, Cell, Denial, Denied, FilterKey, Known, NUMBERS, SEEN, Sets, Slot, TOLD, VSYSCALL, control,
-    set, state,
+    ABIS, Beyond, Cell, Denial, Denied, FilterKey, Known, NUMBERS, Refused, SEEN, Sets, Slot, TOLD, VSYSCALL,
+    control, set, state,
 };
 
 use super::{Tracer, TracerError};
@@ -48,9 +50,22 @@ impl Tracer {
     pub fn slot(&self, number: u32) -> Result<SlotView, TracerError> {
         let _unpreempted = self.unpreempted();
         let slot = array::<Slot>(&self.ebpf, "SLOTS")?.get(&number, 0)?;
-        let path = slot.path.split(|byte| *byte == 0).next().unwrap_or_default();
-        let path = String::from_utf8_lossy(path).into_owned();
-        Ok(SlotView { slot, path })
+        Ok(SlotView { path: text(&slot.path), slot })
+    }
+
+    /// Takes out the cgroups of whose tasks the calls did not go where they might belong: by its id the level of the
+    /// cgroup for which they count ([`Refused::level`]), and its path, where that is known.
+    ///
+    /// # Errors
+    /// Where the map can't be read or written.
+    pub fn take_refused(&mut self) -> Result<BTreeMap<u64, (u32, String)>, TracerError> {
+        let _unpreempted = self.unpreempted();
+        let mut map: HashMap<_, u64, Refused> = self.map_mut("REFUSED")?.try_into()?;
+        let all = map.iter().filter_map(Result::ok);
+        let all: BTreeMap<_, _> =
+            all.map(|(cgroup, refused)| (cgroup, (refused.level, text(&refused.path)))).collect();
+        all.keys().try_for_each(|cgroup| map.remove(cgroup))?;
+        Ok(all)
     }
 
     /// All calls that a slot has seen, or says to be told: the truth, whatever the ring buffer took.
@@ -193,6 +208,11 @@ impl Tracer {
     pub(super) fn map_mut(&mut self, name: &'static str) -> Result<&mut aya::maps::Map, TracerError> {
         self.ebpf.map_mut(name).ok_or(TracerError::Missing(name))
     }
+}
+
+/// Up to the closing zero.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
 }
 
 pub(super) fn array<'a, T: Pod>(

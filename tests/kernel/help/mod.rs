@@ -4,6 +4,7 @@
 mod bundle;
 mod case;
 mod cgroup;
+mod engine;
 mod facts;
 pub mod many;
 mod programs;
@@ -13,6 +14,7 @@ mod wait;
 pub use bundle::bundle;
 pub use case::{Case, LIMIT, expect, stderr};
 pub use cgroup::Cgroup;
+pub use engine::FakeEngine;
 pub use facts::{NATIVE, allowed, architectures, json, names, numbers, preempts, set};
 #[cfg(target_arch = "x86_64")]
 pub use programs::static_with_libc;

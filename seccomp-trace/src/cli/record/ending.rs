@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Outcome,
     groups::GroupId,
-    known::{Known, Life, Verdict},
+    known::{Known, Life, Missed, Verdict},
     start::{Record, asked_to_end},
 };
 use crate::{
@@ -53,7 +53,17 @@ impl Record<'_> {
     /// What was asked for and never came.
     fn missing(&self) -> Vec<String> {
         let containers: Vec<_> = self.known.values().filter_map(|known| known.container.as_ref()).collect();
-        self.selector.unmatched(&containers).iter().map(ToString::to_string).collect()
+        let missing = self.selector.unmatched(&containers);
+        let missing = missing.iter().map(ToString::to_string);
+        // What `--exclude` took away was there.
+        missing.filter(|term| !self.excluded_from.contains(term)).collect()
+    }
+
+    /// Why nothing is recorded, where containers were there that were asked for.
+    pub fn nothing_but_excluded(&self) -> Option<anyhow::Error> {
+        let names: Vec<_> = self.excluded.iter().map(String::as_str).collect();
+        let are_some = !names.is_empty();
+        are_some.then(|| anyhow!("nothing is left to record: --exclude takes away {}", names.join(", ")))
     }
 
     /// Takes the last news, reads the sets, detaches, and writes every recording and profile.
@@ -83,17 +93,15 @@ impl Record<'_> {
         }
         self.take_all_news()?;
         self.session.finish()?;
-        if self.session.unplaced()? > 0 {
-            self.no_room();
-        }
+        self.tell_all_missed();
         for missing in self.missing() {
             self.troubles.push(anyhow!("{missing}: never appeared"));
         }
         self.tell_facts();
         let recordings = self.recordings();
         if recordings.is_empty() && self.troubles.is_empty() {
-            self.troubles
-                .push(anyhow!("nothing was recorded: no container that was asked for ran meanwhile"));
+            let nothing = || anyhow!("nothing was recorded: no container that was asked for ran meanwhile");
+            self.troubles.push(self.nothing_but_excluded().unwrap_or_else(nothing));
         }
         // Lines go on to the end.
         let Self { args, printer, session, mut troubles, watch: _watch, .. } = self;
@@ -123,6 +131,10 @@ impl Record<'_> {
         let mut recording = subject.builder.build(true);
         let title = recording.title().into_owned();
         if !subject.has_run {
+            // That its calls went nowhere is told.
+            if known.missed == Missed::Told {
+                return None;
+            }
             let reason = format!("{title} never ran while it was watched: nothing to write");
             // Of all containers of a host, most may be stopped; one made anew stands for the one before.
             if self.selector.is_open() || known.life.is_over() {
@@ -133,7 +145,7 @@ impl Record<'_> {
             return None;
         }
         // Every engine denied it.
-        if known.verdict == Verdict::Pending && known.denials > 0 {
+        if known.verdict == Verdict::Pending && known.denials > 0 && !known.is_unheard {
             return None;
         }
         // One by its name is an error, told when it is written.

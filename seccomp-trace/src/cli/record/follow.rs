@@ -40,6 +40,7 @@ impl<'r, 'a> Follow<'r, 'a> {
         let mut interrupts = child::Interrupts::default();
         let mut over = pin!(time::sleep(self.record.args.trace.duration.unwrap_or(Duration::MAX)));
         let mut is_over = false;
+        self.record.tally.turn();
         loop {
             tokio::select! {
                 () = self.record.session.wait() => self.record.take_all_news()?,
@@ -84,6 +85,7 @@ impl<'r, 'a> Follow<'r, 'a> {
                     }
                 }
             }
+            self.record.tally.turn();
         }
     }
 }

@@ -5,7 +5,7 @@ use seccomp_trace_common::flag;
 
 use super::{
     engines::EngineId,
-    known::{Known, Life, Verdict},
+    known::{Known, Life, Missed, Verdict},
     start::Record,
 };
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
     recording::{Container, Target},
     tracer::TracerError,
 };
+
+/// How many containers that were left out are named where nothing else was there.
+const EXCLUDED_NAMED: usize = 8;
 
 impl Record<'_> {
     /// An engine has described a container, in its list of all or by itself.
@@ -61,7 +64,7 @@ impl Record<'_> {
             Ok(Enrolment::Ignored) => self.printer.warn(format!(
                 "{name} was left out when it started, and is not recorded; restart it while this runs"
             )),
-            Err(TracerError::Full) => self.no_room(),
+            Err(TracerError::Full) => self.no_room(&name),
             Err(error) => return Err(error.into()),
         }
         self.give_place(id);
@@ -109,6 +112,10 @@ impl Record<'_> {
             self.selector.matches(&container)
         };
         let is_wanted = is_wanted || self.resolved.containers.contains_key(&container.id);
+        if is_wanted && self.selector.excludes(&container) && known.group.is_none() {
+            self.excluded(&container);
+            return self.leave_out(id);
+        }
         // One that is recorded already stays so under any name.
         let subject = known.subject.and_then(|id| self.session.subject(id));
         let is_recorded = known.verdict == Verdict::Wanted && subject.is_some_and(|subject| subject.has_run);
@@ -118,6 +125,7 @@ impl Record<'_> {
             let is_certain = known.is_refused || known.is_described || !self.selector.needs_description();
             return if is_certain { self.leave_out(id) } else { Ok(()) };
         }
+        let mut is_new = false;
         if known.verdict != Verdict::Wanted {
             known.verdict = Verdict::Wanted;
             if std::mem::take(&mut known.is_discarded) {
@@ -127,6 +135,7 @@ impl Record<'_> {
                 ));
             }
             self.printer.verbose(format!("recording {}", container.title()));
+            is_new = true;
         }
         let target = Target::Container(container.clone());
         let subject = *known.subject.get_or_insert_with(|| self.session.add(target.clone()));
@@ -134,6 +143,9 @@ impl Record<'_> {
             && *subject.builder.target() != target
         {
             *subject.builder.target_mut() = target;
+        }
+        if is_new {
+            self.tell_missed(id);
         }
         match container.runtime.as_deref().and_then(sandbox) {
             Some(kind @ Sandbox::Refuse(_)) => {
@@ -150,10 +162,24 @@ impl Record<'_> {
         Ok(())
     }
 
+    /// It would be recorded, and `--exclude` takes it away.
+    fn excluded(&mut self, container: &Container) {
+        let asked = self.selector.unmatched(&[]);
+        let others = self.selector.unmatched(&[container]);
+        let terms = asked.iter().filter(|term| !others.contains(term)).map(ToString::to_string);
+        self.excluded_from.extend(terms);
+        let title = container.title().into_owned();
+        self.printer.verbose(format!("{title} is left out (--exclude)"));
+        if self.excluded.len() < EXCLUDED_NAMED {
+            self.excluded.insert(title);
+        }
+    }
+
     /// Nobody asked for it: it is traced no more.
     pub fn leave_out(&mut self, id: &str) -> Result<()> {
         let Some(known) = self.known.get_mut(id) else { return Ok(()) };
         known.verdict = Verdict::Unwanted;
+        known.missed = Missed::Nothing;
         match known.subject.take() {
             Some(subject) => Ok(self.session.discard(subject)?),
             None => Ok(()),

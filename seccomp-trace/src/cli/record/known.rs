@@ -48,6 +48,18 @@ impl Life {
     }
 }
 
+/// What is known of calls that went nowhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Missed {
+    /// None did.
+    #[default]
+    Nothing,
+    /// Some did, for this reason: to be told where it is asked for.
+    Untold(String),
+    /// That is told.
+    Told,
+}
+
 /// One container or cgroup.
 #[derive(Debug)]
 pub struct Known {
@@ -81,6 +93,10 @@ pub struct Known {
     pub is_doubtful: bool,
     /// How often every engine has answered that it knows no such container.
     pub denials: u8,
+    /// Did calls of it go nowhere?
+    pub missed: Missed,
+    /// It came while we were held up: what the engine said of it then may be lost.
+    pub is_unheard: bool,
     /// The recording that it is part of; given once it runs, and its engine has said what it is.
     pub group: Option<GroupId>,
 }
@@ -104,25 +120,32 @@ impl Known {
             asked: 0,
             is_doubtful: false,
             denials: 0,
+            missed: Missed::Nothing,
+            is_unheard: false,
             group: None,
         }
     }
 
     /// Is nothing lost with it when its container is gone?
     pub fn is_nobodys(&self) -> bool {
-        self.verdict == Verdict::Unwanted || (self.container.is_none() && self.subject.is_none())
+        self.verdict == Verdict::Unwanted || (self.container.is_none() && !self.has_run())
+    }
+
+    /// Has it come while we watched, recorded or not?
+    fn has_run(&self) -> bool {
+        self.subject.is_some() || self.missed != Missed::Nothing
     }
 
     /// Is it recorded, and nobody has said yet what it is, or that nobody knows it?
     pub fn is_open(&self) -> bool {
         let is_unheard = self.verdict == Verdict::Pending && self.denials == 0;
-        self.subject.is_some() && (self.asked > 0 || is_unheard)
+        self.has_run() && (self.asked > 0 || is_unheard)
     }
 
     /// Is there more to hear? Where all engines denied it twice, a second apart, nobody knows it: it is another
     /// engine's, or already gone.
     pub fn is_to_be_asked(&self) -> bool {
-        let may_matter = self.verdict != Verdict::Unwanted && self.subject.is_some();
+        let may_matter = self.verdict != Verdict::Unwanted && self.has_run();
         may_matter && !self.is_described && self.asked == 0 && self.denials < DENIALS
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`targets`] says what was asked for, [`start`] looks at what is there, [`follow`] is the loop: it takes what the
 //! kernel tells ([`news`]) and what the [`engines`] say ([`said`]). [`known`] holds what is known of each container, [`judge`]
-//! decides who is recorded, [`groups`] who is recorded together, [`watched`] what the live view is told, [`late`] what to do for one that ran before, [`ending`]
+//! decides who is recorded, [`groups`] who is recorded together, [`watched`] what the live view is told, [`late`] what to do for one that ran before,
+//! [`missed`] whose calls went nowhere, [`ending`]
 //! when a target has ended, and what is written then.
 
 mod ending;
@@ -12,6 +13,7 @@ mod groups;
 mod judge;
 mod known;
 mod late;
+mod missed;
 mod news;
 mod said;
 mod start;
@@ -46,6 +48,10 @@ use crate::{
 pub struct Args {
     #[command(flatten)]
     targets: Targets,
+    /// Leave these out of what the others select, such as a mesh's sidecars: a name, a glob over names, or label:KEY[=VALUE];
+    /// repeatable
+    #[arg(long, value_name = "NAME|GLOB|label:KEY[=VALUE]")]
+    exclude: Vec<String>,
     /// Which engines to ask: all that are here, or this one; repeatable
     #[arg(long, value_name = "ENGINE", default_value = AUTO, value_parser = engine_names())]
     engine: Vec<String>,
@@ -165,7 +171,7 @@ impl Args {
 pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
     args.trace.profile.options()?;
     let Targets { container, image, label, pod, all, .. } = &args.targets;
-    let selector = Selector::parse(container, image, label, *all)?.with_pods(pod)?;
+    let selector = Selector::parse(container, image, label, *all)?.with_pods(pod)?.without(&args.exclude)?;
     let program = args.command.first().map(|name| launch::resolve(name)).transpose()?;
     let destinations = args.places.destinations(program.is_some())?;
     destinations.check()?;

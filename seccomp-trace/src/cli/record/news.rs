@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use seccomp_trace_common::flag;
 
 use super::{
@@ -21,9 +21,16 @@ impl Record<'_> {
     pub fn take_all_news(&mut self) -> Result<()> {
         while let Some(news) = self.session.next_news()? {
             match news {
-                News::Enrolled { slot, path } => self.enrolled(slot, &path)?,
+                News::Enrolled { slot, cgroup, path } => {
+                    let path = self.path_of(cgroup, path);
+                    if path.is_empty() {
+                        self.no_path(cgroup);
+                    }
+                    self.enrolled(slot, &path)?;
+                }
                 News::Gone(subject) => self.gone(subject),
-                News::Full => self.no_room(),
+                News::Refused { cgroup, path, level } => self.refused(cgroup, path, level)?,
+                News::RefusedLost => self.no_room("at least one"),
             }
         }
         Ok(())
@@ -44,17 +51,10 @@ impl Record<'_> {
         }
     }
 
-    /// A container found no slot.
-    pub fn no_room(&mut self) {
-        if self.session.take_first_full() {
-            let trouble = format!(
-                "more containers than --max-containers {} came at a time: some are not recorded; raise it",
-                self.args.max_containers
-            );
-            // At once, too: the tests may go on for an hour.
-            self.printer.warn(&trouble);
-            self.troubles.push(anyhow!(trouble));
-        }
+    /// Of a cgroup into which its first task was born the kernel program may not know the path. One that is gone by now has none,
+    /// and is what its id says.
+    fn path_of(&self, cgroup: u64, path: String) -> String {
+        if path.is_empty() { self.hierarchy.path_of_id(cgroup).unwrap_or(path) } else { path }
     }
 
     fn enrolled(&mut self, slot: u32, path: &str) -> Result<()> {
@@ -75,17 +75,20 @@ impl Record<'_> {
         self.session.assign(slot, subject);
         match self.session.enrol(subject, &self.hierarchy, path, flag::PINNED, 0) {
             Ok(_) => {}
-            Err(TracerError::Full) => self.no_room(),
+            Err(TracerError::Full) => self.no_room(path),
             Err(error) => return Err(error.into()),
         }
         Ok(())
     }
 
     fn enrolled_container(&mut self, slot: u32, id: &str) -> Result<()> {
+        let is_held_up = self.tally.is_held_up();
         let known = self.known.entry(id.to_owned()).or_insert_with(Known::new);
         if known.verdict == Verdict::Unwanted {
             return Ok(self.session.ignore_slot(slot)?);
         }
+        known.is_unheard |= is_held_up;
+        self.session.set_container(slot)?;
         known.life = Life::Running;
         let subject = *known.subject.get_or_insert_with(|| {
             let container = known.container.clone();

@@ -73,11 +73,11 @@ impl Record<'_> {
         if known.container.is_some() || known.denials < DENIALS {
             return Ok(());
         }
-        known.is_discarded = known.subject.is_some();
-        if let Some(subject) = known.subject {
-            // A pod's folder may be called like a container: its containers are still to come.
-            self.session.forget_folders(subject)?;
+        // Nobody knows it, or nobody has heard what was said of it.
+        if known.is_unheard {
+            return Ok(());
         }
+        known.is_discarded = known.subject.is_some();
         self.leave_out(id)
     }
 

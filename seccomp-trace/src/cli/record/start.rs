@@ -11,6 +11,7 @@ use super::{
     follow::Follow,
     groups::Groups,
     known::{AllKnown, Known, Life, Verdict},
+    missed::Tally,
     targets::{self, Resolved, did_you_mean},
 };
 use crate::{
@@ -43,6 +44,11 @@ pub struct Record<'a> {
     pub results: Results,
     pub groups: Groups,
     pub troubles: Vec<anyhow::Error>,
+    pub tally: Tally,
+    /// Some of the containers that `--exclude` took away.
+    pub excluded: BTreeSet<String>,
+    /// What asked for them.
+    pub excluded_from: BTreeSet<String>,
     pub watch: Option<Watch>,
     /// Engines whose last answer was an error, and of which that was said.
     pub complained: BTreeSet<EngineId>,
@@ -98,6 +104,9 @@ pub async fn record(
         results,
         groups: Groups::new(args.group_by),
         troubles: Vec::new(),
+        tally: Tally::new(),
+        excluded: BTreeSet::new(),
+        excluded_from: BTreeSet::new(),
         watch: None,
         complained: BTreeSet::new(),
     };
@@ -112,6 +121,11 @@ pub async fn record(
                 Some(said) => said,
                 None => break,
             },
+            // What is nobody's keeps its slot for no longer than it must.
+            () = record.session.wait() => {
+                record.take_all_news()?;
+                continue;
+            }
             () = asked_to_end(&mut signals) => bail!("interrupted before anything was traced"),
         };
         // What started meanwhile has enrolled itself: it is not late.
@@ -196,7 +210,11 @@ impl Record<'_> {
                 bail!("{term}: no such container{near}; --wait waits for it{unasked}");
             }
         }
-        Ok(())
+        let can_come = waits || self.selector.is_open() || self.known.values().any(is_wanted);
+        match self.nothing_but_excluded() {
+            Some(trouble) if !can_come => Err(trouble),
+            _ => Ok(()),
+        }
     }
 
     fn say_ready(&self) {

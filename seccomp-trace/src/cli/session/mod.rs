@@ -22,7 +22,7 @@ use self::{clock::Clock, filters::Filters};
 use crate::{
     inspect::{cgroup::Hierarchy, host},
     recording::{Host, Lost, Target, builder::Builder},
-    tracer::{Enrolled, Tracer, TracerError},
+    tracer::{Enrolled, SlotView, Tracer, TracerError},
 };
 
 /// A recording in the making, by its number in the session.
@@ -35,13 +35,24 @@ pub enum News {
     Enrolled {
         /// The slot.
         slot: u32,
-        /// The cgroup's path.
+        /// The cgroup's id.
+        cgroup: u64,
+        /// The cgroup's path; empty where the kernel program does not know it.
         path: String,
     },
     /// All cgroups of one slot are gone; what it held is in the recording.
     Gone(SubjectId),
-    /// A cgroup found no slot.
-    Full,
+    /// A cgroup has tasks of which the calls did not go where they might belong.
+    Refused {
+        /// The cgroup's id.
+        cgroup: u64,
+        /// The cgroup's path; empty where the kernel program does not know it.
+        path: String,
+        /// As [`seccomp_trace_common::Refused::level`].
+        level: u32,
+    },
+    /// There were more such cgroups: nobody knows which.
+    RefusedLost,
 }
 
 /// What enrolling a cgroup came to.
@@ -72,11 +83,14 @@ pub struct Session {
     untold: u64,
     /// What was lost on the way, made up for.
     lost: VecDeque<Event>,
-    is_full: bool,
     /// Programs of filters.
     filters: Filters,
     /// Recordings with denials of which the view is not told yet.
     newly_denied: BTreeSet<SubjectId>,
+    refused: u64,
+    refused_lost: u64,
+    /// What is told next.
+    next_news: VecDeque<News>,
     /// The live view, where somebody watches.
     watched: Option<Watched>,
 }
@@ -101,9 +115,11 @@ impl Session {
             stirred: BTreeSet::new(),
             untold: 0,
             lost: VecDeque::new(),
-            is_full: false,
             filters: Filters::default(),
             newly_denied: BTreeSet::new(),
+            refused: 0,
+            refused_lost: 0,
+            next_news: VecDeque::new(),
             watched: None,
         })
     }
@@ -190,11 +206,6 @@ impl Session {
         if state == state::LIVE { tracer.ignore(cgroup) } else { Ok(()) }
     }
 
-    /// True the first time that a cgroup found no slot.
-    pub fn take_first_full(&mut self) -> bool {
-        !std::mem::replace(&mut self.is_full, true)
-    }
-
     /// Leaves out a slot whose cgroup is no container.
     ///
     /// # Errors
@@ -209,18 +220,14 @@ impl Session {
         self.forget_below(slot)
     }
 
-    /// Leaves out those cgroups of a recording that nothing ever ran in: they are no containers.
+    /// A slot is a container's: what is made below its cgroup is its own.
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn forget_folders(&mut self, id: SubjectId) -> Result<(), TracerError> {
-        let Some(subject) = self.subjects.get(&id) else { return Ok(()) };
-        for slot in subject.slots.clone() {
-            if self.tracer.get_ref().slot(slot)?.slot.used == 0 {
-                self.forget_folder(slot)?;
-            }
-        }
-        Ok(())
+    pub fn set_container(&mut self, slot: u32) -> Result<(), TracerError> {
+        let tracer = self.tracer.get_ref();
+        let Slot { state, cgroup, .. } = tracer.slot(slot)?.slot;
+        if state == state::LIVE { tracer.mark(cgroup, flag::CONTAINER) } else { Ok(()) }
     }
 
     /// What was made below a slot's own cgroup meanwhile is in the slot: it is taken out.
@@ -269,17 +276,37 @@ impl Session {
             }
             self.take_programs();
             self.tell_newly_denied()?;
+            if let Some(news) = self.next_news.pop_front() {
+                return Ok(Some(news));
+            }
             self.tracer.get_mut().flush_log();
-            let Stats { news_lost, untold, .. } = self.tracer.get_ref().stats()?;
+            let Stats { news_lost, untold, refused, refused_lost } = self.tracer.get_ref().stats()?;
             if untold != self.untold {
                 self.untold = untold;
                 self.stirred.extend(self.owners.keys());
             }
-            if news_lost == self.news_lost {
+            if news_lost != self.news_lost {
+                self.news_lost = news_lost;
+                self.look_at_every_slot()?;
+                continue;
+            }
+            // Only then: of a slot in which a refused one lies it is known what it is.
+            if refused != self.refused {
+                self.refused = refused;
+                let refused = self.tracer.get_mut().take_refused()?.into_iter();
+                self.next_news.extend(refused.map(|(cgroup, (level, path))| News::Refused {
+                    cgroup,
+                    path,
+                    level,
+                }));
+            }
+            if refused_lost != self.refused_lost {
+                self.refused_lost = refused_lost;
+                self.next_news.push_back(News::RefusedLost);
+            }
+            if self.next_news.is_empty() {
                 return Ok(None);
             }
-            self.news_lost = news_lost;
-            self.look_at_every_slot()?;
         }
     }
 
@@ -293,8 +320,9 @@ impl Session {
     }
 
     fn take(&mut self, event: &Event) -> Result<Option<News>, TracerError> {
-        if event.kind == event::NO_SLOT {
-            return Ok(Some(News::Full));
+        // It only wakes us: a map has what it is about.
+        if event.kind == event::REFUSED {
+            return Ok(None);
         }
         let view = self.tracer.get_ref().slot(event.slot)?;
         if view.slot.generation != event.generation {
@@ -310,7 +338,8 @@ impl Session {
                 self.tell_seen(event, time);
             }
             event::ENROLLED if !self.owners.contains_key(&event.slot) => {
-                return Ok(Some(News::Enrolled { slot: event.slot, path: view.path }));
+                let SlotView { slot: Slot { cgroup, .. }, path } = view;
+                return Ok(Some(News::Enrolled { slot: event.slot, cgroup, path }));
             }
             event::APPLICATION => {
                 if let Some(subject) = self.owner(event.slot) {
@@ -335,9 +364,11 @@ impl Session {
 
     /// Reads a dead slot for the last time and frees it.
     fn bury(&mut self, slot: u32) -> Result<Option<News>, TracerError> {
-        self.read(slot)?;
-        self.account_skips([slot])?;
-        self.keep_counts(slot)?;
+        if self.owners.contains_key(&slot) {
+            self.read(slot)?;
+            self.account_skips([slot])?;
+            self.keep_counts(slot)?;
+        }
         self.tracer.get_mut().free(slot)?;
         self.drop_programs(slot);
         self.stirred.remove(&slot);
@@ -404,14 +435,5 @@ impl Session {
         let slots: Vec<u32> = self.owners.keys().copied().collect();
         slots.iter().try_for_each(|slot| self.read(*slot))?;
         self.account_skips(slots)
-    }
-
-    /// Cgroups that found no slot or no cell since the start: told as [`News::Full`], but for the news that was lost.
-    ///
-    /// # Errors
-    /// Where the counters can't be read.
-    pub fn unplaced(&self) -> Result<u64, TracerError> {
-        let stats = self.tracer.get_ref().stats()?;
-        Ok(stats.no_slot + stats.no_cell)
     }
 }

@@ -20,6 +20,24 @@ pub enum PatternError {
     /// Nothing was given.
     #[error("{0} is empty")]
     Empty(&'static str),
+    /// It is no name, and may be meant for a label.
+    #[error(
+        "--exclude {0:?}: no container's name has = or :; a label is excluded with --exclude label:KEY or label:KEY=VALUE"
+    )]
+    NoName(String),
+    /// There is nothing to exclude from.
+    #[error(
+        "--exclude takes away what --container, --pod, --image, --label and --all select; give one of them"
+    )]
+    NothingToExclude,
+    /// Nothing is left.
+    #[error("{excludes} takes away all that {asked} selects")]
+    ExcludesAll {
+        /// The excludes as they were typed.
+        excludes: String,
+        /// What was asked for.
+        asked: String,
+    },
     /// The glob can't be parsed.
     #[error("{option} {text:?} is not a glob: {source}")]
     Glob {

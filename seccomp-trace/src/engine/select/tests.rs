@@ -137,7 +137,7 @@ fn what_cannot_be_used_is_named() {
         ([""].as_slice(), [].as_slice(), [].as_slice(), "--container is empty"),
         (&["/"], &[], &[], "--container is empty"),
         (&[], &[""], &[], "--image is empty"),
-        (&[], &[], &[""], "--label is empty"),
+        (&[], &[], &[""], "--label's key is empty"),
         (&[], &[], &["=x"], "--label's key is empty"),
     ] {
         let error = Selector::parse::<&str>(containers, images, labels, false).unwrap_err();
@@ -168,4 +168,56 @@ proptest::proptest! {
         }
         let _ = suggest_containers(&text, [&container]);
     }
+}
+
+fn without(selector: Selector, excludes: &[&str]) -> Result<Selector, String> {
+    selector.without(excludes).map_err(|error| error.to_string())
+}
+
+#[test]
+fn excludes_take_away_by_name_glob_and_label() {
+    let all = || Selector::parse::<&str>(&[], &[], &[], true).unwrap();
+    let web = nginx("web-1");
+    for exclude in ["web-1", "/web-1", "web-*", "w?b-[0-9]", "label:tier", "label:tier=front", "label:empty="]
+    {
+        assert!(without(all(), &[exclude]).unwrap().excludes(&web), "{exclude}");
+    }
+    // An id's beginning might be anybody's name.
+    for exclude in ["web", "tier", "c0ffee", "label:tier=", "label:web-1", "label:empty=1"] {
+        assert!(!without(all(), &[exclude]).unwrap().excludes(&web), "{exclude}");
+    }
+    let both = without(all(), &["db", "label:tier"]).unwrap();
+    assert!(both.excludes(&web) && both.excludes(&Container { name: "db".into(), ..Container::default() }));
+    assert!(!without(all(), &[]).unwrap().excludes(&web));
+}
+
+#[test]
+fn excludes_that_can_be_meant_otherwise_are_refused() {
+    let all = || Selector::parse::<&str>(&[], &[], &[], true).unwrap();
+    for exclude in ["tier=front", "labels:tier", "a:b", "*=x"] {
+        let error = without(all(), &[exclude]).unwrap_err();
+        assert!(error.contains("label:KEY") && error.contains(exclude), "{error}");
+    }
+    for exclude in ["", "label:", "label:=front"] {
+        assert!(without(all(), &[exclude]).unwrap_err().contains("--exclude"), "{exclude:?}");
+    }
+    assert!(without(all(), &["[a"]).unwrap_err().contains("is not a glob"));
+    assert!(without(Selector::default(), &["web"]).unwrap_err().contains("give one of them"));
+}
+
+#[test]
+fn excludes_that_leave_nothing_are_refused() {
+    let all = Selector::parse::<&str>(&[], &[], &[], true).unwrap();
+    let of = |selector: &Selector, excludes: &[&str]| without(selector.clone(), excludes);
+    let error = of(&all, &["db", "*"]).unwrap_err();
+    assert_eq!(error, "--exclude db, --exclude * takes away all that --all selects");
+    assert!(of(&all, &["w*"]).is_ok());
+    assert!(of(&container("web"), &["web"]).is_err() && of(&container("web"), &["w*"]).is_err());
+    assert!(of(&container("w*"), &["w*"]).is_err() && of(&container("w*"), &["web"]).is_ok());
+    assert!(of(&image("nginx"), &["nginx"]).is_ok() && of(&image("nginx"), &["**"]).is_err());
+    assert!(of(&label("tier=front"), &["label:tier"]).is_err());
+    assert!(of(&label("tier"), &["label:tier=front"]).is_ok());
+    // Something is left.
+    let two = Selector::parse(&["web", "db"], &[], &[], false).unwrap();
+    assert!(of(&two, &["web"]).is_ok() && of(&two, &["web", "db"]).is_err());
 }
