@@ -26,6 +26,7 @@
 //! - `bad_input`: commands, targets and options that can't be
 //! - `bad_output`: files that can't be written, a disk that fills
 //! - `output_files`: files that somebody else has, has planted, or that are better; results that have no place
+//! - `hostile_engine`: an engine that says too much, too slowly, or nonsense
 //! - `interrupts`: Ctrl-C at any moment
 //! - `libseccomp`: the names of the installed libseccomp
 //! - `watch_lines`: `--watch` without a terminal
@@ -46,6 +47,7 @@ mod detach;
 mod flood;
 mod help;
 mod hostile_cgroups;
+mod hostile_engine;
 mod interrupts;
 #[cfg(target_arch = "x86_64")]
 mod libseccomp;
@@ -94,6 +96,7 @@ fn main() -> std::process::ExitCode {
         tampering::tests(),
         detach::tests(),
         hostile_cgroups::tests(),
+        hostile_engine::tests(),
         many_cgroups::tests(),
         bad_host::tests(),
         bad_input::tests(),

@@ -14,8 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::models::ContainerSummary;
-use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
+use bollard::query_parameters::InspectContainerOptions;
 use futures::StreamExt as _;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
@@ -23,8 +22,9 @@ use tokio::time::{Instant, timeout};
 
 use self::address::{Address, Settings};
 pub use self::describe::ENGINE as NAME;
-use self::describe::{ENGINE, Facts};
+use self::describe::{ENGINE, Facts, Listed};
 use self::events::Watch;
+use super::http::{self, Place, TooLarge};
 use super::{Answer, ContainerInfo, Engine, EngineError, EngineEvent};
 use crate::recording::Container;
 
@@ -41,12 +41,33 @@ pub(super) const AT_ONCE: usize = 8;
 
 /// A Docker engine on this host.
 pub struct Docker {
-    client: bollard::Docker,
+    api: Api,
     address: Address,
     facts: Arc<Facts>,
     runtimes: HashMap<String, runtime::Runtime>,
     /// The digests (`REPOSITORY@sha256:…`) of images by their ids, which never change what they name.
     images: Mutex<HashMap<String, Vec<String>>>,
+}
+
+/// An API that speaks Docker's words, and where it answers.
+#[derive(Clone)]
+pub(super) struct Api {
+    pub client: bollard::Docker,
+    pub place: Place,
+}
+
+impl Api {
+    /// Connects to it, in the newest version that both know. Bounded in time.
+    pub async fn connect(place: Place) -> Result<Self, Error> {
+        let client = http::client(place.clone(), CALL.as_secs())?;
+        let client = bounded(CALL, client.negotiate_version()).await?;
+        Ok(Self { client, place })
+    }
+
+    /// The address of what bollard does not ask for, or takes without a bound.
+    pub fn path(&self, path: &str) -> String {
+        format!("/v{}/{path}", self.client.client_version())
+    }
 }
 
 /// As [`Docker::connect`].
@@ -74,27 +95,26 @@ impl Docker {
     }
 
     async fn list_all(&self) -> Result<Vec<ContainerInfo>, EngineError> {
-        let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
-        let summaries = bounded(CALL, self.client.list_containers(Some(options)));
-        let summaries = summaries.await.map_err(|error| fault(ENGINE, &self.address, &error))?;
+        let path = self.api.path("containers/json?all=true");
+        let all = bounded(CALL, http::list::<Listed>(&self.api.place, &path));
+        let all = all.await.map_err(|error| fault(ENGINE, &self.address, &error))?;
         let deadline = Instant::now() + CALL;
-        let infos =
-            futures::stream::iter(summaries).map(|summary| self.listed(summary, deadline)).buffered(AT_ONCE);
+        let infos = futures::stream::iter(all).map(|one| self.listed(one, deadline)).buffered(AT_ONCE);
         Ok(infos.filter_map(std::future::ready).collect().await)
     }
 
     /// One of the list; `None` where it has gone meanwhile. One that Docker can't tell more of is known
     /// by the list's entry: it must not hide the others.
-    async fn listed(&self, summary: ContainerSummary, deadline: Instant) -> Option<ContainerInfo> {
+    async fn listed(&self, listed: Listed, deadline: Instant) -> Option<ContainerInfo> {
         let limit = deadline.saturating_duration_since(Instant::now()).min(INSPECT);
         if limit.is_zero() {
-            return self.facts.summary(summary);
+            return self.facts.listed(listed);
         }
-        match self.inspect_one(summary.id.as_deref()?, limit).await {
+        match self.inspect_one(listed.id.as_deref()?, limit).await {
             Ok(info) => info,
             Err(error) => {
-                log::warn!("container {:?}: {error}", summary.id);
-                self.facts.summary(summary)
+                log::warn!("container {:?}: {error}", listed.id);
+                self.facts.listed(listed)
             }
         }
     }
@@ -105,7 +125,7 @@ impl Docker {
         {
             return Ok(None);
         }
-        let call = self.client.inspect_container(name, None::<InspectContainerOptions>);
+        let call = self.api.client.inspect_container(name, None::<InspectContainerOptions>);
         let inspected = match bounded(limit, call).await {
             Ok(inspected) => inspected,
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => return Ok(None),
@@ -129,7 +149,7 @@ impl Docker {
         if let Some(digests) = self.images.lock().await.get(id) {
             return digests.clone();
         }
-        match bounded(limit, self.client.inspect_image(id)).await {
+        match bounded(limit, self.api.client.inspect_image(id)).await {
             Ok(image) => {
                 let digests = image.repo_digests.unwrap_or_default();
                 remember(&mut *self.images.lock().await, id, &digests);
@@ -165,10 +185,12 @@ impl Engine for Docker {
     }
 
     fn watch(&self, events: UnboundedSender<EngineEvent>) -> Answer<'_, ()> {
-        let watch = Watch::new(self.client.clone(), Arc::clone(&self.facts), events);
+        let watch = Watch::new(self.api.clone(), Arc::clone(&self.facts), events);
         Box::pin(async move {
             // The stream itself says nothing before the first event.
-            bounded(CALL, self.client.ping()).await.map_err(|error| fault(ENGINE, &self.address, &error))?;
+            bounded(CALL, self.api.client.ping())
+                .await
+                .map_err(|error| fault(ENGINE, &self.address, &error))?;
             tokio::spawn(watch.run());
             Ok(())
         })
@@ -194,6 +216,10 @@ pub(super) async fn bounded<T>(
 /// An error of an engine's API in our words.
 pub(super) fn fault(engine: &'static str, address: &impl ToString, error: &Error) -> EngineError {
     let reason = reason(error);
+    if TooLarge::of(error).is_some() {
+        let reason = format!("{reason}; look what answers at {}", address.to_string());
+        return EngineError::Refused { engine, reason };
+    }
     match error {
         Error::RequestTimeoutError
         | Error::HyperLegacyError { .. }
@@ -208,6 +234,7 @@ pub(super) fn reason(error: &Error) -> String {
     match error {
         Error::DockerResponseServerError { message, .. } => message.clone(),
         Error::RequestTimeoutError => "no answer in time".to_owned(),
+        error if let Some(found) = TooLarge::of(error) => found.to_string(),
         _ => {
             let mut cause: &dyn std::error::Error = error;
             while let Some(deeper) = cause.source() {

@@ -6,6 +6,8 @@
 pub mod cgroup_path;
 pub mod containerd;
 pub mod docker;
+mod http;
+mod outage;
 pub mod podman;
 pub mod sandbox;
 pub mod select;

@@ -27,7 +27,7 @@ use self::service::Service;
 use super::cgroup_path::{ContainerCgroup, is_id};
 use super::docker::describe::Facts;
 use super::docker::events::{Watch, event};
-use super::docker::{AT_ONCE, CALL, INSPECT, bounded, fault, reason, runtime};
+use super::docker::{AT_ONCE, Api, CALL, INSPECT, bounded, fault, reason, runtime};
 use super::{Answer, ContainerInfo, Engine, EngineError, EngineEvent};
 use crate::recording::Container;
 
@@ -36,7 +36,7 @@ pub const NAME: &str = "podman";
 
 /// A Podman on this host.
 pub struct Podman {
-    client: bollard::Docker,
+    api: Api,
     libpod: Libpod,
     place: Place,
     facts: Arc<Facts>,
@@ -188,10 +188,10 @@ impl Engine for Podman {
         if let Ok(mut watching) = self.watching.lock() {
             *watching = Some(events.clone());
         }
-        let watch = Watch::new(self.client.clone(), Arc::clone(&self.facts), events);
+        let watch = Watch::new(self.api.clone(), Arc::clone(&self.facts), events);
         Box::pin(async move {
             // The stream itself says nothing before the first event.
-            bounded(CALL, self.client.ping()).await.map_err(|error| self.fault(&error))?;
+            bounded(CALL, self.api.client.ping()).await.map_err(|error| self.fault(&error))?;
             tokio::spawn(watch.run());
             Ok(())
         })

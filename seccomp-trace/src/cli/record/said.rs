@@ -1,6 +1,6 @@
 //! What the engines say: events and answers, in any order.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -10,6 +10,9 @@ use super::{
     start::Record,
 };
 use crate::engine::{EngineError, EngineEvent};
+
+/// After no failure for this long, one answer shows that an engine is well.
+const CALM: Duration = Duration::from_secs(30);
 
 impl Record<'_> {
     /// One thing that an engine has said.
@@ -49,7 +52,10 @@ impl Record<'_> {
         let is_last = known.asked == 0;
         match answer {
             Ok(Some(info)) => {
-                self.complained.remove(&engine);
+                // Some answers come while others don't.
+                if self.complained.get(&engine).is_some_and(|last| last.elapsed() > CALM) {
+                    self.complained.remove(&engine);
+                }
                 return self.described(engine, &info, false);
             }
             // One that was away may hear of it only now.
@@ -81,12 +87,16 @@ impl Record<'_> {
         self.leave_out(id)
     }
 
-    /// Once, until it answers again.
+    /// Once, until it has listed its containers again.
     fn complain(&mut self, engine: EngineId, error: &EngineError) {
-        if let Some(failure) = failure(error)
-            && self.complained.insert(engine)
-        {
-            self.printer.warn(failure);
+        if let Some(failure) = failure(error) {
+            self.complain_once(engine, &failure.to_string());
+        }
+    }
+
+    fn complain_once(&mut self, engine: EngineId, message: &str) {
+        if self.complained.insert(engine, Instant::now()).is_none() {
+            self.printer.warn(message);
         }
     }
 
@@ -118,10 +128,15 @@ impl Record<'_> {
                     self.known.remove(&id);
                 }
             }
-            EngineEvent::Away { reason } => self.printer.warn(format!(
-                "{} is away ({reason}); what runs is recorded on, and it is asked again until it answers",
-                self.engines.name(engine)
-            )),
+            EngineEvent::Away { reason } => {
+                let name = self.engines.name(engine);
+                self.complain_once(
+                    engine,
+                    &format!(
+                        "{name} is away ({reason}); what runs is recorded on, and it is asked again until it answers"
+                    ),
+                );
+            }
             EngineEvent::Back => {
                 self.printer.note(format!("{} answers again", self.engines.name(engine)));
                 for known in self.known.values_mut().filter(|known| known.engine == Some(engine)) {

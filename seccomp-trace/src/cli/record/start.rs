@@ -1,6 +1,11 @@
 //! The beginning of a recording session: attach first, then look at what is there, so that nothing falls between.
 
-use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    path::PathBuf,
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, bail};
 use seccomp_trace_common::flag;
@@ -50,8 +55,8 @@ pub struct Record<'a> {
     /// What asked for them.
     pub excluded_from: BTreeSet<String>,
     pub watch: Option<Watch>,
-    /// Engines whose last answer was an error, and of which that was said.
-    pub complained: BTreeSet<EngineId>,
+    /// Engines of which an error was said, and when the last one came.
+    pub complained: BTreeMap<EngineId, Instant>,
 }
 
 /// Records from beginning to end.
@@ -108,7 +113,7 @@ pub async fn record(
         excluded: BTreeSet::new(),
         excluded_from: BTreeSet::new(),
         watch: None,
-        complained: BTreeSet::new(),
+        complained: BTreeMap::new(),
     };
     for path in record.resolved.cgroups.clone() {
         record.add_cgroup(&path)?;

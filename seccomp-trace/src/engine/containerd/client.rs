@@ -14,13 +14,14 @@ use tonic_prost::ProstCodec;
 
 use super::NAME;
 use crate::engine::EngineError;
+use crate::engine::http::{LARGEST_LIST, MOST};
 
 /// How long containerd may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(3);
 /// How long it may take to answer.
 pub(super) const CALL: Duration = Duration::from_secs(10);
-/// The largest message that is taken: four times what containerd itself sends at most.
-const LARGEST: usize = 64 << 20;
+/// The largest message that is taken, in bytes: as large as those that containerd itself sends at most.
+const LARGEST: usize = 16 << 20;
 
 /// A connection to a containerd, made anew whenever it breaks.
 #[derive(Clone, Debug)]
@@ -99,7 +100,15 @@ impl Client {
     {
         let read = async {
             let (mut stream, mut all) = (self.stream(namespace, method, ask).await?, Vec::new());
+            let mut size = 0;
             while let Some(answer) = stream.message().await? {
+                size += A::encoded_len(&answer);
+                if size > LARGEST_LIST || all.len() == MOST {
+                    let bound = format!("{} MiB, or {MOST} messages", LARGEST_LIST >> 20);
+                    return Err(Status::out_of_range(format!(
+                        "its list is larger than {bound}, and is not taken"
+                    )));
+                }
                 all.push(answer);
             }
             Ok(all)

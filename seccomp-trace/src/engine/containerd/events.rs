@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prost::Message;
+use prost::{DecodeError, Message};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{interval, sleep};
 use tonic::{Status, Streaming};
@@ -13,6 +13,7 @@ use super::ask::Asked;
 use super::cgroups::{DOCKERS, container_id};
 use super::client::{Client, reason, timed};
 use crate::engine::cgroup_path::is_id;
+use crate::engine::outage::Outage;
 use crate::engine::{EngineError, EngineEvent};
 use crate::recording::Container;
 
@@ -22,10 +23,6 @@ const HELLO: (&str, &str) = ("seccomp-trace", "/seccomp-trace/watch");
 const TOPICS: &str = r#"topic~="^/(containers|tasks|namespaces|seccomp-trace)/""#;
 /// Until a subscription is greeted again.
 const AGAIN: Duration = Duration::from_millis(100);
-/// Between two streams. It grows until an event comes, so that nobody is Away and Back ten times a second.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
 /// A subscription that is in place: nothing that happens from now on is missed.
 ///
 /// containerd answers nothing before the first event, so it would not be known when that is; thus one is made that
@@ -55,13 +52,13 @@ pub(super) async fn subscribe(client: &Client) -> Result<Streaming<Envelope>, St
 pub(super) struct Watch {
     asked: Arc<Asked>,
     events: UnboundedSender<EngineEvent>,
-    pause: Duration,
+    outage: Outage,
 }
 
 impl Watch {
     /// Where they go.
     pub fn new(asked: Arc<Asked>, events: UnboundedSender<EngineEvent>) -> Self {
-        Self { asked, events, pause: SHORTEST_PAUSE }
+        Self { asked, outage: Outage::new(events.clone()), events }
     }
 
     /// Reads until the receiver is dropped.
@@ -75,42 +72,53 @@ impl Watch {
 
     async fn follow(&mut self, mut stream: Streaming<Envelope>) {
         loop {
-            let reason = match self.read(stream).await {
-                Ok(()) => "it closed the connection".to_owned(),
-                Err(status) => reason(&status),
-            };
-            self.tell(EngineEvent::Away { reason });
+            let ended = self.read(stream).await;
+            self.outage.trouble(
+                ended.map_or_else(|status| reason(&status), |()| "it closed the connection".to_owned()),
+            );
             stream = loop {
-                sleep(self.pause).await;
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                sleep(self.outage.pause()).await;
                 let subscribed = subscribe(&self.asked.client).await;
                 // A namespace that came meanwhile was told to nobody.
-                if let (Ok(stream), Ok(_)) = (subscribed, self.asked.namespaces().await) {
-                    break stream;
-                }
+                let trouble = match (subscribed, self.asked.namespaces().await) {
+                    (Ok(stream), Ok(_)) => break stream,
+                    (Err(status), _) => reason(&status),
+                    (_, Err(error)) => error.to_string(),
+                };
+                self.outage.trouble(trouble);
             };
-            self.tell(EngineEvent::Back);
         }
     }
 
     async fn read(&mut self, mut stream: Streaming<Envelope>) -> Result<(), Status> {
-        while let Some(envelope) = stream.message().await? {
+        loop {
+            let envelope = tokio::select! {
+                envelope = stream.message() => envelope?,
+                () = self.outage.calm() => {
+                    self.outage.end();
+                    continue;
+                }
+            };
+            let Some(envelope) = envelope else { return Ok(()) };
             if envelope.topic == HELLO.1 || envelope.namespace == DOCKERS {
                 continue;
             }
-            self.pause = SHORTEST_PAUSE;
-            if let Some(event) = self.event(&envelope).await {
-                self.tell(event);
+            match self.event(&envelope).await {
+                Ok(Some(event)) => self.tell(event),
+                Ok(None) => {}
+                // What it was about is in the list that is asked for after it.
+                Err(error) => {
+                    self.outage.trouble(format!("an event of it can't be read: {}: {error}", envelope.topic))
+                }
             }
         }
-        Ok(())
     }
 
     /// What an event says, where it matters here.
-    async fn event(&self, envelope: &Envelope) -> Option<EngineEvent> {
+    async fn event(&self, envelope: &Envelope) -> Result<Option<EngineEvent>, DecodeError> {
         let namespace = envelope.namespace.as_str();
         let id = |id: String| container_id(namespace, &id);
-        match envelope.topic.as_str() {
+        Ok(match envelope.topic.as_str() {
             "/namespaces/create" => {
                 self.asked.namespaces.add([read::<Named>(envelope)?.name]);
                 None
@@ -127,7 +135,7 @@ impl Watch {
                 (exit.id == exit.container_id).then(|| EngineEvent::Stopped { id: id(exit.container_id) })
             }
             _ => None,
-        }
+        })
     }
 
     /// The event has no labels, in which a pod's container has its name.
@@ -169,9 +177,8 @@ impl Watch {
     }
 }
 
-fn read<T: Message + Default>(envelope: &Envelope) -> Option<T> {
-    let event = T::decode(envelope.event.as_ref()?.value.as_slice());
-    event.inspect_err(|error| log::warn!("an event of {}: {error}", envelope.topic)).ok()
+fn read<T: Message + Default>(envelope: &Envelope) -> Result<T, DecodeError> {
+    T::decode(envelope.event.as_ref().map_or(&[][..], |event| event.value.as_slice()))
 }
 
 /// As [`subscribe`], for the first time.

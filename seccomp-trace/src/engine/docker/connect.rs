@@ -10,8 +10,9 @@ use tokio::time::timeout;
 
 use super::address::Address;
 use super::describe::{ENGINE, Facts};
-use super::{CALL, CONNECT, Docker, bounded, fault, runtime};
+use super::{Api, CALL, CONNECT, Docker, bounded, fault, runtime};
 use crate::engine::EngineError;
+use crate::engine::http::Place;
 use crate::inspect::host::is_in_container;
 
 impl Docker {
@@ -19,14 +20,12 @@ impl Docker {
     pub async fn connect_at(address: Address) -> Result<Self, EngineError> {
         probe(&address).await?;
         let fault = |error| fault(ENGINE, &address, &error);
-        let text = address.to_string();
-        let (seconds, version) = (CALL.as_secs(), bollard::API_DEFAULT_VERSION);
-        let client = match address {
-            Address::Unix(_) => bollard::Docker::connect_with_unix(&text, seconds, version),
-            Address::Tcp(..) => bollard::Docker::connect_with_http(&text, seconds, version),
+        let place = match &address {
+            Address::Unix(path) => Place::Unix(path.clone()),
+            Address::Tcp(host, port) => Place::Tcp(host.clone(), *port),
         };
-        let client = client.map_err(fault)?;
-        let client = bounded(CALL, client.negotiate_version()).await.map_err(fault)?;
+        let api = Api::connect(place).await.map_err(fault)?;
+        let client = &api.client;
         let (version, info) = bounded(CALL, async { tokio::try_join!(client.version(), client.info()) })
             .await
             .map_err(fault)?;
@@ -49,7 +48,7 @@ impl Docker {
         for name in names {
             runtimes.insert(name.clone(), runtime::identify(name, &paths, &versions).await);
         }
-        Ok(Self { client, address, facts: Arc::new(facts), runtimes, images: Mutex::default() })
+        Ok(Self { api, address, facts: Arc::new(facts), runtimes, images: Mutex::default() })
     }
 }
 

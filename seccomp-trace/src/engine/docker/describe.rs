@@ -1,14 +1,29 @@
 //! What Docker says of a container, in our words. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use bollard::models::{ContainerInspectResponse, ContainerSummary};
+use bollard::models::ContainerInspectResponse;
+use serde::Deserialize;
 
 use crate::engine::ContainerInfo;
 use crate::recording::Container;
 
 /// This engine's name.
 pub const ENGINE: &str = "docker";
+
+/// An entry of the list of containers: what is taken of it, and nothing else. bollard's would take many times what an engine sends.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Listed {
+    /// The whole id.
+    pub id: Option<String>,
+    names: Option<Vec<String>>,
+    image: Option<String>,
+    #[serde(rename = "ImageID")]
+    image_id: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
 /// What of the engine matters to each container.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct Facts {
@@ -45,18 +60,18 @@ impl Facts {
     }
 
     /// From the list of containers: what is known of one that can't be inspected.
-    pub fn summary(&self, summary: ContainerSummary) -> Option<ContainerInfo> {
+    pub(super) fn listed(&self, listed: Listed) -> Option<ContainerInfo> {
         // The names of links to it have a second slash.
-        let names = summary.names.unwrap_or_default();
+        let names = listed.names.unwrap_or_default();
         let own = names.iter().find(|name| !name.trim_start_matches('/').contains('/'));
         let container = Container {
             engine: self.engine.to_owned(),
             engine_version: self.version.clone(),
             name: own.map(|own| name(own)).unwrap_or_default(),
-            id: summary.id?,
-            image: summary.image,
-            image_digest: summary.image_id,
-            labels: summary.labels.unwrap_or_default().into_iter().collect(),
+            id: listed.id?,
+            image: listed.image,
+            image_digest: listed.image_id,
+            labels: listed.labels.unwrap_or_default(),
             ..Container::default()
         };
         Some(ContainerInfo { container, is_partial: true, ..ContainerInfo::default() })

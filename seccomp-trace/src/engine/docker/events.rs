@@ -2,20 +2,20 @@
 //! from the 256 events that it keeps (moby, daemon/events; Podman has a log), and what comes twice is left out.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::EventMessage;
-use bollard::query_parameters::EventsOptions;
-use futures::StreamExt as _;
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{sleep, timeout};
 
 use super::describe::Facts;
-use super::reason;
+use super::{Api, reason};
 use crate::engine::EngineEvent;
+use crate::engine::http::Lines;
+use crate::engine::outage::Outage;
 
 /// As many as Docker can tell again.
 const REMEMBERED: usize = 256;
@@ -23,14 +23,12 @@ const REMEMBERED: usize = 256;
 const OVERLAP: i64 = NANOSECONDS;
 /// In a second.
 const NANOSECONDS: i64 = 1_000_000_000;
-/// Between two streams. It grows until an event comes: an engine that answers a ping, and gives no
-/// stream, would be Away and Back ten times a second.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// `{"type":["container"]}`, as it stands in an address.
+const CONTAINERS: &str = "%7B%22type%22%3A%5B%22container%22%5D%7D";
 
 /// A subscription to Docker's events.
 pub(in crate::engine) struct Watch {
-    client: bollard::Docker,
+    api: Api,
     facts: Arc<Facts>,
     events: UnboundedSender<EngineEvent>,
     /// Nothing before this is told. In nanoseconds since 1970.
@@ -38,15 +36,14 @@ pub(in crate::engine) struct Watch {
     /// The latest event's time, likewise.
     latest: i64,
     told: VecDeque<(i64, EngineEvent)>,
-    /// How long to wait before the next stream.
-    pause: Duration,
+    outage: Outage,
 }
 
 impl Watch {
     /// A subscription to all that happens from now on.
-    pub fn new(client: bollard::Docker, facts: Arc<Facts>, events: UnboundedSender<EngineEvent>) -> Self {
-        let start = now();
-        Self { client, facts, events, start, latest: start, told: VecDeque::new(), pause: SHORTEST_PAUSE }
+    pub fn new(api: Api, facts: Arc<Facts>, events: UnboundedSender<EngineEvent>) -> Self {
+        let (start, outage) = (now(), Outage::new(events.clone()));
+        Self { api, facts, events, start, latest: start, told: VecDeque::new(), outage }
     }
 
     /// Reads until the receiver is dropped.
@@ -63,44 +60,56 @@ impl Watch {
         loop {
             let reason = match self.read().await {
                 Ok(()) => "it closed the connection".to_owned(),
-                Err(error) => {
-                    if matches!(error, Error::JsonDataError { .. } | Error::JsonSerdeError { .. }) {
-                        // It would come again and again.
-                        self.start = now();
-                    }
-                    reason(&error)
-                }
+                Err(error) => reason(&error),
             };
-            self.tell(EngineEvent::Away { reason });
+            self.outage.trouble(reason);
             loop {
-                sleep(self.pause).await;
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-                if matches!(timeout(super::CONNECT, self.client.ping()).await, Ok(Ok(_))) {
-                    break;
+                sleep(self.outage.pause()).await;
+                match timeout(super::CONNECT, self.api.client.ping()).await {
+                    Ok(Ok(_)) => break,
+                    Ok(Err(error)) => self.outage.trouble(super::reason(&error)),
+                    Err(_) => self.outage.trouble("no answer in time".to_owned()),
                 }
             }
-            self.tell(EngineEvent::Back);
         }
     }
 
     async fn read(&mut self) -> Result<(), Error> {
         let since = self.start.max(self.latest.saturating_sub(OVERLAP));
-        let options = EventsOptions {
-            since: Some(format!("{}.{:09}", since / NANOSECONDS, since % NANOSECONDS)),
-            filters: Some([("type".to_owned(), vec!["container".to_owned()])].into()),
-            ..EventsOptions::default()
+        let since = format!("{}.{:09}", since / NANOSECONDS, since % NANOSECONDS);
+        let path = self.api.path(&format!("events?since={since}&filters={CONTAINERS}"));
+        let place = self.api.place.clone();
+        // The answer may begin with the first event.
+        let mut opening = pin!(Lines::get(&place, &path));
+        let mut lines = loop {
+            tokio::select! {
+                lines = &mut opening => break lines?,
+                () = self.outage.calm() => self.outage.end(),
+            }
         };
-        let client = self.client.clone();
-        let mut stream = std::pin::pin!(client.events(Some(options)));
-        while let Some(message) = stream.next().await {
-            let message = message?;
-            self.pause = SHORTEST_PAUSE;
-            let time = message.time_nano.unwrap_or_else(now);
-            if let Some(event) = event(&self.facts, message) {
-                self.tell_once(time, event);
+        loop {
+            let line = tokio::select! {
+                line = lines.next() => line?,
+                () = self.outage.calm() => {
+                    self.outage.end();
+                    continue;
+                }
+            };
+            let Some(line) = line else { return Ok(()) };
+            match serde_json::from_slice::<EventMessage>(&line) {
+                Ok(message) => {
+                    let time = message.time_nano.unwrap_or_else(now);
+                    if let Some(event) = event(&self.facts, message) {
+                        self.tell_once(time, event);
+                    }
+                }
+                Err(error) => {
+                    // It would come again and again; and what it was about is in the list that is asked for after it.
+                    self.start = now();
+                    self.outage.trouble(format!("an event of it can't be read: {error}"));
+                }
             }
         }
-        Ok(())
     }
 
     fn tell_once(&mut self, time: i64, event: EngineEvent) {

@@ -14,7 +14,8 @@ use super::{NAME, Place, Podman};
 use crate::engine::EngineError;
 use crate::engine::docker::connect::same_kernel;
 use crate::engine::docker::describe::Facts;
-use crate::engine::docker::{CALL, CONNECT, bounded, fault};
+use crate::engine::docker::{Api, CALL, CONNECT, bounded, fault};
+use crate::engine::http;
 
 /// What Podman puts beside the labels into an event (containers/podman, pkg/domain/entities/events.go).
 const ATTRIBUTES: &[&str] = &["podId", "containerExitCode", "exitCode"];
@@ -60,9 +61,8 @@ impl Podman {
             Place::Socket(path) => path.clone(),
             Place::Own(service) => service.socket(),
         };
-        let text = format!("unix://{}", socket.display());
-        let client = bollard::Docker::connect_with_unix(&text, CALL.as_secs(), bollard::API_DEFAULT_VERSION);
-        let client = bounded(CALL, client.map_err(fault)?.negotiate_version()).await.map_err(fault)?;
+        let docker_api = Api::connect(http::Place::Unix(socket.clone())).await.map_err(fault)?;
+        let client = &docker_api.client;
         let (version, info) = bounded(CALL, async { tokio::try_join!(client.version(), client.info()) })
             .await
             .map_err(fault)?;
@@ -81,7 +81,7 @@ impl Podman {
         let default_runtime = info.default_runtime.filter(|name| !name.is_empty());
         let facts = Facts { engine: NAME, attributes: ATTRIBUTES, version: version.version, default_runtime };
         Ok(Self {
-            client,
+            api: docker_api,
             libpod: Libpod::new(socket, api),
             place,
             facts: Arc::new(facts),

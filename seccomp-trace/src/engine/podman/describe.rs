@@ -58,13 +58,6 @@ struct Config {
     labels: Option<BTreeMap<String, String>>,
 }
 
-/// An answer that is an error.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Said {
-    /// What is wrong.
-    pub message: Option<String>,
-}
-
 impl Listed {
     /// What is known of one that can't be inspected.
     pub fn describe(self, facts: &Facts) -> ContainerInfo {

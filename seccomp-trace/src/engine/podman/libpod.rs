@@ -1,29 +1,21 @@
 //! Questions to Podman's own API (docs.podman.io, libpod), which is HTTP on its socket: each a connection of its own, as
 //! they are few. Unbounded in time: a caller that gives up drops them.
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 
 use bollard::errors::Error;
 use bollard::models::EventMessage;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::Request;
-use hyper::client::conn::http1;
-use hyper::header::HOST;
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
 
-use super::describe::{Inspected, Listed, Said};
+use super::describe::{Inspected, Listed};
+use crate::engine::http::{self, LARGEST, Place};
 
-/// In bytes: far above the list of any host's containers.
-const LARGEST: usize = 64 << 20;
 /// Understood since Podman 4.0.
 const DEFAULT_VERSION: &str = "4.0.0";
 
 /// Podman's own API.
 pub(super) struct Libpod {
-    socket: PathBuf,
+    place: Place,
     version: String,
 }
 
@@ -34,7 +26,10 @@ impl Libpod {
             !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
         };
         let version = version.map(|version| version.split('-').next().unwrap_or_default().to_owned());
-        Self { socket, version: version.filter(is_plain).unwrap_or_else(|| DEFAULT_VERSION.to_owned()) }
+        Self {
+            place: Place::Unix(socket),
+            version: version.filter(is_plain).unwrap_or_else(|| DEFAULT_VERSION.to_owned()),
+        }
     }
 
     /// Does anybody answer?
@@ -48,7 +43,7 @@ impl Libpod {
 
     /// All containers, running or not.
     pub async fn list(&self) -> Result<Vec<Listed>, Error> {
-        Ok(serde_json::from_slice(&self.get("containers/json?all=true").await?)?)
+        http::list(&self.place, &self.path("containers/json?all=true")).await
     }
 
     /// One container; `None` where there is none. The name is one of [`super::Podman::inspect_one`]'s.
@@ -77,33 +72,11 @@ impl Libpod {
     }
 
     async fn get(&self, path: &str) -> Result<Bytes, Error> {
-        let stream = UnixStream::connect(&self.socket).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let uri = format!("/v{}/libpod/{path}", self.version);
-        let request = Request::get(uri).header(HOST, "podman").body(Empty::<Bytes>::new())?;
-        let exchange = async {
-            let response = sender.send_request(request).await?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), LARGEST).collect().await;
-            let body = body.map_err(|error| std::io::Error::other(error.to_string()))?.to_bytes();
-            if !status.is_success() {
-                let said: Said = serde_json::from_slice(&body).unwrap_or_default();
-                return Err(Error::DockerResponseServerError {
-                    status_code: status.as_u16(),
-                    message: said.message.unwrap_or_else(|| status.to_string()),
-                });
-            }
-            Ok(body)
-        };
-        // Its end, good or bad, is what the exchange hears of.
-        let drive = async {
-            let _ = connection.await;
-            std::future::pending::<Infallible>().await
-        };
-        tokio::select! {
-            answer = exchange => answer,
-            never = drive => match never {},
-        }
+        http::get(&self.place, &self.path(path), LARGEST).await
+    }
+
+    fn path(&self, path: &str) -> String {
+        format!("/v{}/libpod/{path}", self.version)
     }
 }
 

@@ -1,12 +1,14 @@
 //! Messages in our words, and an engine that is away.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
+use crate::engine::http::{Place, client};
 
 fn read(action: &str, name: &str) -> Option<EngineEvent> {
     let message = format!(
@@ -44,23 +46,56 @@ async fn without_events(listener: UnixListener) {
     }
 }
 
+/// An engine that answers a ping, and whose stream of events is `events`, again and again.
+async fn with_events(listener: UnixListener, events: &'static str) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let mut request = [0; 4096];
+            let length = client.read(&mut request).await.unwrap_or_default();
+            let is_stream = request[..length].windows(7).any(|part| part == b"/events");
+            let body = if is_stream { events } else { "OK" };
+            let _ = client
+                .write_all(format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{body}").as_bytes())
+                .await;
+            if is_stream {
+                sleep(Duration::from_secs(60)).await;
+            }
+        });
+    }
+}
+
+/// What is told in this time.
+async fn told(socket: &Path, time: Duration) -> Vec<EngineEvent> {
+    let place = Place::Unix(socket.to_owned());
+    let api = Api { client: client(place.clone(), 5).unwrap(), place };
+    let (sender, mut events) = unbounded_channel();
+    let _ = timeout(time, Watch::new(api, Arc::default(), sender).run()).await;
+    std::iter::from_fn(|| events.try_recv().ok()).collect()
+}
+
 #[tokio::test]
-async fn an_engine_without_events_is_away_less_and_less_often() {
+async fn an_engine_without_events_is_away_once() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");
     tokio::spawn(without_events(UnixListener::bind(&socket).unwrap()));
-    let socket: &Path = &socket;
-    let client =
-        bollard::Docker::connect_with_unix(socket.to_str().unwrap(), 5, bollard::API_DEFAULT_VERSION);
-    let (sender, mut events) = unbounded_channel();
-    let watch = Watch::new(client.unwrap(), Arc::default(), sender);
-    let _ = timeout(Duration::from_millis(1500), watch.run()).await;
-    let mut told = Vec::new();
-    while let Ok(event) = events.try_recv() {
-        told.push(event);
-    }
-    let away = told.iter().filter(|event| matches!(event, EngineEvent::Away { .. })).count();
-    let back = told.iter().filter(|event| **event == EngineEvent::Back).count();
-    // After 0, 100, 300 and 700 ms.
-    assert!((2..=5).contains(&away) && back >= 1, "{told:?}");
+    let told = told(&socket, Duration::from_millis(3000)).await;
+    assert!(matches!(&told[..], [EngineEvent::Away { .. }]), "{told:?}");
+}
+
+#[tokio::test]
+async fn events_that_cannot_be_read_are_one_outage_and_hide_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    let events = concat!(
+        "{\"Action\":7}\n",
+        "nonsense\n",
+        "{\"Action\":\"start\",\"Actor\":{\"ID\":\"c0ffee\"},\"timeNano\":9000000000000000000}\n",
+        "{\"Action\":[]}\n"
+    );
+    tokio::spawn(with_events(UnixListener::bind(&socket).unwrap(), events));
+    let told = told(&socket, Duration::from_millis(3000)).await;
+    let [EngineEvent::Away { reason }, EngineEvent::Started { id }, EngineEvent::Back] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert!(reason.starts_with("an event of it can't be read: ") && id == "c0ffee", "{told:?}");
 }
