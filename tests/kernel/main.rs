@@ -29,6 +29,7 @@
 //! - `hostile_engine`: an engine that says too much, too slowly, or nonsense
 //! - `interrupts`: Ctrl-C at any moment
 //! - `libseccomp`: the names of the installed libseccomp
+//! - `stalled`: streams that nobody reads
 //! - `watch_lines`: `--watch` without a terminal
 //! - `watch_screen`: `--watch` on a real one
 //!
@@ -66,6 +67,7 @@ mod run_calls;
 mod run_ends;
 mod run_status;
 mod runtimes;
+mod stalled;
 #[path = "../support/mod.rs"]
 mod support;
 mod tampering;
@@ -105,6 +107,7 @@ fn main() -> std::process::ExitCode {
         interrupts::tests(),
         #[cfg(target_arch = "x86_64")]
         libseccomp::tests(),
+        stalled::tests(),
         watch_lines::tests(),
         watch_screen::tests(),
     ])

@@ -13,6 +13,7 @@ pub mod record;
 mod results;
 pub mod run;
 mod session;
+mod stream_writer;
 mod trace_options;
 pub mod tracing_profile;
 mod watch;
@@ -125,14 +126,16 @@ pub fn main() -> ExitCode {
         show_diagnostics(printer);
     }
     let trouble = cli.command.trouble();
-    match cli.command.run(&printer) {
+    let code = match cli.command.run(&printer) {
         Ok(status) => status.into(),
         Err(error) => {
             printer.error(&error);
             // 126 and 127, as a shell.
             ExitCode::from(error.downcast_ref::<CommandError>().map_or(trouble, CommandError::exit_code))
         }
-    }
+    };
+    printer.finish();
+    code
 }
 
 /// The exit code where the words can't be understood. As [`Command::trouble`], which is not known then: 2 could be the

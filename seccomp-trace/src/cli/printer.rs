@@ -3,13 +3,20 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Display;
-use std::io::{self, Write as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd as _;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use anstream::{AutoStream, adapter::strip_str};
 use anstyle::{AnsiColor, Style};
 use clap::ColorChoice;
 
+use super::stream_writer::{PATIENCE, StreamWriter};
+use crate::launch::Ends;
 use crate::live::output::Output;
 use crate::recording::{VDSO, Warning};
 use crate::report::text::sanitise_message;
@@ -27,11 +34,22 @@ static DIVERTED: Mutex<Option<Diverted>> = Mutex::new(None);
 /// Lines that are kept, at most, while something else has the terminal.
 const KEPT: usize = 1000;
 
+/// Who writes to stderr; none where it is closed, or no thread can be made.
+static STDERR: OnceLock<Option<StreamWriter>> = OnceLock::new();
+
+/// Bytes that wait for a reader of stderr at most.
+const WAITING: usize = 1 << 20;
+
+/// How often it is looked for a signal while stdout is not read.
+const LOOK: Duration = Duration::from_millis(20);
+
 struct Diverted {
     take: Box<dyn FnMut(&str) + Send>,
     is_kept: bool,
     /// With their styles.
     lines: VecDeque<String>,
+    /// How many there was no room for.
+    dropped: u64,
 }
 
 /// Tells people what happens, as much as they want to know.
@@ -112,13 +130,17 @@ impl Printer {
         }
     }
 
-    /// Data to stdout. A reader who has gone away (a broken pipe) is no error.
+    /// Data to stdout, all of it. A reader who has gone away (a broken pipe) is no error.
     ///
     /// # Errors
-    /// Where stdout can't be written, such as on a full disk.
+    /// Where stdout can't be written, such as on a full disk; and where we are asked to end while nobody reads it.
     pub fn data(&self, data: &[u8]) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(data).and_then(|()| stdout.flush()) {
+        let data = data.to_vec();
+        let written = until_asked_to_end(move || {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(&data).and_then(|()| stdout.flush())
+        });
+        match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(()),
         }
@@ -135,22 +157,34 @@ impl Printer {
     /// From now on what is said goes to `take`, without styles, because something else has stderr. Where `is_kept`, it is
     /// printed at the end, too.
     pub fn divert(&self, is_kept: bool, take: Box<dyn FnMut(&str) + Send>) {
-        *diverted() = Some(Diverted { take, is_kept, lines: VecDeque::new() });
+        *diverted() = Some(Diverted { take, is_kept, lines: VecDeque::new(), dropped: 0 });
     }
 
     /// Stderr is ours again.
     pub fn release(&self) {
-        let lines = diverted().take().map(|diverted| diverted.lines).unwrap_or_default();
+        let Some(Diverted { lines, dropped, .. }) = diverted().take() else { return };
+        if dropped > 0 {
+            self.warn(format!("the first {dropped} messages are not kept"));
+        }
         lines.iter().for_each(|line| self.raw(line));
     }
 
-    /// What COMMAND has printed, to where it would have: it is COMMAND's own, colours and all.
-    pub fn output(&self, output: &Output) {
+    /// Prints what COMMAND has printed to where it would have: it is COMMAND's own, colours and all. Goes on until the
+    /// value that comes back is dropped.
+    pub fn output(&self, output: Output) -> Printing {
         if output.dropped() > 0 {
             self.note(format!("the first {} bytes of what COMMAND printed are not kept", output.dropped()));
         }
         // Nobody is left to be told that stdout is closed.
-        let _ = output.copy(&mut io::stdout().lock());
+        let copy = move || until_asked_to_end(move || output.copy(&mut io::stdout().lock()));
+        Printing(thread::Builder::new().spawn(copy).ok())
+    }
+
+    /// Waits until stderr has all that was said, as long as it is read.
+    pub fn finish(&self) {
+        if let Some(Some(stderr)) = STDERR.get() {
+            stderr.flush(PATIENCE);
+        }
     }
 
     /// When colours are wanted.
@@ -159,18 +193,63 @@ impl Printer {
     }
 
     fn raw(&self, line: &str) {
-        if let Some(Diverted { take, is_kept, lines }) = &mut *diverted() {
+        if let Some(Diverted { take, is_kept, lines, dropped }) = &mut *diverted() {
             take(&strip_str(line).to_string());
             if *is_kept {
                 if lines.len() == KEPT {
                     lines.pop_front();
+                    *dropped += 1;
                 }
                 lines.push_back(line.to_owned());
             }
             return;
         }
-        // Nobody is left to be told that stderr is closed.
-        let _ = writeln!(AutoStream::new(io::stderr().lock(), self.color), "{line}");
+        let color = match self.color {
+            anstream::ColorChoice::Auto => AutoStream::choice(&io::stderr()),
+            color => color,
+        };
+        let mut line =
+            if color == anstream::ColorChoice::Never { strip_str(line).to_string() } else { line.to_owned() };
+        line.push('\n');
+        match STDERR.get_or_init(stderr) {
+            Some(stderr) => stderr.send_in_order(line),
+            // Nobody is left to be told that stderr is closed.
+            None => _ = io::stderr().write_all(line.as_bytes()),
+        }
+    }
+}
+
+fn stderr() -> Option<StreamWriter> {
+    let stderr = File::from(io::stderr().as_fd().try_clone_to_owned().ok()?);
+    let gap = |count| {
+        format!("warning: {count} messages before this one are missing: nothing read stderr meanwhile\n")
+    };
+    StreamWriter::start("stderr", stderr, WAITING, gap).ok()
+}
+
+/// What COMMAND has printed is being printed. Dropped, it waits for that, unless we are asked to end.
+pub struct Printing(Option<JoinHandle<io::Result<()>>>);
+
+impl Drop for Printing {
+    fn drop(&mut self) {
+        let _ = self.0.take().map(JoinHandle::join);
+    }
+}
+
+/// Does something that waits for a reader, who may never come: a signal that asks us to end is an error then.
+fn until_asked_to_end(write: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    let ends = Ends::until_now();
+    let (tell, told) = channel();
+    thread::Builder::new().name("stdout".into()).spawn(move || tell.send(write()))?;
+    loop {
+        match told.recv_timeout(LOOK) {
+            Ok(written) => return written,
+            Err(RecvTimeoutError::Timeout) if !ends.has_more() => {}
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(io::Error::other("interrupted while nothing read it"));
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("its thread has ended")),
+        }
     }
 }
 

@@ -8,6 +8,6 @@ mod user;
 
 pub use cgroup::{LaunchCgroup, LeftOver};
 pub use command::{CommandError, Streams, Waiting, resolve, start_plainly};
-pub use signals::{Signal, Signals};
+pub use signals::{Ends, Signal, Signals};
 pub use step::Step;
 pub use user::{User, UserError};

@@ -1,6 +1,9 @@
 //! Signals: which come to us, and which of them the command has had already.
 
-use std::io;
+use std::{
+    io,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use futures::StreamExt as _;
 use signal_hook::{
@@ -26,7 +29,32 @@ impl Signal {
     /// Does it ask us to end: Ctrl-C, a closed terminal, `kill`?
     #[must_use]
     pub fn asks_to_end(self) -> bool {
-        matches!(self.number, SIGHUP | SIGINT | SIGQUIT | SIGTERM)
+        asks_to_end(self.number)
+    }
+}
+
+fn asks_to_end(signal: i32) -> bool {
+    matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM)
+}
+
+/// How many signals have come that ask us to end.
+static ENDS: AtomicUsize = AtomicUsize::new(0);
+
+/// For who waits outside of the event loop: has another signal come that asks us to end?
+#[derive(Clone, Copy, Debug)]
+pub struct Ends(usize);
+
+impl Ends {
+    /// Those that have come until now do not count.
+    #[must_use]
+    pub fn until_now() -> Self {
+        Self(ENDS.load(Ordering::Relaxed))
+    }
+
+    /// Has one come since?
+    #[must_use]
+    pub fn has_more(self) -> bool {
+        ENDS.load(Ordering::Relaxed) != self.0
     }
 }
 
@@ -45,6 +73,10 @@ impl Signals {
         // signal-hook installs a handler before it knows what the handler is for: a signal in between would be
         // lost. Held back, it comes right after.
         let _held = Held::back(&wanted);
+        for signal in wanted.iter().copied().filter(|signal| asks_to_end(*signal)) {
+            // SAFETY: an atomic counter is all that the handler touches.
+            unsafe { signal_hook::low_level::register(signal, || _ = ENDS.fetch_add(1, Ordering::Relaxed))? };
+        }
         SignalsInfo::with_exfiltrator(wanted, WithOrigin::default()).map(Self)
     }
 

@@ -20,7 +20,7 @@ use ratatui::{
     Terminal,
     backend::CrosstermBackend,
     crossterm::{
-        cursor, event, execute,
+        cursor, event, queue,
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
 };
@@ -294,14 +294,26 @@ impl Write for Taken {
 fn enter(stream: Stream) -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(stream as u8 + 1, Ordering::SeqCst);
-    let taken = execute!(
-        stream.open()?,
+    let mut bytes = Vec::new();
+    queue!(
+        bytes,
         EnterAlternateScreen,
         event::EnableMouseCapture,
         event::EnableBracketedPaste,
         cursor::Hide
-    );
-    taken.inspect_err(|_| leave())
+    )?;
+    send(stream, bytes).inspect_err(|_| leave())
+}
+
+/// Writes to a terminal, which may be stopped and take nothing: not for longer than [`PATIENCE`].
+fn send(stream: Stream, bytes: Vec<u8>) -> io::Result<()> {
+    let mut to = stream.open()?;
+    let (tell, told) = channel();
+    thread::Builder::new().spawn(move || tell.send(to.write_all(&bytes)))?;
+    let sent = told.recv_timeout(PATIENCE);
+    sent.unwrap_or_else(|_| {
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the terminal is stopped: it takes nothing"))
+    })
 }
 
 /// Gives the terminal back, once.
@@ -316,16 +328,15 @@ fn leave() {
     while matches!(WRITING.try_lock(), Err(TryLockError::WouldBlock)) && Instant::now() < patience {
         thread::sleep(Duration::from_millis(1));
     }
-    if let Ok(mut stream) = stream.open() {
-        let _ = execute!(
-            stream,
-            event::DisableBracketedPaste,
-            event::DisableMouseCapture,
-            LeaveAlternateScreen,
-            cursor::Show
-        );
-        let _ = stream.flush();
-    }
+    let mut bytes = Vec::new();
+    let _ = queue!(
+        bytes,
+        event::DisableBracketedPaste,
+        event::DisableMouseCapture,
+        LeaveAlternateScreen,
+        cursor::Show
+    );
+    let _ = send(stream, bytes);
     let _ = disable_raw_mode();
 }
 

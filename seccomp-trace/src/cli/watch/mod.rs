@@ -25,7 +25,7 @@ use tokio::{
 
 use self::{cost::CostMeter, stream::LineWriter};
 use super::{
-    printer::Printer,
+    printer::{Printer, Printing},
     session::{Session, SubjectId, Tell},
 };
 use crate::{
@@ -61,6 +61,7 @@ pub struct Watch {
     lines: Option<LineWriter>,
     actions: UnboundedReceiver<Action>,
     output: Option<Output>,
+    printing: Option<Printing>,
     chosen: Option<SubjectId>,
     cost: CostMeter,
     /// Those of which is told that they have ended.
@@ -84,6 +85,7 @@ impl Watch {
             lines: None,
             actions,
             output: None,
+            printing: None,
             chosen: None,
             cost: CostMeter::default(),
             ended: BTreeSet::new(),
@@ -231,13 +233,13 @@ pub async fn next(watch: &mut Option<Watch>) -> Wish {
 }
 
 impl Watch {
-    /// Gives the terminal back, with what COMMAND has printed and what was said meanwhile. Lines go on.
+    /// Gives the terminal back, and prints what COMMAND has printed. Lines go on; what is said meanwhile waits for that.
     pub fn leave_screen(&mut self) {
         if self.screen.take().is_some() {
-            if let Some(output) = self.output.take() {
-                self.printer.output(&output);
+            match self.output.take() {
+                Some(output) => self.printing = Some(self.printer.output(output)),
+                None => self.printer.release(),
             }
-            self.printer.release();
         }
     }
 }
@@ -245,6 +247,7 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.leave_screen();
+        drop(self.printing.take());
         if let Some(lines) = &self.lines {
             lines.finish();
         }

@@ -1,27 +1,25 @@
-//! Lines to a stream, by a thread of its own: who reads slowly holds up nobody.
+//! Lines to a stream: who reads slowly holds up nobody.
 
-use std::{
-    io::Write as _,
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Sender, channel},
-    },
-    thread::{self, JoinHandle},
-};
+use std::io;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::cli::stream_writer::{PATIENCE, StreamWriter};
 use crate::live::{
     lines::{Line, LineFormat},
     screen::Stream,
 };
 
-/// A handle of it. There are as many lines as there are first sightings and denials, and no more.
+/// Bytes that wait for a reader at most: some 200,000 lines.
+const WAITING: usize = 32 << 20;
+
+/// A handle of it.
 #[derive(Clone, Debug)]
 pub struct LineWriter {
-    /// None is the end: others still have handles then.
-    lines: Sender<Option<Line>>,
-    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    writer: Arc<StreamWriter>,
+    format: LineFormat,
+    start: Timestamp,
 }
 
 impl LineWriter {
@@ -29,35 +27,33 @@ impl LineWriter {
     ///
     /// # Errors
     /// Where the stream is closed.
-    pub fn start(stream: Stream, format: LineFormat) -> std::io::Result<Self> {
-        let mut to = stream.open()?;
-        let start = Timestamp::now();
-        let (lines, all) = channel::<Option<Line>>();
-        let write = move || {
-            for line in all.into_iter().map_while(|line| line) {
-                let Some(mut line) = line.format(format, start) else { continue };
-                line.push('\n');
-                // Whole lines: others write there, too. A reader who has gone away is no error.
-                if to.write_all(line.as_bytes()).is_err() {
-                    return;
-                }
-            }
+    pub fn start(stream: Stream, format: LineFormat) -> io::Result<Self> {
+        let gap = match format {
+            LineFormat::Text => |count| format!("warning: {}\n", missing(count)),
+            LineFormat::Json => |count| {
+                let line = Line::Message { text: missing(count) };
+                line.format(LineFormat::Json, Timestamp::UNIX_EPOCH)
+                    .map_or_else(String::new, |line| line + "\n")
+            },
         };
-        let thread = thread::Builder::new().name("lines".into()).spawn(write)?;
-        Ok(Self { lines, thread: Arc::new(Mutex::new(Some(thread))) })
+        let writer = StreamWriter::start("lines", stream.open()?, WAITING, gap)?;
+        Ok(Self { writer: Arc::new(writer), format, start: Timestamp::now() })
     }
 
     /// One line more.
     pub fn send(&self, line: Line) {
-        let _ = self.lines.send(Some(line));
-    }
-
-    /// Waits until all is written.
-    pub fn finish(&self) {
-        let _ = self.lines.send(None);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
+        if let Some(line) = line.format(self.format, self.start) {
+            // Whole lines: others write there, too.
+            self.writer.send(line + "\n");
         }
     }
+
+    /// Waits until all is written, as long as it is read.
+    pub fn finish(&self) {
+        self.writer.flush(PATIENCE);
+    }
+}
+
+fn missing(count: u64) -> String {
+    format!("{count} lines before this one are missing: nothing read them in time")
 }
