@@ -78,7 +78,8 @@ fn denial() -> Result<()> {
         denied["name"] == "getitimer" && denied["answer"] == serde_json::json!({"errno": 13}),
         "{denied}"
     );
-    ensure!(denied["own_filter"] == true && denied["comm"] == "denied", "{denied}");
+    ensure!(denied["own_filter"] == true && denied["supervised"] == false, "{denied}");
+    ensure!(denied["comm"] == "denied", "{denied}");
     Ok(())
 }
 

@@ -170,6 +170,7 @@ impl Traced<'_> {
                 },
                 _ = tick.tick() => {
                     self.checkpoint()?;
+                    self.tell_facts(true);
                     if let Some(watch) = &mut self.watch {
                         watch.tick(&mut self.session)?;
                     }
@@ -190,7 +191,7 @@ impl Traced<'_> {
         if let Some(watch) = &mut self.watch
             && let Some(subject) = self.session.subject(self.subject)
         {
-            watch.tell_facts(self.subject, subject.builder.target(), is_running, || self.plan.places());
+            watch.tell_facts(self.subject, subject, is_running, || self.plan.places());
         }
     }
 

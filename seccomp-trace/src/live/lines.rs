@@ -1,14 +1,16 @@
 //! The live view where there is no terminal: one line for each first sighting and each denial, as text or as JSON
 //! (docs/watch-format.md).
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::model::{ContainerId, Facts, Model, Syscall, Update};
+use super::model::{ContainerId, Facts, Flaw, Model, Syscall, Update};
 use crate::{
     abi::Abi,
-    recording::{Answer, Denial, Origin},
+    recording::{Answer, Denial, DeniedBy, Origin},
     report::text::sanitise,
 };
 
@@ -37,6 +39,9 @@ pub enum Line {
         engine: String,
         /// Whether it runs now.
         running: bool,
+        /// What makes its recording less than exact, as far as that is known by now: `incomplete` (calls were lost), `late` (it ran
+        /// before), `estimated` (no filter marks where its calls begin), `lost` (something beside the calls).
+        flaws: BTreeSet<Flaw>,
     },
     /// A syscall was made for the first time.
     Syscall {
@@ -58,7 +63,7 @@ pub enum Line {
         /// Who made it; null where only the end tells (a cgroup without an engine).
         origin: Option<Origin>,
     },
-    /// A filter has denied a syscall for the first time with this answer.
+    /// A filter, or a supervisor that it asks, has answered a syscall in the kernel's place, for the first time with this answer.
     Denied {
         /// When.
         #[schemars(with = "String", extend("format" = "date-time"))]
@@ -77,8 +82,10 @@ pub enum Line {
         comm: String,
         /// What the filter answered.
         answer: Answer,
-        /// True where it is possibly the program's own filter that answered.
+        /// True where it was a filter that the program had loaded itself, and the container's lets the call in.
         own_filter: bool,
+        /// True where that filter does not deny the call, but hands it to a supervisor or a tracer.
+        supervised: bool,
     },
     /// Something that seccomp-trace says, where its messages and these lines go to the same place.
     Message {
@@ -123,8 +130,8 @@ pub fn lines(model: &mut Model, update: Update) -> Vec<Line> {
 }
 
 fn container(facts: &Facts) -> Line {
-    let Facts { name, id, image, engine, is_running, .. } = facts.clone();
-    Line::Container { container: name, id, image, engine, running: is_running }
+    let Facts { name, id, image, engine, is_running, flaws, .. } = facts.clone();
+    Line::Container { container: name, id, image, engine, running: is_running, flaws }
 }
 
 /// All that a container has called before it had a name.
@@ -166,8 +173,19 @@ fn seen(model: &Model, id: ContainerId, (abi, number): Syscall) -> Option<Line> 
 
 fn denied(model: &Model, id: ContainerId, abi: Abi, denial: &Denial) -> Option<Line> {
     let (container, id) = named(model, id)?;
-    let Denial { number, name, answer, own_filter, first_seen, comm, .. } = denial.clone();
-    Some(Line::Denied { time: first_seen, container, id, abi, number, name, comm, answer, own_filter })
+    let Denial { number, name, answer, own_filter, supervised, first_seen, comm, .. } = denial.clone();
+    Some(Line::Denied {
+        time: first_seen,
+        container,
+        id,
+        abi,
+        number,
+        name,
+        comm,
+        answer,
+        own_filter,
+        supervised,
+    })
 }
 
 impl Line {
@@ -197,14 +215,15 @@ impl Line {
                 };
                 Some(format!("{time:9.3}s  {container}  {call}{comm}{origin}"))
             }
-            Self::Denied { time, container, abi, number, name, comm, answer, own_filter, .. } => {
+            Self::Denied {
+                time, container, abi, number, name, comm, answer, own_filter, supervised, ..
+            } => {
                 let (time, container) = (since(time), sanitise(container));
                 let call = call(abi, number, name.as_deref());
-                let own = if *own_filter { ", possibly by its own filter" } else { "" };
-                Some(format!(
-                    "{time:9.3}s  {container}  DENIED {call} ({answer}{own})  by {}",
-                    sanitise(comm)
-                ))
+                let by = DeniedBy::of(*own_filter, *supervised).words();
+                let by = by.map(|words| format!(", {words}")).unwrap_or_default();
+                let what = if *supervised { "ANSWERED" } else { "DENIED" };
+                Some(format!("{time:9.3}s  {container}  {what} {call} ({answer}{by})  by {}", sanitise(comm)))
             }
             Self::Container { .. } | Self::Message { .. } => None,
         }

@@ -1,10 +1,12 @@
 //! What the live view knows of the containers: made of what it is told, and of nothing else. It reads no clock.
 
 mod call;
+mod flaw;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use call::{Call, First, HISTORY};
+pub use flaw::Flaw;
 use jiff::Timestamp;
 
 use crate::{
@@ -51,9 +53,11 @@ pub enum Update {
         calls: Vec<(Syscall, u64)>,
         /// Calls whose numbers no set keeps.
         beyond: u64,
-        /// When they were read.
-        at: Timestamp,
+        /// When they were read, where that is a sample for the rates: once a second. None: between two of them.
+        sampled: Option<Timestamp>,
     },
+    /// It is not counted any more: another one is in its place.
+    Uncounted(ContainerId),
     /// The time, and how the session is doing.
     Status(Status),
     /// Something was said.
@@ -75,6 +79,8 @@ pub struct Facts {
     pub is_running: bool,
     /// The files that are written at its end.
     pub files: String,
+    /// What makes its recording less than exact, as far as that is known by now.
+    pub flaws: BTreeSet<Flaw>,
 }
 
 /// How the session is doing.
@@ -110,7 +116,8 @@ pub struct Container {
     pub total: Option<u64>,
     /// Calls a second.
     pub rate: u64,
-    counted: Option<Timestamp>,
+    /// The last sample: when, and the total then.
+    sample: Option<(Timestamp, u64)>,
 }
 
 impl Container {
@@ -123,7 +130,7 @@ impl Container {
     /// Syscalls that were denied.
     #[must_use]
     pub fn denied(&self) -> usize {
-        self.calls.values().filter(|call| !call.denials.is_empty()).count()
+        self.calls.values().filter(|call| call.is_denied()).count()
     }
 
     /// When each of its calls was made first, in the order of time: the discovery curve.
@@ -181,9 +188,13 @@ impl Model {
                 if container.facts == facts {
                     self.revision = revision;
                 } else {
-                    container.facts = facts;
+                    let before = std::mem::replace(&mut container.facts, facts);
+                    let new = container.facts.flaws.difference(&before.flaws);
+                    let said: Vec<_> =
+                        new.map(|flaw| format!("{}: {}", container.facts.name, flaw.message())).collect();
                     container.rest();
                     self.forget();
+                    said.into_iter().for_each(|message| self.say(message));
                 }
                 false
             }
@@ -211,9 +222,15 @@ impl Model {
                 }
                 is_new
             }
-            Update::Counts { id, calls, beyond, at } => {
+            Update::Counts { id, calls, beyond, sampled } => {
                 if let Some(container) = self.containers.get_mut(&id) {
-                    container.count(&calls, beyond, at);
+                    container.count(&calls, beyond, sampled);
+                }
+                false
+            }
+            Update::Uncounted(id) => {
+                if let Some(container) = self.containers.get_mut(&id) {
+                    container.uncount();
                 }
                 false
             }
@@ -222,10 +239,7 @@ impl Model {
                 false
             }
             Update::Said(message) => {
-                if self.messages.len() == MESSAGES {
-                    self.messages.pop_front();
-                }
-                self.messages.push_back(message);
+                self.say(message);
                 false
             }
         };
@@ -235,6 +249,13 @@ impl Model {
 }
 
 impl Model {
+    fn say(&mut self, message: String) {
+        if self.messages.len() == MESSAGES {
+            self.messages.pop_front();
+        }
+        self.messages.push_back(message);
+    }
+
     /// Drops the oldest one that has ended, where there are too many.
     fn forget(&mut self) {
         let ended = |(_, container): &(&ContainerId, &Container)| {
@@ -258,18 +279,27 @@ impl Container {
         }
     }
 
-    fn count(&mut self, calls: &[(Syscall, u64)], beyond: u64, at: Timestamp) {
-        let seconds = self.counted.map(|before| at.duration_since(before).as_secs_f64());
+    fn count(&mut self, calls: &[(Syscall, u64)], beyond: u64, sampled: Option<Timestamp>) {
+        let seconds =
+            self.sample.zip(sampled).map(|((before, _), now)| now.duration_since(before).as_secs_f64());
         let mut total = beyond;
         for (syscall, count) in calls {
             total += count;
             if let Some(call) = self.calls.get_mut(syscall) {
-                call.count(*count, seconds);
+                call.count(*count, sampled.map(|_| seconds));
             }
         }
-        self.rate = per_second(total.saturating_sub(self.total.unwrap_or(0)), seconds);
         self.total = Some(total);
-        self.counted = Some(at);
+        if let Some(now) = sampled {
+            let before = self.sample.map_or(0, |(_, total)| total);
+            self.rate = per_second(total.saturating_sub(before), seconds);
+            self.sample = Some((now, total));
+        }
+    }
+
+    fn uncount(&mut self) {
+        (self.total, self.rate, self.sample) = (None, 0, None);
+        self.calls.values_mut().for_each(Call::uncount);
     }
 }
 

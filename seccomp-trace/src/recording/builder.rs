@@ -107,6 +107,24 @@ impl Builder {
         self.filter = filter;
     }
 
+    /// From where on calls count, where that is known by now.
+    #[must_use]
+    pub fn boundary(&self) -> Option<Boundary> {
+        self.boundary
+    }
+
+    /// What was lost until now.
+    #[must_use]
+    pub fn lost(&self) -> Lost {
+        self.lost
+    }
+
+    /// Is there a warning of this code?
+    #[must_use]
+    pub fn has_warning(&self, code: &str) -> bool {
+        self.warnings.iter().any(|warning| warning.code == code)
+    }
+
     /// Adds to what was lost.
     pub fn lose(&mut self, lost: Lost) {
         self.changed |= lost != Lost::default();
@@ -115,7 +133,7 @@ impl Builder {
 
     /// Adds a warning, once by its code.
     pub fn warn(&mut self, code: &str, message: impl Into<String>) {
-        if !self.warnings.iter().any(|warning| warning.code == code) {
+        if !self.has_warning(code) {
             self.warnings.push(Warning { code: code.to_owned(), message: message.into() });
             self.changed = true;
         }

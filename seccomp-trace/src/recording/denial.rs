@@ -67,8 +67,8 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Who has answered in the kernel's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who has answered in the kernel's place. Whom a profile made of the recording matters most to comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeniedBy {
     /// The container's filter.
     Container,
@@ -100,16 +100,35 @@ pub fn add(denials: &mut Denials, abi: Abi, more: Denial) {
     }
 }
 
+impl DeniedBy {
+    /// By what a [`Denial`] says.
+    #[must_use]
+    pub fn of(own_filter: bool, supervised: bool) -> Self {
+        match (own_filter, supervised) {
+            (false, false) => Self::Container,
+            (false, true) => Self::Engine,
+            (true, false) => Self::Program,
+            (true, true) => Self::Supervisor,
+        }
+    }
+
+    /// In words, but for the container's filter, which is the usual one.
+    #[must_use]
+    pub fn words(self) -> Option<&'static str> {
+        match self {
+            Self::Container => None,
+            Self::Engine => Some("by a supervisor of its engine"),
+            Self::Program => Some("by its own filter"),
+            Self::Supervisor => Some("by its own supervisor or tracer"),
+        }
+    }
+}
+
 impl Denial {
     /// Who has answered.
     #[must_use]
     pub fn by(&self) -> DeniedBy {
-        match (self.own_filter, self.supervised) {
-            (false, false) => DeniedBy::Container,
-            (false, true) => DeniedBy::Engine,
-            (true, false) => DeniedBy::Program,
-            (true, true) => DeniedBy::Supervisor,
-        }
+        DeniedBy::of(self.own_filter, self.supervised)
     }
 
     /// As [`super::Syscall::name_in`].

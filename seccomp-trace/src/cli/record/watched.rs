@@ -33,9 +33,7 @@ impl Record<'_> {
             // One that has just come may not be known to run yet.
             let is_running = matches!(known.life, Life::Running | Life::NotYet);
             let plan = known.group.and_then(|group| self.groups.plan(group));
-            watch.tell_facts(id, subject.builder.target(), is_running, || {
-                plan.map(Plan::places).unwrap_or_default()
-            });
+            watch.tell_facts(id, subject, is_running, || plan.map(Plan::places).unwrap_or_default());
         }
     }
 

@@ -8,6 +8,7 @@ use seccomp_trace_common::{COMM_LEN, Event, flag, set};
 use super::denials::NotEntered;
 use crate::{
     abi::Abi,
+    live::model::Flaw,
     recording::{Boundary, Denial, Denials, Filter, FoundBy, Lost, Origin, Target, builder::Builder, denial},
     tracer::{Calls, SlotView},
 };
@@ -38,6 +39,8 @@ pub struct Subject {
     had: BTreeMap<(u32, u32), BTreeSet<Place>>,
     /// What has gone, or was told and never made.
     tampered: BTreeSet<((u32, u32), Place)>,
+    /// What its slots have lost by now that are not read for the last time yet, by number.
+    losing: BTreeMap<u32, Lost>,
 }
 
 impl Subject {
@@ -56,6 +59,7 @@ impl Subject {
             denied: BTreeMap::new(),
             had: BTreeMap::new(),
             tampered: BTreeSet::new(),
+            losing: BTreeMap::new(),
         }
     }
 
@@ -90,6 +94,7 @@ impl Subject {
         }
         self.look_for_tampering(look);
         self.has_application |= view.slot.application > 0;
+        self.losing.insert(look.number, lost_in(look));
         // The news of them may be lost.
         self.has_calls |= !calls.is_empty();
         if calls.iter().any(|call| call.by_vsyscall) {
@@ -194,16 +199,39 @@ impl Subject {
 
     /// Counts what a slot has lost; once a slot, when it is read for the last time.
     pub fn account(&mut self, look: &Look) {
-        let Look { view, calls, .. } = look;
+        let Look { calls, .. } = look;
         let counts = |set| origin(set).is_some() || self.is_promoted(look, set);
         let untold = calls.iter().filter(|call| !call.told && counts(call.set)).count();
-        self.builder.lose(Lost {
-            events: untold as u64,
-            syscalls: u64::from(view.slot.lost),
-            origins: u64::from(view.slot.lost_origins),
-            denials: u64::from(view.slot.lost_denials),
-            ..Lost::default()
-        });
+        self.losing.remove(&look.number);
+        self.builder.lose(Lost { events: untold as u64, ..lost_in(look) });
+    }
+
+    /// What makes its recording less than exact, as far as that is known by now.
+    pub fn flaws(&self) -> BTreeSet<Flaw> {
+        let mut lost = self.builder.lost();
+        self.losing.values().for_each(|other| lost.add(*other));
+        let boundary = self.builder.boundary();
+        let is_late = boundary.is_some_and(|boundary| boundary.attached_late)
+            || self.builder.has_warning("attached-late");
+        let is_estimated = boundary.is_some_and(|boundary| boundary.found_by == FoundBy::Estimated);
+        let all = [
+            (Flaw::Incomplete, lost.syscalls + lost.skips > 0),
+            (Flaw::Late, is_late),
+            (Flaw::Estimated, is_estimated),
+            (Flaw::Lost, lost.events + lost.origins + lost.denials > 0),
+        ];
+        all.into_iter().filter(|(_, is_true)| *is_true).map(|(flaw, _)| flaw).collect()
+    }
+}
+
+/// What a slot has lost by now, but for news of calls, which may still come.
+fn lost_in(look: &Look) -> Lost {
+    let slot = &look.view.slot;
+    Lost {
+        syscalls: u64::from(slot.lost),
+        origins: u64::from(slot.lost_origins),
+        denials: u64::from(slot.lost_denials),
+        ..Lost::default()
     }
 }
 

@@ -25,6 +25,8 @@ pub type Tell = Arc<dyn Fn(Update) + Send + Sync>;
 pub(super) struct Watched {
     tell: Tell,
     before: BTreeMap<SubjectId, Sums>,
+    /// Whose calls were counted when counts were told last.
+    counted: BTreeSet<SubjectId>,
 }
 
 /// How often each call was made, and those beyond the sets.
@@ -44,16 +46,16 @@ impl Sums {
         self.beyond += counts.beyond;
     }
 
-    fn update(&self, id: SubjectId) -> Update {
+    fn update(&self, id: SubjectId, sampled: Option<Timestamp>) -> Update {
         let calls = self.calls.iter().map(|(syscall, count)| (*syscall, *count)).collect();
-        Update::Counts { id, calls, beyond: self.beyond, at: Timestamp::now() }
+        Update::Counts { id, calls, beyond: self.beyond, sampled }
     }
 }
 
 impl Session {
     /// From now on the live view is told.
     pub fn watch(&mut self, tell: Tell) {
-        self.watched = Some(Watched { tell, before: BTreeMap::new() });
+        self.watched = Some(Watched { tell, before: BTreeMap::new(), counted: BTreeSet::new() });
     }
 
     /// Tells what was seen before anybody watched.
@@ -135,17 +137,17 @@ impl Session {
         if let (Some(watched), Some(owner), Some(counts)) = (&mut self.watched, owner, counts) {
             let sums = watched.before.entry(owner).or_default();
             sums.add(&counts);
-            (watched.tell)(sums.update(owner));
+            (watched.tell)(sums.update(owner, None));
         }
         Ok(())
     }
 
-    /// Tells how often each call was made.
+    /// Tells how often each call was made: a sample for the rates, where `is_sample`, which is once a second.
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn tell_counts(&self) -> Result<(), TracerError> {
-        let Some(watched) = &self.watched else { return Ok(()) };
+    pub fn tell_counts(&mut self, is_sample: bool) -> Result<(), TracerError> {
+        let Some(watched) = &mut self.watched else { return Ok(()) };
         let mut sums: BTreeMap<SubjectId, Sums> = BTreeMap::new();
         for (slot, id) in &self.owners {
             if let Some(counts) = self.tracer.get_ref().counts(*slot)? {
@@ -153,7 +155,15 @@ impl Session {
                 sums.entry(*id).or_insert_with(before).add(&counts);
             }
         }
-        sums.into_iter().for_each(|(id, sums)| (watched.tell)(sums.update(id)));
+        let now: BTreeSet<_> = sums.keys().copied().collect();
+        let running: BTreeSet<_> = self.owners.values().collect();
+        // What has ended keeps its counts.
+        for id in watched.counted.difference(&now).filter(|id| running.contains(id)) {
+            (watched.tell)(Update::Uncounted(*id));
+        }
+        watched.counted = now;
+        let sampled = is_sample.then(Timestamp::now);
+        sums.into_iter().for_each(|(id, sums)| (watched.tell)(sums.update(id, sampled)));
         Ok(())
     }
 
@@ -179,6 +189,14 @@ impl Session {
     /// Where the counters can't be read.
     pub fn untold(&self) -> Result<u64, TracerError> {
         Ok(self.tracer.get_ref().stats()?.untold)
+    }
+
+    /// As [`crate::tracer::Tracer::skips`].
+    ///
+    /// # Errors
+    /// Where the kernel does not tell.
+    pub fn skips(&self) -> Result<u64, TracerError> {
+        self.tracer.get_ref().skips()
     }
 
     /// As [`crate::tracer::Tracer::cost`].

@@ -1,9 +1,14 @@
 //! What the view is told of a container.
 
-use crate::{live::model::Facts, recording::Target};
+use std::collections::BTreeSet;
+
+use crate::{
+    live::model::{Facts, Flaw},
+    recording::Target,
+};
 
 /// As it is known now, with the files that are written of it.
-pub fn facts(target: &Target, is_running: bool, files: String) -> Facts {
+pub fn facts(target: &Target, is_running: bool, files: String, flaws: BTreeSet<Flaw>) -> Facts {
     let container = target.containers().first();
     let kind = match target {
         Target::Command { .. } => "command",
@@ -19,5 +24,6 @@ pub fn facts(target: &Target, is_running: bool, files: String) -> Facts {
         engine: if engine.is_empty() { kind } else { engine }.to_owned(),
         is_running,
         files,
+        flaws,
     }
 }

@@ -7,7 +7,7 @@ mod options;
 mod stream;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{self, IsTerminal as _},
     process::Stdio,
     sync::Arc,
@@ -26,19 +26,18 @@ use tokio::{
 use self::{cost::CostMeter, stream::LineWriter};
 use super::{
     printer::{Printer, Printing},
-    session::{Session, SubjectId, Tell},
+    session::{Session, Subject, SubjectId, Tell},
 };
 use crate::{
     launch::Streams,
     live::{
         draw::{About, Look},
         lines::{self, Line, LineFormat},
-        model::{Model, Status, Update},
+        model::{Flaw, Model, Status, Update},
         output::Output,
         screen::{Screen, Shared, Stream},
         view::{Action, View},
     },
-    recording::Target,
 };
 
 /// What a caller says about itself.
@@ -64,8 +63,10 @@ pub struct Watch {
     printing: Option<Printing>,
     chosen: Option<SubjectId>,
     cost: CostMeter,
-    /// Those of which is told that they have ended.
-    ended: BTreeSet<SubjectId>,
+    /// Those of which is told that they have ended, and with which flaws.
+    ended: BTreeMap<SubjectId, BTreeSet<Flaw>>,
+    /// The kernel has skipped runs of the kernel program: every recording is incomplete.
+    has_skips: bool,
 }
 
 impl Watch {
@@ -88,7 +89,8 @@ impl Watch {
             printing: None,
             chosen: None,
             cost: CostMeter::default(),
-            ended: BTreeSet::new(),
+            ended: BTreeMap::new(),
+            has_skips: false,
         };
         if let Some(format) = format.or_else(|| (!stream.is_screen()).then_some(LineFormat::Text)) {
             let writer = LineWriter::start(stream, format).context("can't write the lines of --watch")?;
@@ -130,15 +132,17 @@ impl Watch {
     pub fn tell_facts(
         &mut self,
         id: SubjectId,
-        target: &Target,
+        subject: &Subject,
         is_running: bool,
         files: impl Fn() -> String,
     ) {
+        let mut flaws = subject.flaws();
+        flaws.extend(self.has_skips.then_some(Flaw::Incomplete));
         if is_running {
             self.ended.remove(&id);
         }
-        if is_running || self.ended.insert(id) {
-            self.tell()(Update::Container(id, facts(target, is_running, files())));
+        if is_running || self.ended.insert(id, flaws.clone()).is_none_or(|before| before != flaws) {
+            self.tell()(Update::Container(id, facts(subject.builder.target(), is_running, files(), flaws)));
         }
     }
 
@@ -181,12 +185,13 @@ impl Watch {
             output.trim();
         }
         let lost = session.untold()?;
+        self.has_skips = session.skips()? > 0;
         if self.screen.is_some() {
             let first = || self.shared.lock().containers.keys().next().copied();
             if let Some(chosen) = self.chosen.or_else(first) {
                 session.tell_denials(chosen)?;
             }
-            session.tell_counts()?;
+            session.tell_counts(true)?;
         }
         if self.screen.is_some() {
             self.cost.begin(session);
@@ -209,7 +214,7 @@ impl Watch {
         self.chosen = Some(id);
         session.count(id)?;
         session.tell_denials(id)?;
-        Ok(session.tell_counts()?)
+        Ok(session.tell_counts(false)?)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
         model::{Call, Container, HISTORY, Syscall},
         view::{Focus, View, name},
     },
-    recording::Origin,
+    recording::{DeniedBy, Origin},
 };
 
 /// How long a call is new.
@@ -53,20 +53,29 @@ impl Picture<'_> {
         let has_keys = view.focus == Focus::Calls;
         let Some(container) = container else {
             let block = look.block(" calls ".to_owned(), has_keys);
-            let waits = "Nothing to show yet: a container appears here when it runs.";
+            let waits = if self.model.containers.is_empty() {
+                "Nothing to show yet: a container appears here when it runs."
+            } else {
+                "No container is like that: Esc takes the filter back."
+            };
             frame.render_widget(Paragraph::new(waits).wrap(Wrap { trim: true }).block(block), area);
             return;
         };
         let rows = view.call_rows(container);
         let dot = look.sign(" · ", " | ");
         let title = format!(
-            " {}: {} distinct calls{dot}{}{} ",
-            clean(&container.facts.name, look),
+            " {} distinct calls of {}{dot}{}{} ",
             container.distinct(),
+            clean(&container.facts.name, look),
             view.call_sort.title(),
             filter(&view.calls.filter, view, self)
         );
         let block = look.block(title, has_keys);
+        if rows.is_empty() && !container.calls.is_empty() {
+            let filtered = "No call is like that: Esc takes the filter back.";
+            frame.render_widget(Paragraph::new(filtered).wrap(Wrap { trim: true }).block(block), area);
+            return;
+        }
         let has_abi = block.inner(area).width >= HAS_ABI;
         let place = Place { area, block, look, has_keys };
         table::draw(frame, place, &COLUMNS, &mut view.calls, &rows, |syscall, call| {
@@ -104,13 +113,19 @@ impl Picture<'_> {
 
     fn tag(&self, call: &Call) -> Span<'static> {
         let look = self.look;
-        if let Some(denial) = call.denials.first() {
-            let also = if call.is_made { "also denied" } else { "DENIED" };
-            let times = look.sign("×", "x");
-            return Span::styled(
-                format!("{also} {} {}{times}", denial.answer, call.times_denied()),
-                look.bad(),
-            );
+        if let Some((by, answers, times)) = call.answered() {
+            let (denied, answered) =
+                if call.is_made { ("also denied", "also answered") } else { ("DENIED", "ANSWERED") };
+            // The details say it at length.
+            let said = match by {
+                DeniedBy::Container => format!("{denied} {answers}"),
+                DeniedBy::Program => format!("{denied} {answers} by own filter"),
+                DeniedBy::Engine => format!("{answered} by its engine"),
+                DeniedBy::Supervisor => format!("{answered} by own supervisor"),
+            };
+            let style = if by == DeniedBy::Supervisor { look.head() } else { look.bad() };
+            // The count first: where there is no room, words are cut, and no number.
+            return Span::styled(format!("{}{} {said}", short(times), look.sign("×", "x")), style);
         }
         if self.model.status.now.duration_since(call.found) < NEW {
             return Span::styled("NEW", look.fresh());

@@ -16,16 +16,40 @@ use crate::live::{
     view::{Focus, View},
 };
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     text("CONTAINER", Constraint::Fill(3), 0),
+    FLAWS,
     text("IMAGE", Constraint::Fill(3), 76),
     text("ENGINE", Constraint::Length(10), 64),
-    number("CALLS/S", 7, 0),
+    number("CALLS/S", 7, 34),
     number("CALLS", 7, 70),
-    number("DISTINCT", 8, 0),
-    number("DENIED", 6, 0),
+    number("DISTINCT", 8, 26),
+    number("DENIED", 6, 17),
     number("NOTHING NEW", 11, 48),
 ];
+
+/// As wide as what is in it, and not there where nothing is.
+const FLAWS: Column = text("RECORDING", Constraint::Length(0), u16::MAX);
+const FLAWS_AT: usize = 1;
+
+/// What makes a container's recording less than exact.
+fn flaws(container: &Container) -> String {
+    container.facts.flaws.iter().map(|flaw| flaw.word()).collect::<Vec<_>>().join(" ")
+}
+
+/// With the column of flaws where a container has any: it needs the room of others.
+fn columns(rows: &[(ContainerId, &Container)]) -> [Column; COLUMNS.len()] {
+    let mut columns = COLUMNS;
+    let widest = rows.iter().map(|(_, container)| flaws(container).len()).max().unwrap_or(0);
+    if widest > 0 {
+        let width = u16::try_from(widest.max(FLAWS.head.len())).unwrap_or(u16::MAX);
+        for column in columns.iter_mut().skip(FLAWS_AT + 1) {
+            column.from = column.from.saturating_add(width).saturating_add(1);
+        }
+        columns[FLAWS_AT] = Column { width: Constraint::Length(width), from: 0, ..FLAWS };
+    }
+    columns
+}
 
 impl Picture<'_> {
     pub(super) fn containers(
@@ -52,6 +76,7 @@ impl Picture<'_> {
             let name = Span::raw(clean(&facts.name, look));
             vec![
                 if facts.is_running { name } else { name.style(look.dim()) },
+                Span::styled(flaws(container), look.bad()),
                 Span::raw(clean(&facts.image, look)),
                 Span::raw(clean(&facts.engine, look)),
                 Span::raw(counted(container.rate)),
@@ -62,7 +87,7 @@ impl Picture<'_> {
             ]
         };
         let place = Place { area, block, look, has_keys };
-        table::draw(frame, place, &COLUMNS, &mut view.containers, rows, cells);
+        table::draw(frame, place, &columns(rows), &mut view.containers, rows, cells);
     }
 
     fn containers_title(&self, view: &View, shown: usize) -> String {

@@ -74,8 +74,10 @@ impl Picture<'_> {
                 ("what COMMAND has printed", output(view.output.as_ref(), height + view.scroll, self))
             }
             Popup::Messages => {
-                let said = self.model.messages.iter().map(|said| Line::from(clean(said, look)));
-                ("what seccomp-trace has said", said.collect())
+                let said = self.model.messages.iter().map(|said| clean(said, look));
+                // Within the frame, and a column free on each side.
+                let width = usize::from(area.width.saturating_sub(8)).max(1);
+                ("what seccomp-trace has said", said.flat_map(|said| wrapped(&said, width)).collect())
             }
         };
         let is_tail = matches!(popup, Popup::Output | Popup::Messages);
@@ -121,7 +123,8 @@ impl Picture<'_> {
                 say("calls/s", grouped(call.rate));
             }
             None if call.is_made => say("calls", "not counted".to_owned()),
-            None => say("calls", "none: only denied".to_owned()),
+            None if call.is_denied() => say("calls", "none: only denied".to_owned()),
+            None => say("calls", "none: only answered by a supervisor".to_owned()),
         }
         say("first", format!("{} after the start, {:.3}", since(self.model.start, call.found), call.found));
         if call.is_made {
@@ -131,13 +134,14 @@ impl Picture<'_> {
             say("origin", if origins.is_empty() { "the end tells".to_owned() } else { origins });
         }
         for denial in &call.denials {
-            let own = if denial.own_filter { ", possibly by the program's own filter" } else { "" };
+            let by = denial.by().words().map(|words| format!(", {words}")).unwrap_or_default();
             let often = if denial.count == 1 {
                 "once".to_owned()
             } else {
                 format!("{} times", grouped(denial.count))
             };
-            say("denied", format!("{often}: {}{own}", denial.answer));
+            let what = if denial.supervised { "answered" } else { "denied" };
+            say(what, format!("{often}: {}{by}", denial.answer));
             say(
                 "",
                 format!(
@@ -149,6 +153,30 @@ impl Picture<'_> {
         }
         lines
     }
+}
+
+/// A text in lines of at most so many columns.
+fn wrapped(text: &str, width: usize) -> Vec<Line<'static>> {
+    let mut lines = vec![String::new()];
+    for word in text.split_inclusive(' ') {
+        let is_full =
+            |line: &str, more: &str| Span::raw(line).width() + Span::raw(more.trim_end()).width() > width;
+        if lines.last().is_some_and(|line| !line.is_empty() && is_full(line, word)) {
+            lines.push(String::new());
+        }
+        // One that is longer than a line goes on in the next.
+        let mut char_bytes = [0; 4];
+        for char in word.chars() {
+            let char = char.encode_utf8(&mut char_bytes);
+            if lines.last().is_some_and(|line| !line.is_empty() && is_full(line, char)) {
+                lines.push(String::new());
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push_str(char);
+            }
+        }
+    }
+    lines.into_iter().map(Line::from).collect()
 }
 
 fn help(view: &View, picture: &Picture) -> Vec<Line<'static>> {

@@ -11,6 +11,7 @@ use super::Look;
 use crate::live::view::Table;
 
 /// A column: its head, its width, the least width of the table that has it, and on which side its text stands.
+#[derive(Clone, Copy)]
 pub struct Column {
     pub head: &'static str,
     pub width: Constraint,

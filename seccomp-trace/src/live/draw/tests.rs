@@ -9,9 +9,11 @@ use ratatui::{
 use super::*;
 use crate::{
     abi::Abi,
-    live::model::{ContainerId, Cost, Facts, First, Status, Update},
+    live::model::{ContainerId, Cost, Facts, First, Flaw, Status, Update},
     recording::{Answer, Denial, Origin},
 };
+
+mod answered;
 
 const PLAIN: Look = Look { color: false, unicode: true };
 const ASCII: Look = Look { color: false, unicode: false };
@@ -29,6 +31,7 @@ fn facts(name: &str, image: &str) -> Facts {
         engine: "docker".into(),
         is_running: true,
         files: format!("profiles/{name}.json"),
+        flaws: Default::default(),
     }
 }
 
@@ -79,7 +82,12 @@ fn model() -> Model {
             count("read", 40 + second * 2400),
             count("execve", 1),
         ];
-        model.apply(Update::Counts { id: 0, calls, beyond: 0, at: at(75_000 + second as i64 * 1000) });
+        model.apply(Update::Counts {
+            id: 0,
+            calls,
+            beyond: 0,
+            sampled: Some(at(75_000 + second as i64 * 1000)),
+        });
     }
     let cost = Some(Cost { share: 0.0123, run: 48.4 });
     model.apply(Update::Status(Status { now: at(95_000), lost: 0, cost }));
@@ -191,6 +199,85 @@ fn what_command_prints_is_shown_without_what_a_terminal_would_obey() {
     let (model, mut view) = (model(), View::new(Some(output)));
     press(&mut view, &model, &keys("o"));
     insta::assert_snapshot!(frame((60, 12), &mut view, &model, PLAIN));
+}
+
+/// At every width: where there is no room, words are cut.
+#[test]
+fn a_count_is_whole_or_not_there() {
+    let mut model = model();
+    let denial = |number: u32, count: u64| Denial {
+        number,
+        name: Abi::X86_64.name(number).map(str::to_owned),
+        answer: Answer::Errno(1),
+        own_filter: false,
+        supervised: false,
+        count,
+        first_seen: at(80_000),
+        comm: "mount".into(),
+    };
+    // One that was made as well, and one that was not.
+    model.apply(Update::Denied(0, Abi::X86_64, denial(33, 577)));
+    model.apply(Update::Denied(0, Abi::X86_64, denial(165, 345_678)));
+    for width in 30..200 {
+        let mut view = View::new(None);
+        press(&mut view, &model, &keys("d"));
+        let frame = frame((width, 30), &mut view, &model, PLAIN);
+        for (call, count) in [("dup", "577×"), ("mou", "345k×")] {
+            let row = frame.lines().find(|line| line.contains(&format!("│{call}")));
+            let row = row.unwrap_or_else(|| panic!("{call} at {width}:\n{frame}"));
+            assert!(row.contains(count), "{call} at {width}:\n{frame}");
+        }
+        assert!(frame.contains("16 distinct calls"), "at {width}:\n{frame}");
+    }
+}
+
+fn flawed() -> Model {
+    let mut model = model();
+    let flaws = [Flaw::Incomplete, Flaw::Late].into();
+    model.apply(Update::Container(0, Facts { flaws, ..facts("web", "nginx:1.22") }));
+    let flaws = [Flaw::Estimated].into();
+    model.apply(Update::Container(2, Facts { flaws, ..facts("db", "postgres") }));
+    let flaws = [Flaw::Lost].into();
+    model.apply(Update::Container(3, Facts { flaws, ..facts("batch", "job") }));
+    model
+}
+
+#[test]
+fn what_is_less_than_exact_is_in_the_row_and_in_the_messages() {
+    let model = flawed();
+    insta::assert_snapshot!(frame((100, 24), &mut View::new(None), &model, PLAIN));
+    let mut view = View::new(None);
+    press(&mut view, &model, &keys("m"));
+    // A message that is longer than a line goes on in the next.
+    insta::assert_snapshot!(frame((50, 24), &mut view, &model, PLAIN));
+}
+
+#[test]
+fn flaws_are_red_and_written_out_at_every_width() {
+    for width in 40..160 {
+        let terminal = terminal((width, 24), &mut View::new(None), &flawed(), COLOR);
+        let frame = terminal.backend().to_string();
+        for words in ["INCOMPLETE late", "estimated", "lost"] {
+            assert!(frame.contains(words), "{words} at {width}:\n{frame}");
+        }
+        let cells = &terminal.backend().buffer().content;
+        let red: String =
+            cells.iter().filter(|cell| cell.fg == Color::Red).map(|cell| cell.symbol()).collect();
+        assert!(red.contains("INCOMPLETE late"), "{red}");
+        for name in ["web", "cache", "db"] {
+            assert!(frame.contains(&format!("│{name} ")), "{name} at {width}:\n{frame}");
+        }
+    }
+}
+
+#[test]
+fn a_filter_that_matches_nothing_says_how_it_is_taken_back() {
+    let (model, mut view) = (model(), View::new(None));
+    press(&mut view, &model, &keys("/nobody"));
+    assert!(frame((80, 20), &mut view, &model, PLAIN).contains("No container is like that: Esc"));
+    press(&mut view, &model, &[KeyCode::Enter, KeyCode::Esc, KeyCode::Tab]);
+    press(&mut view, &model, &keys("/nothing"));
+    assert!(frame((80, 20), &mut view, &model, PLAIN).contains("No call is like that: Esc"));
 }
 
 /// Every size, every popup: nothing panics, and nothing stands beside its place.

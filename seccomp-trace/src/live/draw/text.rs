@@ -17,7 +17,15 @@ pub fn clean(text: &str, look: Look) -> String {
 
 /// `999`, `12.3k`, `4.5M`: at most five characters.
 pub fn short(number: u64) -> String {
-    let units = [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1000, "k")];
+    const PETA: u64 = 1_000_000_000_000_000;
+    let units = [
+        (1000 * PETA, "E"),
+        (PETA, "P"),
+        (PETA / 1000, "T"),
+        (1_000_000_000, "G"),
+        (1_000_000, "M"),
+        (1000, "k"),
+    ];
     let Some((unit, name)) = units.into_iter().find(|(unit, _)| number >= *unit) else {
         return number.to_string();
     };
@@ -38,7 +46,7 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// The time between two moments: `0.123s`, `12.3s`, `4m05s`, `3h20m`.
+/// The time between two moments: `0.123s`, `12.3s`, `4m05s`, `3h20m`, `41d16h`.
 pub fn since(from: Timestamp, to: Timestamp) -> String {
     let milliseconds = to.duration_since(from).as_millis().max(0);
     let seconds = milliseconds / 1000;
@@ -46,6 +54,7 @@ pub fn since(from: Timestamp, to: Timestamp) -> String {
         0..10 => format!("{}.{:03}s", seconds, milliseconds % 1000),
         10..60 => format!("{}.{}s", seconds, milliseconds % 1000 / 100),
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        360_000.. => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
         _ => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
     }
 }
@@ -70,7 +79,7 @@ mod tests {
             (1000, "1.0k"),
             (12_345, "12.3k"),
             (812_345, "812k"),
-            (u64::MAX, "18446744T"),
+            (u64::MAX, "18.4E"),
         ] {
             assert_eq!(short(number), text);
         }
@@ -81,9 +90,14 @@ mod tests {
     #[test]
     fn times_say_as_much_as_one_wants_to_know() {
         let at = |milliseconds| Timestamp::from_millisecond(milliseconds).unwrap();
-        for (milliseconds, text) in
-            [(12, "0.012s"), (12_340, "12.3s"), (62_000, "1m02s"), (12_000_000, "3h20m"), (-5, "0.000s")]
-        {
+        for (milliseconds, text) in [
+            (12, "0.012s"),
+            (12_340, "12.3s"),
+            (62_000, "1m02s"),
+            (12_000_000, "3h20m"),
+            (3_600_000_000, "41d16h"),
+            (-5, "0.000s"),
+        ] {
             assert_eq!(since(at(0), at(milliseconds)), text);
         }
         assert_eq!((clock(at(0), at(9500)), clock(at(0), at(62_000))), ("9s".into(), "1m02s".into()));

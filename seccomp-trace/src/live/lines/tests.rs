@@ -14,13 +14,17 @@ fn call(abi: Abi, number: u32, milliseconds: i64, comm: &str, origin: Origin) ->
 }
 
 fn denial(comm: &str) -> Update {
+    denial_by(comm, false, false)
+}
+
+fn denial_by(comm: &str, own_filter: bool, supervised: bool) -> Update {
     let first_seen = Timestamp::from_millisecond(1500).unwrap();
     let (name, comm) = (Some("mkdir".to_owned()), comm.to_owned());
     let answer = Answer::Errno(1);
     Update::Denied(
         1,
         Abi::X86_64,
-        Denial { number: 83, name, answer, own_filter: false, supervised: false, count: 1, first_seen, comm },
+        Denial { number: 83, name, answer, own_filter, supervised, count: 1, first_seen, comm },
     )
 }
 
@@ -46,6 +50,20 @@ fn each_sighting_and_each_denial_is_one_line() {
             "    0.012s  web  execve  by nginx",
             "    0.020s  web  i386 read  by runc (runtime)",
             "    1.500s  web  DENIED mkdir (EPERM)  by nginx",
+        ]
+    );
+}
+
+#[test]
+fn who_has_answered_is_said() {
+    let all = [(false, true), (true, false), (true, true)];
+    let updates = [named("web")].into_iter().chain(all.map(|(own, asks)| denial_by("sh", own, asks)));
+    assert_eq!(
+        told(LineFormat::Text, updates.collect()),
+        [
+            "    1.500s  web  ANSWERED mkdir (EPERM, by a supervisor of its engine)  by sh",
+            "    1.500s  web  DENIED mkdir (EPERM, by its own filter)  by sh",
+            "    1.500s  web  ANSWERED mkdir (EPERM, by its own supervisor or tracer)  by sh",
         ]
     );
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::per_second;
-use crate::recording::{Denial, Origin};
+use crate::recording::{Denial, DeniedBy, Origin};
 
 /// Seconds of which the rate is kept.
 pub const HISTORY: usize = 32;
@@ -38,6 +38,8 @@ pub struct Call {
     pub history: [u32; HISTORY],
     /// What filters have answered.
     pub denials: Vec<Denial>,
+    /// How often at the last sample.
+    sampled: u64,
 }
 
 impl Call {
@@ -51,6 +53,7 @@ impl Call {
             rate: 0,
             history: [0; HISTORY],
             denials: Vec::new(),
+            sampled: 0,
         }
     }
 
@@ -60,10 +63,19 @@ impl Call {
         self.origins.iter().eq([&Origin::Runtime])
     }
 
-    /// How often it was denied.
+    /// Has a filter denied it? What one hands to a supervisor is answered, and not denied.
     #[must_use]
-    pub fn times_denied(&self) -> u64 {
-        self.denials.iter().map(|denial| denial.count).sum()
+    pub fn is_denied(&self) -> bool {
+        self.denials.iter().any(|denial| !denial.supervised)
+    }
+
+    /// Who has answered it, with what, and how often: of several, who matters most.
+    #[must_use]
+    pub fn answered(&self) -> Option<(DeniedBy, String, u64)> {
+        let by = self.denials.iter().map(Denial::by).min()?;
+        let its = || self.denials.iter().filter(|denial| denial.by() == by);
+        let answers: Vec<_> = its().map(|denial| denial.answer.to_string()).collect();
+        Some((by, answers.join(", "), its().map(|denial| denial.count).sum()))
     }
 
     /// True the first time.
@@ -80,7 +92,7 @@ impl Call {
 
     /// True where no filter has given this answer before.
     pub(super) fn denied(&mut self, denial: Denial) -> bool {
-        let same = |old: &&mut Denial| (old.answer, old.own_filter) == (denial.answer, denial.own_filter);
+        let same = |old: &&mut Denial| (old.answer, old.by()) == (denial.answer, denial.by());
         match self.denials.iter_mut().find(same) {
             Some(old) => {
                 *old = denial;
@@ -93,12 +105,20 @@ impl Call {
         }
     }
 
-    pub(super) fn count(&mut self, count: u64, seconds: Option<f64>) {
-        self.rate = per_second(count.saturating_sub(self.count.unwrap_or(0)), seconds);
+    /// Made so often by now. A sample makes a rate: over so many seconds since the last one, where there was one.
+    pub(super) fn count(&mut self, count: u64, sample: Option<Option<f64>>) {
         self.count = Some(count);
+        let Some(seconds) = sample else { return };
+        self.rate = per_second(count.saturating_sub(self.sampled), seconds);
+        self.sampled = count;
         self.history.rotate_left(1);
         if let Some(newest) = self.history.last_mut() {
             *newest = u32::try_from(self.rate).unwrap_or(u32::MAX);
         }
+    }
+
+    /// Nobody counts it any more.
+    pub(super) fn uncount(&mut self) {
+        (self.count, self.rate, self.sampled, self.history) = (None, 0, 0, [0; HISTORY]);
     }
 }

@@ -1,7 +1,7 @@
 use jiff::ToSpan as _;
 
 use super::*;
-use crate::recording::Answer;
+use crate::recording::{Answer, DeniedBy};
 
 const START: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -16,7 +16,7 @@ fn seen(number: u32, milliseconds: i64, origin: Origin) -> Update {
 
 fn counts(calls: &[(u32, u64)], milliseconds: i64) -> Update {
     let calls = calls.iter().map(|(number, count)| ((Abi::X86_64, *number), *count)).collect();
-    Update::Counts { id: 1, calls, beyond: 0, at: at(milliseconds) }
+    Update::Counts { id: 1, calls, beyond: 0, sampled: Some(at(milliseconds)) }
 }
 
 fn denial(answer: Answer, count: u64) -> Denial {
@@ -64,7 +64,8 @@ fn a_denial_is_new_once_for_each_answer_and_counted() {
         assert_eq!(model.apply(Update::Denied(1, Abi::X86_64, denial(answer, count))), is_new);
     }
     let container = &model.containers[&1];
-    assert_eq!(container.calls[&(Abi::X86_64, 83)].times_denied(), 7);
+    let answered = container.calls[&(Abi::X86_64, 83)].answered();
+    assert_eq!(answered, Some((DeniedBy::Container, "EPERM, SIGSYS".to_owned(), 7)));
     // It was never made.
     assert_eq!((container.distinct(), container.denied(), container.discoveries().len()), (0, 1, 0));
 }
@@ -83,6 +84,62 @@ fn rates_are_counts_over_the_time_between_two_readings() {
     assert_eq!((call.count, call.rate, call.history[HISTORY - 1]), (Some(1900), 500, 500));
     // Counts of a call that is in no recording make no row.
     assert_eq!(container.calls.len(), 1);
+}
+
+/// As when another container is chosen in between.
+#[test]
+fn counts_between_two_samples_change_no_rate_and_no_history() {
+    let mut model = Model::new(START);
+    model.apply(seen(0, 1, Origin::Application));
+    let between =
+        |count| Update::Counts { id: 1, calls: vec![((Abi::X86_64, 0), count)], beyond: 0, sampled: None };
+    let state = |model: &Model| {
+        let container = &model.containers[&1];
+        let call = &container.calls[&(Abi::X86_64, 0)];
+        (container.rate, call.rate, call.history)
+    };
+    model.apply(counts(&[(0, 100)], 1000));
+    model.apply(counts(&[(0, 300)], 2000));
+    let before = state(&model);
+    assert_eq!((before.0, before.1), (200, 200));
+    for count in [310, 400, 500] {
+        model.apply(between(count));
+        assert_eq!(state(&model), before);
+        // The count itself is what it is now.
+        assert_eq!(model.containers[&1].total, Some(count));
+    }
+    model.apply(counts(&[(0, 800)], 3000));
+    let after = state(&model);
+    assert_eq!((after.0, after.1, &after.2[HISTORY - 3..]), (500, 500, &[0, 200, 500][..]));
+}
+
+#[test]
+fn what_is_not_counted_any_more_has_neither_counts_nor_rates() {
+    let mut model = Model::new(START);
+    model.apply(seen(0, 1, Origin::Application));
+    model.apply(counts(&[(0, 100)], 1000));
+    model.apply(counts(&[(0, 300)], 2000));
+    model.apply(Update::Uncounted(1));
+    let container = &model.containers[&1];
+    let call = &container.calls[&(Abi::X86_64, 0)];
+    assert_eq!((container.total, container.rate, call.count, call.rate), (None, 0, None, 0));
+    assert_eq!(call.history, [0; HISTORY]);
+}
+
+#[test]
+fn a_flaw_is_said_once() {
+    let mut model = Model::new(START);
+    let facts = |flaws: &[Flaw], is_running| {
+        let flaws = flaws.iter().copied().collect();
+        Update::Container(1, Facts { name: "web".into(), is_running, flaws, ..Facts::default() })
+    };
+    model.apply(facts(&[], true));
+    assert!(model.messages.is_empty());
+    model.apply(facts(&[Flaw::Late], true));
+    model.apply(facts(&[Flaw::Late, Flaw::Incomplete], true));
+    model.apply(facts(&[Flaw::Late, Flaw::Incomplete], false));
+    let said: Vec<_> = model.messages.iter().map(|message| message.split_once(": ").unwrap().1).collect();
+    assert_eq!(said, [Flaw::Late.message(), Flaw::Incomplete.message()]);
 }
 
 #[test]

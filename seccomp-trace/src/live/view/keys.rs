@@ -58,7 +58,7 @@ impl View {
         match key.code {
             KeyCode::Char('q') => return Some(Action::End),
             KeyCode::Esc if self.popup.is_some() => self.popup = None,
-            KeyCode::Esc => self.filter().clear(),
+            KeyCode::Esc => self.take_filter_back(model),
             KeyCode::Char('?' | 'h') | KeyCode::F(1) => self.toggle(Popup::Help),
             KeyCode::Char('o') if self.output.is_some() => self.toggle(Popup::Output),
             KeyCode::Char('m') => self.toggle(Popup::Messages),
@@ -123,6 +123,29 @@ impl View {
         match self.focus {
             Focus::Containers => &mut self.containers.filter,
             Focus::Calls => &mut self.calls.filter,
+        }
+    }
+
+    /// Takes one filter back: first one that leaves nothing, then that of the table that the keys are for, then any other.
+    fn take_filter_back(&mut self, model: &Model) {
+        let has_containers = !self.container_rows(self.shown(model)).is_empty();
+        let has_calls =
+            self.container(self.shown(model)).is_some_and(|(_, shown)| !self.call_rows(shown).is_empty());
+        let has_own = !self.filter().is_empty();
+        let Self { containers, calls, denied_only, .. } = self;
+        if !has_containers && !containers.filter.is_empty() {
+            containers.filter.clear();
+        } else if has_containers && !has_calls && !calls.filter.is_empty() {
+            calls.filter.clear();
+        } else if !(has_containers && has_calls) && *denied_only {
+            *denied_only = false;
+        } else if has_own {
+            self.filter().clear();
+        } else if !containers.filter.is_empty() || !calls.filter.is_empty() {
+            containers.filter.clear();
+            calls.filter.clear();
+        } else {
+            *denied_only = false;
         }
     }
 

@@ -148,7 +148,7 @@ impl View {
         let mut rows: Vec<_> = all
             .filter(|(syscall, call)| {
                 (filter.is_empty() || name(*syscall).contains(&filter))
-                    && (!self.denied_only || !call.denials.is_empty())
+                    && (!self.denied_only || call.is_denied())
             })
             .collect();
         match self.call_sort {

@@ -77,6 +77,47 @@ fn a_filter_is_typed_and_taken_back() {
     assert_eq!(view.calls.filter, "q");
 }
 
+/// From either table, and from where nothing is shown at all.
+#[test]
+fn a_filter_that_matches_nothing_is_taken_back_with_escape_from_anywhere() {
+    let model = model();
+    for (typed, after) in [
+        ("/nobody", &[][..]),
+        ("/nobody", &[KeyCode::Tab]),
+        ("/nobody", &[KeyCode::Enter, KeyCode::Char('p')]),
+        ("d", &[]),
+        ("d", &[KeyCode::Tab]),
+    ] {
+        let mut view = View::new(None);
+        type_text(&mut view, &model, typed);
+        if view.is_typing {
+            press(&mut view, &model, KeyCode::Enter);
+        }
+        after.iter().for_each(|key| _ = press(&mut view, &model, *key));
+        assert!(view.container_rows(&model).is_empty(), "{typed}");
+        press(&mut view, &model, KeyCode::Esc);
+        assert_eq!(view.container_rows(&model).len(), 3, "{typed} {after:?}");
+    }
+    // Of the calls, from the containers.
+    let mut view = View::new(None);
+    press(&mut view, &model, KeyCode::Tab);
+    type_text(&mut view, &model, "/nothing");
+    press(&mut view, &model, KeyCode::Enter);
+    press(&mut view, &model, KeyCode::Tab);
+    press(&mut view, &model, KeyCode::Esc);
+    assert_eq!(view.call_rows(view.container(&model).unwrap().1).len(), 3);
+    // One that matches is taken back as well, one Esc after the other.
+    type_text(&mut view, &model, "/web");
+    press(&mut view, &model, KeyCode::Enter);
+    press(&mut view, &model, KeyCode::Tab);
+    type_text(&mut view, &model, "/open");
+    press(&mut view, &model, KeyCode::Enter);
+    press(&mut view, &model, KeyCode::Esc);
+    assert_eq!((view.calls.filter.as_str(), view.containers.filter.as_str()), ("", "web"));
+    press(&mut view, &model, KeyCode::Esc);
+    assert_eq!(view.containers.filter, "");
+}
+
 #[test]
 fn calls_are_sorted_newest_first_until_s_says_otherwise() {
     let (model, mut view) = (model(), View::new(None));
