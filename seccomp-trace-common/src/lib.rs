@@ -26,6 +26,12 @@ pub const BEYOND_SHARE: u64 = 8;
 pub const MAX_TASKS: u32 = 65_536;
 /// Tasks of one slot that can: others are not to go without because one forks without end.
 pub const TASKS_PER_SLOT: u64 = 1024;
+/// Processes of one slot that are followed one by one, where nothing that they carry says whose they are.
+pub const FOLLOWED_PER_SLOT: u64 = 16_384;
+/// Processes of all slots together that are.
+pub const MAX_FOLLOWED: u32 = 65_536;
+/// Counters of followed processes, by the lower bits of their ids: a power of two.
+pub const PRESENCE: usize = 16_384;
 /// Cells that one slot may take in the cgroup table: what a container makes beyond is found by its ancestors.
 pub const CELLS_PER_SLOT: u64 = 16;
 /// Levels of the hierarchy, from the root's children on, in which a cgroup's ancestors are looked for: no engine makes a
@@ -107,6 +113,10 @@ pub mod flag {
     pub const UNSETTLED: u32 = 8;
     /// User space has said that it is a container's, by its path: what is made below is its own.
     pub const CONTAINER: u32 = 16;
+    /// Its processes are followed one by one: they carry nothing that says whose they are.
+    pub const FOLLOWED: u32 = 32;
+    /// User space wants no more of it: who has left it is not followed.
+    pub const RELEASED: u32 = 64;
 }
 
 /// Bytes kept of a cgroup's path, with the closing zero.
@@ -124,6 +134,16 @@ pub struct Slot {
     pub cgroup: u64,
     /// The root directory's dentry of the task that made the cgroup; 0: not known.
     pub root: u64,
+    /// That of the application when it arrived, and at its exec; 0: there is none yet.
+    pub roots: [u64; 2],
+    /// The filter on top at the application's exec, if it was loaded since it arrived; 0: none. It is the one with
+    /// [`Self::base`] filters from the bottom, itself included: its address alone may be another one's by now.
+    pub top_filter: u64,
+    /// The PID namespace whose first process the application is; 0: it has none of its own.
+    pub namespace: u64,
+    /// Those that are its own wherever they go: 1 while its namespace has a first process, or its followed processes. The slot
+    /// lives as long.
+    pub followed: u64,
     /// Cells that it has: the cgroup that it was made for has one to the end, those below as many as are left.
     pub cells: u64,
     /// Cgroups below that got no cell.
@@ -162,6 +182,12 @@ pub struct Slot {
     pub filter: u64,
     /// 1 once a task that has been root of the host for BPF has called bpf(2): it may have written here.
     pub could_tamper: u64,
+    /// Processes that there was no room to follow.
+    pub unfollowed: u32,
+    /// Strangers that have come into it.
+    pub foreign: u32,
+    /// How often one of its own went to a cgroup that is nobody's, or was born there.
+    pub left: u64,
     /// The cgroup's path in the default hierarchy; empty where user space enrolled it.
     pub path: [u8; PATH_LEN],
 }
@@ -204,7 +230,7 @@ pub struct Refused {
 pub struct Cell {
     /// A cgroup's id, or [`cell::EMPTY`], [`cell::REMOVED`] or [`cell::BUSY`].
     pub cgroup: u64,
-    /// A slot's number, or [`cell::IGNORED`].
+    /// A slot's number, perhaps with [`cell::GUARDED`], or [`cell::IGNORED`].
     pub slot: u32,
     /// Zero.
     pub _pad: u32,
@@ -220,12 +246,16 @@ pub mod cell {
     pub const BUSY: u64 = u64::MAX;
     /// As a slot: a container that nobody asked for, and all below it.
     pub const IGNORED: u32 = u32::MAX;
+    /// In a slot's number: somebody else's tasks have come into this cgroup, so each call is asked whose it is.
+    pub const GUARDED: u32 = 1 << 31;
 }
 
 /// Where a task came from. Plain tasks have no entry.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Task {
+    /// Its root directory's dentry when it arrived; 0: not known.
+    pub root: u64,
     /// Its slot.
     pub slot: u32,
     /// The slot's generation: with another one the entry is stale.
@@ -236,6 +266,20 @@ pub struct Task {
     pub arrived_with: u32,
     /// Bits of [`origin`]'s `F_…`.
     pub flags: u32,
+    /// Zero.
+    pub _pad: u32,
+}
+
+/// Whose somebody is, wherever it goes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The slot.
+    pub slot: u32,
+    /// The slot's generation: with another one the entry is stale.
+    pub generation: u32,
+    /// When the process, or the namespace's first one, began: its number, or address, may be another one's by now.
+    pub start: u64,
 }
 
 /// Origins of a [`Task`].
@@ -246,6 +290,10 @@ pub mod origin {
     pub const TENTATIVE: u32 = 1;
     /// `docker exec`, a health check.
     pub const JOINED: u32 = 2;
+    /// A stranger: neither the container's own nor brought in by its runtime. Its calls count nowhere.
+    pub const FOREIGN: u32 = 3;
+    /// In the container's PID namespace from outside, and not in its cgroup, or not yet (`nsenter`).
+    pub const OUTSIDE: u32 = 4;
     /// It arrived when the application was already there.
     pub const F_LATE: u32 = 1;
     /// Its other threads came with it.
@@ -402,6 +450,10 @@ pub mod event {
     pub const DENIED: u32 = 5;
     /// A task that may write these tables has called bpf(2): [`super::Slot::could_tamper`].
     pub const COULD_TAMPER: u32 = 6;
+    /// A stranger has come into a slot's cgroup.
+    pub const FOREIGN: u32 = 7;
+    /// A task has left a slot's cgroups, and is recorded on.
+    pub const LEFT: u32 = 8;
 }
 
 /// The length of a thread's name in the kernel, with the closing zero.
@@ -478,6 +530,8 @@ pub mod control {
     pub const SETTLE: u64 = 7;
     /// `(slot, counter)`: its [`super::Sets::counter`].
     pub const COUNT: u64 = 8;
+    /// `(slot)`: nobody wants it any more, or it is about to be freed: who has left it is not followed.
+    pub const RELEASE: u64 = 9;
     /// Returned where there is no free slot or cell.
     pub const FULL: u32 = u32::MAX;
     /// Returned where the cgroup is already ignored.
@@ -506,6 +560,28 @@ pub struct Offsets {
     pub task_migrations: u32,
     /// `task_struct.flags`.
     pub task_flags: u32,
+    /// `task_struct.seccomp.filter`.
+    pub task_filter: u32,
+    /// `task_struct.thread_pid`.
+    pub task_thread_pid: u32,
+    /// `task_struct.group_leader`.
+    pub task_leader: u32,
+    /// `task_struct.signal`.
+    pub task_signal: u32,
+    /// `signal_struct.live`: the process' threads that have not ended.
+    pub signal_live: u32,
+    /// `seccomp_filter.prev`.
+    pub filter_prev: u32,
+    /// `pid.level`: that of the namespace that the task is in; the host's is 0.
+    pub pid_level: u32,
+    /// `pid.numbers`, by level.
+    pub pid_numbers: u32,
+    /// `upid.nr`.
+    pub upid_number: u32,
+    /// `upid.ns`.
+    pub upid_namespace: u32,
+    /// `pid_namespace.child_reaper`: its first process, or a thread of that.
+    pub namespace_reaper: u32,
     /// The number of the current call: `pt_regs.orig_ax` on x86, `.syscallno` on aarch64.
     pub regs_number: u32,
     /// `task_struct.cgroups`.
@@ -530,16 +606,12 @@ pub struct Offsets {
     pub root_hierarchy: u32,
     /// `kernfs_node.id`.
     pub kn_id: u32,
-    /// `task_struct.seccomp.filter`.
-    pub task_filter: u32,
     /// `task_struct.ptrace`.
     pub task_ptrace: u32,
     /// `task_struct.parent`: its tracer, where it has one.
     pub task_parent: u32,
     /// `task_struct.comm`.
     pub task_comm: u32,
-    /// `seccomp_filter.prev`.
-    pub filter_prev: u32,
     /// `seccomp_filter.prog`.
     pub filter_prog: u32,
     /// `seccomp_filter.cache.allow_native`: a bit a number, set where it and all below it let that call in whatever its arguments.
@@ -592,11 +664,12 @@ macro_rules! shared {
 shared! {
     Sets = set::COUNT * ABIS * NUMBERS + 8,
     Counts = ABIS * NUMBERS * 8 + 8,
-    Slot = 128 + PATH_LEN,
+    Slot = 184 + PATH_LEN,
     Made = 32 + PATH_LEN,
     Refused = 8 + PATH_LEN,
     Cell = 16,
-    Task = 20,
+    Task = 32,
+    Owner = 16,
     Beyond = 12,
     Denial = 24,
     Denied = 96,
@@ -605,6 +678,6 @@ shared! {
     FilterHead = 24,
     Event = 48,
     Stats = 32,
-    Offsets = 144,
+    Offsets = 180,
     Config = 20,
 }

@@ -4,11 +4,12 @@
 use aya_ebpf::{macros::map, maps::Array};
 use seccomp_trace_common::{
     Cell, LEVELS, PROBES,
-    cell::{BUSY, EMPTY, IGNORED, REMOVED},
+    cell::{BUSY, EMPTY, GUARDED, IGNORED, REMOVED},
 };
 
 use crate::{
-    kernel::{self, Cgroup, CssSet, KernelTask},
+    identity,
+    kernel::{self, Cgroup, CssSet, Current, KernelTask},
     rolled::rolled,
     slots::{self, exchange},
 };
@@ -42,13 +43,25 @@ fn place_of(cgroup: u64) -> Option<(u32, *mut Cell)> {
 /// No cgroup asked about has a cell. As a slot's number it is [`IGNORED`].
 pub const NOBODY: u64 = u64::MAX;
 
-/// The slot of a cgroup that has a cell, or [`IGNORED`], or [`NOBODY`]. As a global function it is verified once, and not
-/// at each call: that would take a tenth of a second. The same for the others that are one.
+/// What the cell of a cgroup says: a slot, perhaps [`GUARDED`], or [`IGNORED`]; or [`NOBODY`]. As a global function it is verified
+/// once, and not at each call: that would take a tenth of a second. The same for the others that are one.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn slot_of_id(cgroup: u64) -> u64 {
+extern "C" fn cell_of_id(cgroup: u64) -> u64 {
     // SAFETY: see `place_of`.
     place_of(cgroup).map_or(NOBODY, |(_, cell)| u64::from(unsafe { (*cell).slot }))
+}
+
+fn unguarded(slot: u32) -> u32 {
+    if slot == IGNORED { IGNORED } else { slot & !GUARDED }
+}
+
+/// The slot of a cgroup that has a cell, or [`IGNORED`], or [`NOBODY`].
+pub fn slot_of_id(cgroup: u64) -> u64 {
+    match cell_of_id(cgroup) {
+        NOBODY => NOBODY,
+        slot => u64::from(unguarded(slot as u32)),
+    }
 }
 
 /// The slot of the nearest ancestor that has a cell, or [`IGNORED`], or [`NOBODY`].
@@ -78,7 +91,7 @@ pub extern "C" fn nearest(cgroup: u64) -> u64 {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn slot_of_ancestor(cgroup: u64, level: u64) -> u64 {
-    Cgroup(cgroup).ancestor(level as u32).map_or(NOBODY, |id| slot_of_id(id))
+    Cgroup(cgroup).ancestor(level as u32).map_or(NOBODY, slot_of_id)
 }
 
 /// The slot of a cgroup that has a cell, or [`IGNORED`].
@@ -87,24 +100,51 @@ pub fn slot_of(cgroup: u64) -> Option<u32> {
     (slot != NOBODY).then_some(slot as u32)
 }
 
-/// The slot of the current task's cgroup, where it is traced. On the hot path: the first cell is looked at here, where
+/// The slot whose the current task is, where it is traced. On the hot path: the first cell is looked at here, where
 /// nearly all are found, or found missing.
 #[inline(always)]
-pub fn traced_now(css_set: CssSet) -> Option<u32> {
+pub fn traced_now(current: Current, css_set: CssSet) -> Option<u32> {
     let cgroup = css_set.cgroup_id();
     let cell = CGROUPS.get_ptr_mut(home(cgroup) & kernel::table_mask())?;
     // SAFETY: see `place_of`.
     let slot = match unsafe { (*cell).cgroup } {
         id if id == cgroup => u64::from(unsafe { (*cell).slot }),
         EMPTY => NOBODY,
-        _ => slot_of_id(cgroup),
+        _ => cell_of_id(cgroup),
     };
-    let slot = match slot {
-        NOBODY if slots::is_any_crowded() => nearest_to_current(),
-        slot => slot,
-    };
-    // [`NOBODY`] lies above as well.
+    if slot < u64::from(GUARDED) {
+        return Some(slot as u32);
+    }
+    if slot >= u64::from(IGNORED) && identity::is_unmarked(current) && !slots::is_any_crowded() {
+        return None;
+    }
+    let slot = owner_by_cgroup(slot);
     (slot < u64::from(IGNORED)).then_some(slot as u32)
+}
+
+/// The slot whose the current task is, which is in a cgroup with this cell.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn owner_by_cgroup(cell: u64) -> u64 {
+    let by_cgroup = match cell {
+        NOBODY if slots::is_any_crowded() => nearest_to_current(),
+        NOBODY => NOBODY,
+        cell => u64::from(unguarded(cell as u32)),
+    };
+    identity::owner_of(KernelTask::current().0, by_cgroup)
+}
+
+/// Somebody else's task has come into a cgroup, which can be told only by asking: from now on each call there is asked whose it is,
+/// also one that the cgroup's own slot has told already.
+pub fn guard(cgroup: Cgroup) -> Option<()> {
+    let (_, cell) = place_of(cgroup.id()?)?;
+    // SAFETY: as in `place_of`.
+    unsafe {
+        if (*cell).slot < GUARDED {
+            (*cell).slot |= GUARDED;
+        }
+    }
+    Some(())
 }
 
 #[inline(never)]
@@ -114,10 +154,22 @@ fn nearest_to_current() -> u64 {
 
 /// The slot of a cgroup of the default hierarchy, where it is traced.
 pub fn traced(cgroup: Cgroup) -> Option<u32> {
-    let slot = match slot_of_id(cgroup.id()?) {
+    somebody(slot_by(cgroup))
+}
+
+/// Likewise, or [`IGNORED`], or [`NOBODY`].
+#[inline(always)]
+pub fn slot_by(cgroup: Cgroup) -> u64 {
+    let Some(id) = cgroup.id() else { return NOBODY };
+    match slot_of_id(id) {
         NOBODY if slots::is_any_crowded() => nearest(cgroup.0),
         slot => slot,
-    };
+    }
+}
+
+/// A slot that is neither [`IGNORED`] nor [`NOBODY`].
+#[inline(always)]
+pub fn somebody(slot: u64) -> Option<u32> {
     (slot as u32 != IGNORED).then_some(slot as u32)
 }
 
@@ -180,7 +232,7 @@ pub fn replace(cgroup: u64, slot: u32) -> Option<u32> {
     let (_, cell) = place_of(cgroup)?;
     // SAFETY: as in `place_of`.
     unsafe {
-        let old = (*cell).slot;
+        let old = unguarded((*cell).slot);
         (*cell).slot = slot;
         Some(old)
     }
@@ -191,7 +243,7 @@ pub fn remove(cgroup: u64) -> Option<u32> {
     let (place, cell) = place_of(cgroup)?;
     // SAFETY: as in `place_of`.
     unsafe {
-        let slot = (*cell).slot;
+        let slot = unguarded((*cell).slot);
         if !exchange(&raw mut (*cell).cgroup, cgroup, REMOVED) {
             return None;
         }

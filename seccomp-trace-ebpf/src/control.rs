@@ -5,11 +5,11 @@ use core::ffi::c_void;
 use aya_ebpf::programs::RawTracePointContext;
 use seccomp_trace_common::{
     cell::{BUSY, EMPTY, IGNORED, REMOVED},
-    control::{COUNT, DROP_BEYOND, ENROL, FORGET, FULL, IGNORE, IS_IGNORED, MARK, SETTLE, SHARE},
+    control::{COUNT, DROP_BEYOND, ENROL, FORGET, FULL, IGNORE, IS_IGNORED, MARK, RELEASE, SETTLE, SHARE},
     flag,
 };
 
-use crate::{cgroups, counters, slots};
+use crate::{cgroups, counters, identity, slots};
 
 /// Arguments and results: `seccomp_trace_common::control`. Never attached. Without aya's macro, which returns 0
 /// whatever the function says.
@@ -21,6 +21,11 @@ pub fn control(ctx: *mut c_void) -> u32 {
     match ctx.arg::<u64>(0) {
         DROP_BEYOND => {
             slots::count_beyond(0_i64.wrapping_sub(cgroup as i64));
+            return 0;
+        }
+        RELEASE => {
+            identity::release(cgroup as u32);
+            slots::end_released(cgroup as u32);
             return 0;
         }
         COUNT => {
@@ -54,7 +59,9 @@ fn known(cgroup: u64) -> Option<u32> {
 fn enrol(cgroup: u64, flags: u32, base: u32) -> u32 {
     if let Some(slot) = known(cgroup) {
         // It enrolled itself, and is named by the user as well.
-        slots::set_flag(slot, flags & flag::PINNED);
+        if flags & flag::PINNED != 0 {
+            slots::set_flag(slot, flag::PINNED | flag::FOLLOWED);
+        }
         return slot;
     }
     match slots::take(cgroup, flags, base, slots::Maker::current(), 0, core::ptr::null()) {
@@ -90,7 +97,10 @@ fn share(cgroup: u64, slot: u32) -> u32 {
 fn ignore(cgroup: u64) -> u32 {
     match cgroups::replace(cgroup, IGNORED) {
         Some(IGNORED) => {}
-        Some(slot) => slots::drop_cell(slot),
+        Some(slot) => {
+            identity::release(slot);
+            slots::drop_cell(slot);
+        }
         None if cgroups::insert(cgroup, IGNORED) => {}
         None => return FULL,
     }
@@ -108,6 +118,7 @@ fn forget(cgroup: u64) -> u32 {
     if let Some(slot) = cgroups::remove(cgroup)
         && slot != IGNORED
     {
+        identity::release(slot);
         slots::drop_cell(slot);
     }
     0

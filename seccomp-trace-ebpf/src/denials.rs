@@ -16,7 +16,7 @@ use seccomp_trace_common::{
 };
 
 use crate::{
-    arch, cgroups, filters,
+    arch, filters, identity,
     kernel::{Current, KernelTask},
     sightings::{self, NO_CALL},
     slots,
@@ -137,7 +137,7 @@ pub fn ended(task: KernelTask, tid: u32) -> Option<()> {
     let inside = unsafe { INSIDE.get(tid).copied() }.unwrap_or(NONE);
     forget(tid);
     if task.is_killed() && inside != KILLED {
-        let slot = cgroups::traced(task.cgroup()?)?;
+        let slot = identity::owner(task)?;
         let (abi, number) = Current::task().call();
         denied(slot, abi, number, answer::KILL, 0);
     }

@@ -152,16 +152,11 @@ fn join(cgroup: Cgroup, id: u64, slot: u32) -> bool {
     is_there
 }
 
-/// The slot of a cgroup into which a task has come: its first one takes it. `path` is a string in the kernel's memory, or 0
-/// where the task was born there.
-pub fn slot_on_arrival(cgroup: Cgroup, path: u64) -> Option<u32> {
-    let slot = slot_on_arrival_of(cgroup.0, path);
-    (slot as u32 != IGNORED).then_some(slot as u32)
-}
-
+/// The slot of a cgroup into which a task has come: its first one takes it; or [`IGNORED`], or [`NOBODY`]. `path` is a string in the
+/// kernel's memory, or 0 where the task was born there.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn slot_on_arrival_of(cgroup: u64, path: u64) -> u64 {
+pub extern "C" fn slot_on_arrival(cgroup: u64, path: u64) -> u64 {
     let cgroup = Cgroup(cgroup);
     let Some(id) = cgroup.id() else { return NOBODY };
     match slot_of_id(id) {

@@ -21,6 +21,9 @@ const CAP_SYS_ADMIN: u32 = 1 << 21;
 /// `SECCOMP_MODE_DEAD` (kernel/seccomp.c): a filter has killed the thread.
 const SECCOMP_MODE_DEAD: u32 = 3;
 
+/// The size of a `struct upid` (include/linux/pid.h).
+const UPID: u32 = 16;
+
 /// Set at load. In read-only memory, frozen: the verifier takes each field as a constant.
 #[unsafe(no_mangle)]
 static OFFSETS: Offsets = Offsets {
@@ -33,6 +36,17 @@ static OFFSETS: Offsets = Offsets {
     task_start: 0,
     task_migrations: 0,
     task_flags: 0,
+    task_filter: 0,
+    task_thread_pid: 0,
+    task_leader: 0,
+    task_signal: 0,
+    signal_live: 0,
+    filter_prev: 0,
+    pid_level: 0,
+    pid_numbers: 0,
+    upid_number: 0,
+    upid_namespace: 0,
+    namespace_reaper: 0,
     regs_number: 0,
     task_cgroups: 0,
     task_fs: 0,
@@ -45,11 +59,9 @@ static OFFSETS: Offsets = Offsets {
     ancestors_are_ids: 0,
     root_hierarchy: 0,
     kn_id: 0,
-    task_filter: 0,
     task_ptrace: 0,
     task_parent: 0,
     task_comm: 0,
-    filter_prev: 0,
     filter_prog: 0,
     filter_native: 0,
     filter_compat: 0,
@@ -114,6 +126,17 @@ impl Current {
             migrations: self.field(offset!(task_migrations)),
             css_set: css_set.0.0 as u64,
         }
+    }
+
+    /// How deep its PID namespace is nested; 0: it is the host's.
+    #[inline(always)]
+    pub fn pid_level(self) -> u32 {
+        self.follow(offset!(task_thread_pid)).field(offset!(pid_level))
+    }
+
+    #[inline(always)]
+    pub fn tgid(self) -> u32 {
+        self.field(offset!(task_tgid))
     }
 
     /// Is its call a 32-bit one? This flag tells it always; the code segment of x86 does not.
@@ -244,6 +267,50 @@ impl KernelTask {
     /// How many seccomp filters its calls pass.
     pub fn filters(self) -> Option<u32> {
         read(self.0, offset!(task_filters))
+    }
+
+    /// When it began, in `CLOCK_MONOTONIC`, in ns: it changes only with its number and memory.
+    pub fn start(self) -> Option<u64> {
+        read(self.0, offset!(task_start))
+    }
+
+    /// The thread that leads its process.
+    pub fn leader(self) -> Option<Self> {
+        read(self.0, offset!(task_leader)).map(Self)
+    }
+
+    /// Threads of its process that have not ended.
+    pub fn live(self) -> Option<u32> {
+        read(read(self.0, offset!(task_signal))?, offset!(signal_live))
+    }
+
+    /// How deep its PID namespace is nested; 0: it is the host's.
+    pub fn pid_level(self) -> Option<u32> {
+        read(read(self.0, offset!(task_thread_pid))?, offset!(pid_level))
+    }
+
+    /// Where it stands what it is in a PID namespace that is nested so deep.
+    fn in_namespace(self, level: u32) -> Option<u64> {
+        let pid: u64 = read(self.0, offset!(task_thread_pid))?;
+        Some(pid + u64::from(offset!(pid_numbers)) + u64::from(level) * u64::from(UPID))
+    }
+
+    /// The address of its PID namespace that is nested so deep. It can't be left.
+    pub fn namespace(self, level: u32) -> Option<u64> {
+        read(self.in_namespace(level)?, offset!(upid_namespace))
+    }
+
+    /// The PID namespace that it began itself, as its first process.
+    pub fn own_namespace(self) -> Option<u64> {
+        let level = self.pid_level().filter(|level| *level > 0)?;
+        // A thread has a number of its own.
+        let number: u32 = read(self.leader()?.in_namespace(level)?, offset!(upid_number))?;
+        if number == 1 { self.namespace(level) } else { None }
+    }
+
+    /// The first process of a PID namespace.
+    pub fn first_of(namespace: u64) -> Option<Self> {
+        Self(read(namespace, offset!(namespace_reaper))?).leader()
     }
 
     /// Does it end, or has it ended? Set before `sched_process_exit` (`do_exit` in kernel/exit.c).

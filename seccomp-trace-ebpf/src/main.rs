@@ -1,10 +1,10 @@
 //! The kernel program: which calls of which containers are made, each told once.
 //!
 //! `sys_enter` and `sys_exit` are the hot path: it begins here, with [`cgroups`], which says which cgroup is whose, and [`last_entry`],
-//! which ends most of it. What is rare is in the other files: [`sightings`] are calls that are new, [`tasks`] says who in a cgroup counts
-//! as whom, [`enrol`] which cgroups get a slot, [`slots`] holds what was seen, [`denials`] what never entered, [`filters`] by whose leave,
-//! [`counters`] how often, while somebody watches. [`vsyscall`] is the calls that are none, [`arch`] what differs between machines,
-//! [`control`] what user space asks for.
+//! which ends most of it. What is rare is in the other files: [`sightings`] are calls that are new, [`identity`] whose a task is wherever
+//! it goes, [`tasks`] who in a slot counts as whom, [`moves`] how that changes, [`enrol`] which cgroups get a slot, [`slots`] holds what
+//! was seen, [`denials`] what never entered, [`filters`] by whose leave, [`counters`] how often, while somebody watches. [`vsyscall`] is
+//! the calls that are none, [`arch`] what differs between machines, [`control`] what user space asks for.
 
 #![no_std]
 #![no_main]
@@ -18,8 +18,10 @@ mod counters;
 mod denials;
 mod enrol;
 mod filters;
+mod identity;
 mod kernel;
 mod last_entry;
+mod moves;
 mod program;
 mod rolled;
 mod sightings;
@@ -67,7 +69,7 @@ pub fn classic_sys_exit(ctx: TracePointContext) -> u32 {
 fn entered(number: u32) -> i32 {
     let current = Current::task();
     let css_set = current.css_set();
-    let Some(slot) = cgroups::traced_now(css_set) else { return 0 };
+    let Some(slot) = cgroups::traced_now(current, css_set) else { return 0 };
     let (abi, number) = current.abi_of(number);
     if (number as usize) < NUMBERS {
         let Some(sets) = slots::sets(slot) else { return 0 };
@@ -99,7 +101,7 @@ fn ended(result: i64) -> i32 {
 
 #[inline(never)]
 fn ended_otherwise(current: Current, css_set: CssSet, result: i64) {
-    let Some(slot) = cgroups::traced_now(css_set) else { return };
+    let Some(slot) = cgroups::traced_now(current, css_set) else { return };
     let (abi, number) = current.call();
     if (number as usize) < NUMBERS {
         let Some(sets) = slots::sets(slot) else { return };

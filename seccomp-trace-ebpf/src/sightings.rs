@@ -6,7 +6,7 @@ use seccomp_trace_common::{
 };
 
 use crate::{
-    arch, counters, denials, filters,
+    arch, counters, denials, filters, identity,
     kernel::{self, KernelTask},
     rolled::rolled,
     slots::{self, TRIES},
@@ -56,7 +56,9 @@ pub fn first(slot: u32, abi: usize, number: u32, seen: u8) {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn first_of(slot: u64, abi: u64, number: u64, seen: u64) -> u64 {
-    let (slot, abi, number, seen) = (slot as u32, abi as usize, number as u32, seen as u8);
+    let (abi, number, seen) = (abi as usize, number as u32, seen as u8);
+    // Somebody else's may be in the cgroup.
+    let Some(slot) = identity::owner_in(KernelTask::current(), Some(slot as u32)) else { return 0 };
     if number == NO_CALL {
         if kernel::finds_denials() {
             denials::skipped(slot);

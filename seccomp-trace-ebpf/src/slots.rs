@@ -8,7 +8,8 @@ use aya_ebpf::{
     maps::{Array, Queue, RingBuf},
 };
 use seccomp_trace_common::{
-    BEYOND_SHARE, CELLS_PER_SLOT, Event, MAX_BEYOND, Sets, Slot, Stats, TASKS_PER_SLOT, event, flag, state,
+    BEYOND_SHARE, CELLS_PER_SLOT, Event, FOLLOWED_PER_SLOT, MAX_BEYOND, Sets, Slot, Stats, TASKS_PER_SLOT,
+    event, flag, state,
 };
 
 use crate::{counters, kernel::KernelTask, rolled::rolled};
@@ -29,6 +30,9 @@ static STATS: Array<Stats> = Array::with_max_entries(1, 0);
 
 /// Slots that have cgroups without a cell.
 static mut CROWDED: u64 = 0;
+
+/// The slot, from 1 on, that had a process last which there was no room to follow.
+static mut CROWDED_OUT: u64 = 0;
 
 /// Numbers that all slots keep beyond the sets.
 static mut BEYOND: u64 = 0;
@@ -132,7 +136,11 @@ pub fn take(cgroup: u64, flags: u32, base: u32, maker: Maker, level: u32, path: 
     unsafe {
         (*new).cgroup = cgroup;
         (*new).root = maker.root;
-        (*new).flags = flags;
+        (*new).roots = [0; 2];
+        (*new).top_filter = 0;
+        (*new).namespace = 0;
+        (*new).followed = 0;
+        (*new).flags = flags | if flags & (flag::PINNED | flag::COMMAND) != 0 { flag::FOLLOWED } else { 0 };
         (*new).cells = 1;
         (*new).without_cell = 0;
         (*new).tasks = 0;
@@ -146,6 +154,9 @@ pub fn take(cgroup: u64, flags: u32, base: u32, maker: Maker, level: u32, path: 
         (*new).filters = 0;
         (*new).filter = 0;
         (*new).could_tamper = 0;
+        (*new).unfollowed = 0;
+        (*new).foreign = 0;
+        (*new).left = 0;
         if !path.is_null() {
             let _ = bpf_probe_read_kernel_str_bytes(path, &mut (*new).path);
         }
@@ -257,14 +268,126 @@ extern "C" fn drop_cell_of(number: u64) -> u64 {
     // SAFETY: the map's own memory.
     unsafe {
         if bump(&raw mut (*slot).cells, -1) == 1 {
-            (*slot).state = state::DEAD;
-            if (*slot).without_cell != 0 {
-                bump(&raw mut CROWDED, -1);
-            }
-            tell_slot(event::DEAD, number);
+            end(slot, number);
         }
     }
     0
+}
+
+/// A slot is dead with its last cell and the last of those that are its own wherever they are. What changes nothing is a full
+/// barrier: of two that take the last of each at the same time, one sees both gone.
+unsafe fn end(slot: *mut Slot, number: u32) {
+    // SAFETY: the map's own memory; a state and a generation stand together in eight bytes.
+    unsafe {
+        let is_left = |counter: *mut u64| !exchange(counter, 0, 0);
+        let is_followed = (*slot).flags & flag::RELEASED == 0 && is_left(&raw mut (*slot).followed);
+        let generation = (*slot).generation;
+        let state = |state: u32| u64::from(generation) << 32 | u64::from(state);
+        if is_left(&raw mut (*slot).cells)
+            || is_followed
+            || !exchange(slot.cast(), state(state::LIVE), state(state::DEAD))
+        {
+            return;
+        }
+        if (*slot).without_cell != 0 {
+            bump(&raw mut CROWDED, -1);
+        }
+        tell_slot(event::DEAD, number);
+    }
+}
+
+/// One that user space wants no more, and that has no cell, is dead.
+pub fn end_released(number: u32) {
+    if let Some(slot) = slot(number) {
+        // SAFETY: the map's own memory.
+        unsafe { end(slot, number) };
+    }
+}
+
+/// Is there room for one more followed process?
+pub fn may_follow(number: u32) -> bool {
+    // SAFETY: the map's own memory.
+    slot(number).is_some_and(|slot| unsafe { (*slot).followed } < FOLLOWED_PER_SLOT)
+}
+
+/// One more that is a slot's own wherever it goes.
+pub fn add_followed(number: u32) {
+    if let Some(slot) = slot(number) {
+        // SAFETY: the map's own memory.
+        unsafe { add64(&raw mut (*slot).followed, 1) };
+    }
+}
+
+/// One less.
+pub fn drop_followed(number: u32) {
+    drop_followed_of(u64::from(number));
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn drop_followed_of(number: u64) -> u64 {
+    if let Some(slot) = slot(number as u32) {
+        // SAFETY: the map's own memory.
+        unsafe {
+            add64(&raw mut (*slot).followed, u64::MAX);
+            // Also a barrier, as in `end`.
+            if exchange(&raw mut (*slot).cells, 0, 0) {
+                end(slot, number as u32);
+            }
+        }
+    }
+    0
+}
+
+/// The first process of its namespace has ended: of its last threads each may say so.
+pub fn drop_namespace(number: u32) {
+    if let Some(slot) = slot(number) {
+        // SAFETY: the map's own memory.
+        unsafe {
+            if exchange(&raw mut (*slot).followed, 1, 0) {
+                end(slot, number);
+            }
+        }
+    }
+}
+
+/// A process could not be followed: its calls are missing once it leaves its cgroup.
+pub fn count_unfollowed(number: u32) {
+    if let Some(slot) = slot(number) {
+        // SAFETY: the map's own memory.
+        unsafe {
+            add(&raw mut (*slot).unfollowed, 1);
+            CROWDED_OUT = u64::from(number) + 1;
+        }
+    }
+}
+
+/// Somebody leaves a cgroup of whom nothing is known: where a slot has processes that there was no room to follow, it may be one.
+pub fn lose_unfollowed() {
+    // SAFETY: a static of our own.
+    let number = unsafe { core::ptr::read_volatile(&raw const CROWDED_OUT) };
+    // SAFETY: the map's own memory.
+    if number != 0 && slot(number as u32 - 1).is_some_and(|slot| unsafe { (*slot).unfollowed } != 0) {
+        lose_call(number as u32 - 1);
+    }
+}
+
+/// One of a slot's own has left its cgroups, or was born elsewhere.
+pub fn count_left(number: u32) {
+    if let Some(slot) = slot(number).filter(|_| !has_flag(number, flag::RELEASED)) {
+        // SAFETY: the map's own memory.
+        unsafe { add64(&raw mut (*slot).left, 1) };
+        tell_slot(event::LEFT, number);
+    }
+}
+
+/// A stranger has come into a slot's cgroup.
+pub fn count_foreign(number: u32) {
+    if let Some(slot) = slot(number) {
+        // SAFETY: the map's own memory.
+        unsafe { add(&raw mut (*slot).foreign, 1) };
+        tell_slot(event::FOREIGN, number);
+    }
 }
 
 /// A cgroup of a slot has no cell: from now on those that have none are looked for by their ancestors.

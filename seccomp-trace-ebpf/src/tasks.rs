@@ -2,23 +2,14 @@
 //! An entry is made where a task comes into a traced cgroup from outside, goes to its children, and goes away
 //! when it has become the application.
 
-use aya_ebpf::{
-    macros::{map, raw_tracepoint},
-    maps::HashMap,
-    programs::RawTracePointContext,
-};
+use aya_ebpf::{macros::map, maps::HashMap};
 use seccomp_trace_common::{
-    MAX_TASKS, Slot, Task, event, flag,
-    inside::ANY,
-    origin::{ARRIVING, F_GROUP, F_HOOK, F_LATE, JOINED, TENTATIVE},
+    MAX_TASKS, Task, flag,
+    origin::{ARRIVING, F_GROUP, F_LATE, FOREIGN, JOINED, OUTSIDE, TENTATIVE},
     set,
 };
 
-use crate::{
-    cgroups, denials, enrol,
-    kernel::{self, Cgroup, Current, KernelTask},
-    slots,
-};
+use crate::{identity, kernel::KernelTask, slots};
 
 /// By thread id. Not preallocated: there are few but where somebody forks without end.
 #[map]
@@ -26,7 +17,7 @@ static TASKS: HashMap<u32, Task> =
     HashMap::with_max_entries(MAX_TASKS, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
 
 /// A thread's entry: its own, or that of the process with which it was moved.
-fn entry(tid: u32, tgid: u32) -> Option<Task> {
+pub fn entry(tid: u32, tgid: u32) -> Option<Task> {
     // SAFETY: only the thread itself, its parent before its first step, and the mover write its entry.
     unsafe {
         TASKS.get(tid).copied().or_else(|| TASKS.get(tgid).copied().filter(|task| task.flags & F_GROUP != 0))
@@ -34,7 +25,7 @@ fn entry(tid: u32, tgid: u32) -> Option<Task> {
 }
 
 /// What a task counts as in the slot in which it is; none for a plain one. An entry of another slot is stale.
-fn entry_in(number: u32, task: KernelTask, tid: u32) -> Option<Task> {
+pub fn entry_in(number: u32, task: KernelTask, tid: u32) -> Option<Task> {
     let packed = entry_of(u64::from(number), task.0, u64::from(tid));
     (packed != 0).then(|| Task {
         slot: number,
@@ -42,6 +33,8 @@ fn entry_in(number: u32, task: KernelTask, tid: u32) -> Option<Task> {
         origin: (packed >> 8) as u32 & 0xff,
         arrived_with: (packed >> 32) as u32,
         flags: (packed >> 16) as u32 & 0xff,
+        root: 0,
+        _pad: 0,
     })
 }
 
@@ -58,36 +51,40 @@ extern "C" fn entry_of(number: u64, task: u64, tid: u64) -> u64 {
 }
 
 /// A task that no move was told of yet: the kernel tells when it is done, and the task runs on meanwhile. In a
-/// container without an application every task is the runtime's; in one that is confined all that is the
-/// application's has its filter.
-fn unannounced(task: KernelTask, number: u32) -> Option<Task> {
+/// container without an application every task is the runtime's; then what is not the application's by what it carries has
+/// come from outside.
+pub fn unannounced(task: KernelTask, number: u32) -> Option<Task> {
     // SAFETY: the map's own memory.
     let slot = unsafe { &*slots::slot(number)? };
-    // Where entries were lost, calls count rather too much than too little.
-    if slot.flags & flag::RUNNING != 0 || slot.lost_origins != 0 {
+    if slot.flags & flag::RUNNING != 0 {
         return None;
     }
-    let flags = if slot.application == 0 {
-        0
-    } else if slot.base > slot.arrived_with && task.filters()? < slot.base {
-        F_LATE
-    } else {
-        return None;
+    let filters = task.filters()?;
+    let is_own = if slot.application == 0 { Some(false) } else { identity::is_own(task, number) };
+    let is_own = is_own.unwrap_or(slot.base <= slot.arrived_with || filters >= slot.base);
+    let (origin, arrived_with, flags) = match (is_own, slot.lost_origins) {
+        (true, _) => return None,
+        // Where entries were lost, calls count rather too much than too little.
+        (false, 1..) if slot.application == 0 => return None,
+        (false, 1..) => (JOINED, slot.arrived_with, F_LATE),
+        (false, 0) if slot.application == 0 => (ARRIVING, slot.arrived_with, 0),
+        (false, 0) => (ARRIVING, filters, F_LATE),
     };
-    let Slot { generation, arrived_with, .. } = *slot;
-    Some(Task { slot: number, generation, origin: ARRIVING, arrived_with, flags })
+    Some(Task { slot: number, generation: slot.generation, origin, arrived_with, flags, root: 0, _pad: 0 })
 }
 
-fn keep(tid: u32, task: Task) {
-    let Task { slot, generation, origin, arrived_with, flags } = task;
+pub fn keep(tid: u32, task: Task) {
+    let Task { slot, generation, origin, arrived_with, flags, root, .. } = task;
     let pack = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
-    keep_of(u64::from(tid), pack(generation, slot), pack(flags, origin), u64::from(arrived_with));
+    keep_of(u64::from(tid), pack(generation, slot), pack(flags, origin), u64::from(arrived_with), root);
 }
 
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn keep_of(tid: u64, of: u64, kind: u64, arrived_with: u64) -> u64 {
+extern "C" fn keep_of(tid: u64, of: u64, kind: u64, arrived_with: u64, root: u64) -> u64 {
     let task = Task {
+        root,
+        _pad: 0,
         slot: of as u32,
         generation: (of >> 32) as u32,
         origin: kind as u32,
@@ -110,7 +107,7 @@ extern "C" fn keep_of(tid: u64, of: u64, kind: u64, arrived_with: u64) -> u64 {
     0
 }
 
-fn forget(tid: u32) {
+pub fn forget(tid: u32) {
     forget_of(u64::from(tid));
 }
 
@@ -128,7 +125,7 @@ extern "C" fn forget_of(tid: u64) -> u64 {
 }
 
 /// Is an entry of this slot, and not of one that had its number before?
-fn is_of(entry: &Task, number: u32) -> bool {
+pub fn is_of(entry: &Task, number: u32) -> bool {
     entry.slot == number && slots::generation(number) == Some(entry.generation)
 }
 
@@ -140,6 +137,7 @@ pub fn set_of_current(number: u32) -> Option<usize> {
     };
     match task.origin {
         JOINED => Some(set::JOINED),
+        FOREIGN => None,
         // A filter came since it arrived: that filter was asked.
         _ if current.filters()? > task.arrived_with => Some(set::RUNTIME),
         TENTATIVE => Some(set::TENTATIVE),
@@ -181,188 +179,55 @@ pub fn asked(number: u32) -> Option<u16> {
     // As one number, and not as an entry or none: of none the compiler reads what it has not written, which older verifiers
     // (6.1) refuse.
     let packed = entry_of(u64::from(number), current.0, u64::from(current.tid()?));
+    let (is_plain, origin) = (packed == 0, (packed >> 8) as u32 & 0xff);
+    if !is_plain && origin == FOREIGN {
+        return None;
+    }
     // SAFETY: the map's own memory.
     let slot = unsafe { &*slots::slot(number)? };
-    let arrived_with = if packed == 0 { slot.arrived_with } else { (packed >> 32) as u32 };
-    let is_tentative = packed != 0 && (packed >> 8) as u32 & 0xff == TENTATIVE;
+    let arrived_with = if is_plain { slot.arrived_with } else { (packed >> 32) as u32 };
     // A command has no runtime: what it is denied comes from a filter that we run under ourselves.
     let least = if slot.flags & flag::COMMAND != 0 { 0 } else { arrived_with };
     if filters <= least {
         return None;
     }
-    let is_past_exec = slot.application != 0 || is_tentative;
+    let is_past_exec = slot.application != 0 || (!is_plain && origin == TENTATIVE);
     let own =
         filters.saturating_sub(arrived_with).saturating_sub(slot.base.saturating_sub(slot.arrived_with));
     Some(if is_past_exec { own as u16 } else { 0 })
 }
 
-/// `(struct cgroup *dst, const char *path, struct task_struct *task, bool threadgroup)`, after the move.
-#[raw_tracepoint(tracepoint = "cgroup_attach_task")]
-pub fn cgroup_attach_task(ctx: RawTracePointContext) -> i32 {
-    let (cgroup, task) = (Cgroup(ctx.arg(0)), KernelTask(ctx.arg(2)));
-    if cgroup.is_default() {
-        moved(cgroup, task, ctx.arg::<u64>(3) as u8 != 0, ctx.arg(1));
-    }
-    0
+/// Has it come into a slot from outside, which is kept of it?
+pub fn has_come(number: u32, task: KernelTask) -> bool {
+    let (Some(tid), Some(tgid)) = (task.tid(), task.tgid()) else { return false };
+    entry(tid, tgid).is_some_and(|entry| is_of(&entry, number) && entry.origin != OUTSIDE)
 }
 
-fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Option<()> {
-    let tid = task.tid()?;
-    let Some(number) = enrol::slot_on_arrival(cgroup, path) else {
-        forget(tid);
-        return None;
+/// Is a task that carries a slot's identity the slot's own also outside of its cgroup? In a container's namespace others can be:
+/// a runtime that is about to join it, a debugger.
+pub fn is_own_anywhere(number: u32, task: KernelTask) -> bool {
+    is_own_anywhere_of(u64::from(number), task.0) != 0
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn is_own_anywhere_of(number: u64, task: u64) -> u64 {
+    let (number, task) = (number as u32, KernelTask(task));
+    let Some(slot) = slots::slot(number) else { return 0 };
+    // SAFETY: the map's own memory.
+    let (flags, filter) = unsafe { ((*slot).flags, (*slot).top_filter) };
+    if flags & flag::FOLLOWED != 0 {
+        return 1;
+    }
+    let (Some(tid), Some(tgid)) = (task.tid(), task.tgid()) else { return 0 };
+    let is_own = match entry(tid, tgid).filter(|entry| is_of(entry, number)) {
+        Some(entry) => entry.origin != OUTSIDE,
+        None => filter == 0 || identity::has_filter(task, number),
     };
-    // Of a task that ends the kernel tells moves that it does not make. systemd moves its children, which move themselves as well.
-    if task.is_ending() {
-        return None;
-    }
-    // Of who moves inside of its slot it is known in which call it is.
-    if is_own(task, number)? {
-        return None;
-    }
-    let flags = if with_group { F_GROUP } else { 0 };
-    if kernel::finds_denials() {
-        // Of who moves itself it is known; an exec ends it.
-        let inside = if task == KernelTask::current() { Current::task().call().1 } else { ANY };
-        denials::is_inside(tid, inside, number);
-    }
-    arrive(task, tid, number, flags)
+    u64::from(is_own)
 }
 
-/// A task has come into a slot from outside.
-fn arrive(task: KernelTask, tid: u32, number: u32, flags: u32) -> Option<()> {
-    let slot = slots::slot(number)?;
-    // SAFETY: the map's own memory.
-    let late = unsafe { (*slot).application } != 0;
-    let flags = flags | if late { F_LATE } else { 0 };
-    let generation = slots::generation(number)?;
-    keep(tid, Task { slot: number, generation, origin: ARRIVING, arrived_with: task.filters()?, flags });
-    Some(())
-}
-
-/// Was the task in the slot already, and has only changed its cgroup inside of it? The kernel no longer tells from
-/// where it came.
-fn is_own(task: KernelTask, number: u32) -> Option<bool> {
-    let current = KernelTask::current();
-    let has_entry = entry(task.tid()?, task.tgid()?).is_some_and(|entry| is_of(&entry, number));
-    if has_entry || (current != task && cgroups::traced(current.cgroup()?) == Some(number)) {
-        return Some(true);
-    }
-    // It has moved itself, or somebody outside has moved it: what it carries tells.
-    // SAFETY: the map's own memory.
-    let slot = unsafe { &*slots::slot(number)? };
-    // A named cgroup without an engine that ran before us: who is in it counts, wherever it came from.
-    const LATE: u32 = flag::PINNED | flag::RUNNING;
-    Some(if slot.application == 0 {
-        false
-    } else if slot.base > slot.arrived_with {
-        task.filters()? >= slot.base
-    } else if slot.flags & flag::COMMAND != 0 || slot.flags & LATE == LATE {
-        true
-    } else {
-        slot.root != 0 && task.root()? != slot.root
-    })
-}
-
-/// `(struct task_struct *parent, struct task_struct *child)`, before the child's first step.
-#[raw_tracepoint(tracepoint = "sched_process_fork")]
-pub fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
-    forked(KernelTask(ctx.arg(0)), KernelTask(ctx.arg(1)));
-    0
-}
-
-fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
-    let cgroup = child.cgroup()?;
-    let is_elsewhere = parent.css_set()? != child.css_set()? && parent.cgroup()? != cgroup;
-    let number = if is_elsewhere { enrol::slot_on_arrival(cgroup, 0)? } else { cgroups::traced(cgroup)? };
-    if is_elsewhere && cgroups::traced(parent.cgroup()?) != Some(number) {
-        // Born in a cgroup that is not its parent's (CLONE_INTO_CGROUP): no move is told of it.
-        return arrive(child, child.tid()?, number, 0);
-    }
-    let task = entry_in(number, parent, parent.tid()?)?;
-    let tid = child.tid()?;
-    let is_hook = task.origin != JOINED && child.tgid()? == tid && parent.filters()? > task.arrived_with;
-    let flags = task.flags & (F_LATE | F_HOOK) | if is_hook { F_HOOK } else { 0 };
-    keep(tid, Task { flags, ..task });
-    Some(())
-}
-
-/// `(struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)`.
-#[raw_tracepoint(tracepoint = "sched_process_exec")]
-pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
-    executed(KernelTask(ctx.arg(0)), ctx.arg::<u64>(1) as u32);
-    0
-}
-
-fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
-    let tid = task.tid()?;
-    let number = cgroups::traced(task.cgroup()?)?;
-    if kernel::finds_denials() {
-        denials::forget(old_tid);
-        denials::forget(tid);
-    }
-    let mut entry = entry_in(number, task, old_tid)?;
-    // The other threads are gone, and an exec of one that did not lead the process has taken the leader's id.
-    forget(old_tid);
-    forget(tid);
-    let slot = slots::slot(entry.slot)?;
-    let filters = task.filters()?;
-    // SAFETY: the map's own memory.
-    let (flags, root) = unsafe { ((*slot).flags, (*slot).root) };
-    // In a cgroup without an engine a service may load a filter of its own; only a runtime changes the root as well.
-    let has_filter = filters > entry.arrived_with && flags & flag::PINNED == 0;
-    let is_application = has_filter || flags & flag::COMMAND != 0 || root == 0 || task.root()? != root;
-    let is_hook = entry.flags & F_HOOK != 0;
-    entry.flags &= F_LATE | F_HOOK;
-    if entry.origin == JOINED {
-        keep(tid, entry);
-    } else if is_hook || !is_application {
-        // SAFETY: the map's own memory.
-        unsafe {
-            if (*slot).application == 0 && (*slot).base == 0 {
-                (*slot).base = filters;
-            }
-        }
-        keep(tid, Task { origin: TENTATIVE, ..entry });
-    } else if entry.flags & F_LATE != 0 {
-        keep(tid, Task { origin: JOINED, ..entry });
-    } else {
-        // SAFETY: the map's own memory. The first one to come fixes the boundary (a startContainer hook has
-        // the application's filters); those that arrived with it are the application too.
-        unsafe {
-            if slots::bump(&raw mut (*slot).application, 1) == 0 {
-                (*slot).arrived_with = entry.arrived_with;
-                (*slot).base = filters;
-                slots::tell_slot(event::APPLICATION, entry.slot);
-            }
-        }
-    }
-    Some(())
-}
-
-/// `(struct task_struct *task, …)`.
-#[raw_tracepoint(tracepoint = "sched_process_exit")]
-pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
-    exited(KernelTask(ctx.arg(0)));
-    0
-}
-
-fn exited(task: KernelTask) -> Option<()> {
-    let tid = task.tid()?;
-    if kernel::finds_denials() {
-        denials::ended(task, tid);
-    }
-    let own = entry(tid, tid);
-    forget(tid);
-    // Who ends before its move was told has come without an exec.
-    let entry = match own {
-        Some(own) => own,
-        None if task.tgid()? == tid => unannounced(task, cgroups::traced(task.cgroup()?)?)?,
-        None => return None,
-    };
-    if entry.origin == ARRIVING && is_of(&entry, entry.slot) {
-        // SAFETY: the map's own memory.
-        unsafe { (*slots::slot(entry.slot)?).unexecuted = 1 };
-    }
-    Some(())
+/// The root with which a task, or who came with it, arrived; 0: not known.
+pub fn root_of(tid: u32, tgid: u32) -> u64 {
+    entry(tid, tgid).map_or(0, |entry| entry.root)
 }

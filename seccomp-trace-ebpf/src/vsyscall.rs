@@ -4,7 +4,7 @@
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use seccomp_trace_common::{ABI_NATIVE, SEEN, VSYSCALL};
 
-use crate::{cgroups, kernel::KernelTask, sightings};
+use crate::{identity, kernel::KernelTask, sightings};
 
 /// `(int nr)`, before the filter is asked: 0, 1 or 2, or negative for an address that is none of them.
 #[raw_tracepoint(tracepoint = "emulate_vsyscall")]
@@ -15,7 +15,7 @@ pub fn emulate_vsyscall(ctx: RawTracePointContext) -> i32 {
         2 => 309, // getcpu
         _ => return 0,
     };
-    if let Some(slot) = KernelTask::current().cgroup().and_then(cgroups::traced) {
+    if let Some(slot) = identity::owner(KernelTask::current()) {
         sightings::first(slot, ABI_NATIVE, number, SEEN | VSYSCALL);
     }
     0

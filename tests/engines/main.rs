@@ -30,10 +30,12 @@ mod record_groups;
 mod record_hanging;
 mod record_hostile;
 mod record_instants;
+mod record_leaving;
 mod record_names;
 mod record_second_docker;
 mod record_select;
 mod record_start;
+mod record_strangers;
 mod record_trouble;
 mod record_watch;
 mod recorder;
@@ -74,6 +76,8 @@ fn main() -> std::process::ExitCode {
         record_groups::tests(),
         record_hostile::tests(),
         record_instants::tests(),
+        record_leaving::tests(),
+        record_strangers::tests(),
         record_hanging::tests(),
         record_names::tests(),
         record_second_docker::tests(),

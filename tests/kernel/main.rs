@@ -50,6 +50,7 @@ mod help;
 mod hostile_cgroups;
 mod hostile_engine;
 mod interrupts;
+mod leaving;
 #[cfg(target_arch = "x86_64")]
 mod libseccomp;
 mod many_cgroups;
@@ -89,6 +90,7 @@ fn main() -> std::process::ExitCode {
         checkpoint::tests(),
         record_cgroup::tests(),
         record_moves::tests(),
+        leaving::tests(),
         record_pid::tests(),
         record_slots::tests(),
         record_unit::tests(),

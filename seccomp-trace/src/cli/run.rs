@@ -207,6 +207,14 @@ impl Traced<'_> {
         if let Some(watch) = &mut self.watch {
             watch.leave_screen();
         }
+        let elsewhere = self.session.elsewhere(self.subject, &self.cgroup.processes())?;
+        if elsewhere.count > 0 {
+            self.printer.warn(format!(
+                "processes of COMMAND live on outside of its cgroup ({elsewhere}), whose further calls are not in the recording"
+            ));
+        }
+        // What is moved back is not what has left.
+        self.session.release(self.subject)?;
         let left_over = if self.args.kill { LeftOver::Kill } else { LeftOver::MoveBack };
         match (self.cgroup.clear(left_over), left_over) {
             (0, _) => {}

@@ -81,12 +81,17 @@ impl LaunchCgroup {
         is_populated(&self.directory())
     }
 
+    /// Those in it and below.
+    pub fn processes(&self) -> Vec<i32> {
+        let tree = self.hierarchy.tree(&self.path);
+        tree.iter().flat_map(|path| self.hierarchy.processes(path)).collect()
+    }
+
     /// Empties it, and returns how many processes were left.
     pub fn clear(&self, left_over: LeftOver) -> usize {
         let mut found = 0;
         if left_over == LeftOver::Kill {
-            found =
-                self.hierarchy.tree(&self.path).iter().map(|path| self.hierarchy.processes(path).len()).sum();
+            found = self.processes().len();
             let _ = fs::write(self.directory().join("cgroup.kill"), "1");
         }
         // Processes may fork while they are moved: until none is left.
@@ -102,9 +107,7 @@ impl LaunchCgroup {
 
     fn move_back(&self) -> usize {
         let home = self.hierarchy.directory(&self.parent).join("cgroup.procs");
-        let tree = self.hierarchy.tree(&self.path);
-        let processes = tree.iter().flat_map(|path| self.hierarchy.processes(path));
-        processes.filter(|pid| fs::write(&home, pid.to_string()).is_ok()).count()
+        self.processes().iter().filter(|pid| fs::write(&home, pid.to_string()).is_ok()).count()
     }
 
     fn directory(&self) -> PathBuf {

@@ -139,6 +139,12 @@ impl Builder {
         }
     }
 
+    /// Adds a warning, in the place of one with its code.
+    pub fn set_warning(&mut self, code: &str, message: String) {
+        self.warnings.retain(|warning| warning.code != code);
+        self.warn(code, message);
+    }
+
     /// Has anything come since this was asked last?
     pub fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)

@@ -1,6 +1,6 @@
 //! Where fields stand in the running kernel's structures, from its BTF (`/sys/kernel/btf/vmlinux`).
 //!
-//! A small reader of our own: the kernel program needs 36 offsets, aya keeps members to itself, and a general
+//! A small reader of our own: the kernel program needs 45 offsets, aya keeps members to itself, and a general
 //! BTF library takes 90 ms to index what is read here in a few.
 //! The format: <https://docs.kernel.org/bpf/btf.html>.
 
@@ -24,7 +24,7 @@ const STATUS_AND_NUMBER: [&str; 2] = ["thread_info.status", "orig_ax"];
 const STATUS_AND_NUMBER: [&str; 2] = ["thread_info.flags", "syscallno"];
 
 /// The structures that are looked into.
-const STRUCTURES: [&str; 12] = [
+const STRUCTURES: [&str; 16] = [
     "task_struct",
     "pt_regs",
     "fs_struct",
@@ -32,11 +32,15 @@ const STRUCTURES: [&str; 12] = [
     "cgroup",
     "cgroup_root",
     "kernfs_node",
+    "signal_struct",
     "seccomp_filter",
     "bpf_prog",
     "sock_fprog_kern",
     "cred",
     "user_namespace",
+    "pid",
+    "upid",
+    "pid_namespace",
 ];
 /// A kernel that has this function preempts the programs of raw tracepoints of system calls (7.2).
 const PREEMPTS: &str = "trace_call_bpf_faultable";
@@ -107,6 +111,17 @@ pub fn kernel() -> Result<Kernel, BtfError> {
         task_start: btf.offset("task_struct", "start_time")?,
         task_migrations: btf.offset("task_struct", "se.nr_migrations")?,
         task_flags: btf.offset("task_struct", "flags")?,
+        task_filter: btf.offset("task_struct", "seccomp.filter")?,
+        task_thread_pid: btf.offset("task_struct", "thread_pid")?,
+        task_leader: btf.offset("task_struct", "group_leader")?,
+        task_signal: btf.offset("task_struct", "signal")?,
+        signal_live: btf.offset("signal_struct", "live")?,
+        filter_prev: btf.offset("seccomp_filter", "prev")?,
+        pid_level: btf.offset("pid", "level")?,
+        pid_numbers: btf.offset("pid", "numbers")?,
+        upid_number: btf.offset("upid", "nr")?,
+        upid_namespace: btf.offset("upid", "ns")?,
+        namespace_reaper: btf.offset("pid_namespace", "child_reaper")?,
         regs_number: btf.offset("pt_regs", STATUS_AND_NUMBER[1])?,
         task_cgroups: btf.offset("task_struct", "cgroups")?,
         task_fs: btf.offset("task_struct", "fs")?,
@@ -119,11 +134,9 @@ pub fn kernel() -> Result<Kernel, BtfError> {
         ancestors_are_ids: u32::from(are_ids),
         root_hierarchy: btf.offset("cgroup_root", "hierarchy_id")?,
         kn_id: btf.offset("kernfs_node", "id")?,
-        task_filter: btf.offset("task_struct", "seccomp.filter")?,
         task_ptrace: btf.offset("task_struct", "ptrace")?,
         task_parent: btf.offset("task_struct", "parent")?,
         task_comm: btf.offset("task_struct", "comm")?,
-        filter_prev: btf.offset("seccomp_filter", "prev")?,
         filter_prog: btf.offset("seccomp_filter", "prog")?,
         filter_native: btf.offset("seccomp_filter", "cache.allow_native")?,
         // Where the kernel runs 32-bit programs.

@@ -16,8 +16,8 @@ use aya::{
 use aya_log::EbpfLogger;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seccomp_trace_common::{
-    BEYOND_PER_SLOT, Config, DENIALS_PER_SLOT, FILTERS_PER_SLOT, MAX_BEYOND, MAX_COUNTED, MAX_DENIALS,
-    MAX_FILTERS, MAX_TASKS, PATH_LEN, TASKS_PER_SLOT,
+    BEYOND_PER_SLOT, Config, DENIALS_PER_SLOT, FILTERS_PER_SLOT, FOLLOWED_PER_SLOT, MAX_BEYOND, MAX_COUNTED,
+    MAX_DENIALS, MAX_FILTERS, MAX_FOLLOWED, MAX_TASKS, PATH_LEN, TASKS_PER_SLOT,
 };
 
 use super::{CONTROL, Tracer, TracerError, btf};
@@ -115,6 +115,8 @@ impl Tracer {
             .map_max_entries("SETS", slots)
             .map_max_entries("FREE", slots)
             .map_max_entries("TASKS", slots.saturating_mul(TASKS_PER_SLOT as u32).min(MAX_TASKS))
+            .map_max_entries("NAMESPACES", slots)
+            .map_max_entries("FOLLOWED", slots.saturating_mul(FOLLOWED_PER_SLOT as u32).min(MAX_FOLLOWED))
             .map_max_entries("INSIDE", slots.saturating_mul(THREADS_PER_SLOT).min(MAX_TASKS))
             .map_max_entries("BEYOND", slots.saturating_mul(BEYOND_PER_SLOT).min(MAX_BEYOND))
             .map_max_entries("DENIALS", slots.saturating_mul(DENIALS_PER_SLOT).min(MAX_DENIALS))

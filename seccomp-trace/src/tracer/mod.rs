@@ -147,6 +147,14 @@ impl Tracer {
         self.control([control::SETTLE, u64::from(slot), 0, 0]).map(drop)
     }
 
+    /// Nobody wants a slot any more: who has left its cgroups is not followed, and without cgroups it is dead.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn release(&self, slot: u32) -> Result<(), TracerError> {
+        self.control([control::RELEASE, u64::from(slot), 0, 0]).map(drop)
+    }
+
     fn control(&self, arguments: [u64; 4]) -> Result<Enrolled, TracerError> {
         let program = self.ebpf.program(CONTROL).ok_or(TracerError::Missing(CONTROL))?;
         let program: &RawTracePoint =

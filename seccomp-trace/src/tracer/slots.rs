@@ -7,8 +7,8 @@ use aya::{
     maps::{Array, HashMap, MapData, MapError, Queue},
 };
 use seccomp_trace_common::{
-    ABIS, Beyond, Cell, Denial, Denied, FilterKey, Known, NUMBERS, Refused, SEEN, Sets, Slot, TOLD, VSYSCALL,
-    control, set, state,
+    ABIS, Beyond, Cell, Denial, Denied, FilterKey, Known, NUMBERS, Owner, Refused, SEEN, Sets, Slot, TOLD,
+    VSYSCALL, control, flag, set, state,
 };
 
 use super::{Tracer, TracerError};
@@ -136,6 +136,7 @@ impl Tracer {
             // The kernel takes some out by itself.
             keys.iter().for_each(|key| drop(filters.remove(key)));
         }
+        self.release(number)?;
         let generation = slot.generation.wrapping_add(1);
         // SAFETY: plain integers, for all of which zero is a value.
         slot = unsafe { std::mem::zeroed() };
@@ -152,6 +153,25 @@ impl Tracer {
         Ok(Queue::<_, u32>::try_from(self.map_mut("FREE")?)?.push(number, 0)?)
     }
 
+    /// The processes that are followed one by one for a slot.
+    ///
+    /// # Errors
+    /// Where the map can't be read.
+    pub fn followed(&self, number: u32) -> Result<Vec<u32>, TracerError> {
+        let slot = self.slot(number)?.slot;
+        if slot.flags & flag::FOLLOWED == 0 || slot.followed == 0 {
+            return Ok(Vec::new());
+        }
+        let _unpreempted = self.unpreempted();
+        let map = self.ebpf.map("FOLLOWED").ok_or(TracerError::Missing("FOLLOWED"))?;
+        let map: HashMap<_, u32, Owner> = map.try_into()?;
+        let its = map.iter().filter_map(Result::ok);
+        Ok(its
+            .filter(|(_, owner)| owner.slot == number && owner.generation == slot.generation)
+            .map(|(pid, _)| pid)
+            .collect())
+    }
+
     /// The cgroups that are enrolled into a slot. Reads the whole table.
     ///
     /// # Errors
@@ -162,7 +182,10 @@ impl Tracer {
         let mut cgroups = Vec::new();
         for cell in cells.iter() {
             let cell = cell?;
-            if cell.slot == number && cell.cgroup > seccomp_trace_common::cell::REMOVED {
+            if cell.slot != seccomp_trace_common::cell::IGNORED
+                && cell.slot & !seccomp_trace_common::cell::GUARDED == number
+                && cell.cgroup > seccomp_trace_common::cell::REMOVED
+            {
                 cgroups.push(cell.cgroup);
             }
         }

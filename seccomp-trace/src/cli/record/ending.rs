@@ -93,6 +93,7 @@ impl Record<'_> {
         }
         self.take_all_news()?;
         self.session.finish()?;
+        self.name_who_lives_on()?;
         self.tell_all_missed();
         for missing in self.missing() {
             self.troubles.push(anyhow!("{missing}: never appeared"));
@@ -111,6 +112,24 @@ impl Record<'_> {
             troubles.extend(plan.write(recording, &args.trace, printer));
         }
         Ok(Outcome { command, troubles })
+    }
+
+    /// A container's processes can outlive it, where it has no PID namespace of its own.
+    fn name_who_lives_on(&mut self) -> Result<()> {
+        let stopped =
+            self.known.values().filter(|known| matches!(known.life, Life::Stopped(_) | Life::Removed(_)));
+        for id in stopped.filter_map(|known| known.subject) {
+            let elsewhere = self.session.elsewhere(id, &[])?;
+            if elsewhere.count > 0
+                && let Some(subject) = self.session.subject(id)
+            {
+                let message = format!(
+                    "processes of it outlive it ({elsewhere}): their further calls are not in the recording"
+                );
+                subject.builder.warn("outlived", message);
+            }
+        }
+        Ok(())
     }
 
     /// What there is to write, and where.

@@ -41,7 +41,12 @@ impl Record<'_> {
             return Ok(());
         }
         known.life = Life::Running;
-        let (Some(own), Some(subject)) = (own, known.subject) else {
+        let subject = known.subject;
+        // It has left its cgroup already, and is followed.
+        if own.is_none() && subject.and_then(|id| self.session.subject(id)).is_some_and(|its| its.has_run) {
+            return Ok(());
+        }
+        let (Some(own), Some(subject)) = (own, subject) else {
             let reason = anyhow!(
                 "{name} has no cgroup v2 of its own (its process is in {path}): its calls can't be told from the \
                  host's; start it without --cgroups=disabled, on a host with cgroup v2"

@@ -36,6 +36,10 @@ pub fn judge(recording: &Recording, options: &TraceOptions) -> Vec<anyhow::Error
             (has("could-tamper"), "a task of it could have written what was seen"),
             (has("emulated-calls"), "a tracer in it has skipped or emulated calls"),
             (recording.lost.denials > 0, "denials are lost"),
+            (
+                recording.warnings.iter().any(|warning| warning.code == "foreign-tasks"),
+                "processes from elsewhere came into it",
+            ),
             (recording.lost.origins > 0, "origins of tasks are lost"),
         ];
         for (_, what) in less_than_exact.into_iter().filter(|(is_so, _)| *is_so) {
@@ -50,7 +54,7 @@ mod tests {
     use clap::Parser;
 
     use super::{TraceOptions, judge};
-    use crate::recording::{Host, Lost, Target, builder::Builder};
+    use crate::recording::{Boundary, FoundBy, Host, Lost, Target, builder::Builder};
 
     #[derive(Parser)]
     struct Line {
@@ -59,10 +63,16 @@ mod tests {
     }
 
     fn troubles(lost: Lost, options: &[&str]) -> Vec<String> {
+        troubles_with(lost, &[], options)
+    }
+
+    fn troubles_with(lost: Lost, warnings: &[&str], options: &[&str]) -> Vec<String> {
         let target = Target::Command { argv: vec!["web".to_owned()] };
         let host = Host { kernel: String::new(), architecture: String::new() };
         let mut builder = Builder::new(target, host, jiff::Timestamp::UNIX_EPOCH);
         builder.lose(lost);
+        builder.set_boundary(Boundary { found_by: FoundBy::Filter, attached_late: false });
+        warnings.iter().for_each(|code| builder.warn(code, ""));
         let line = Line::parse_from([&["run"], options].concat());
         judge(&builder.build(true), &line.options).iter().map(ToString::to_string).collect()
     }
@@ -80,5 +90,16 @@ mod tests {
             ]
         );
         assert_eq!(troubles(lost, &["--allow-incomplete"]), none);
+    }
+
+    #[test]
+    fn strangers_in_a_container_fail_with_strict_alone() {
+        let none: [&str; 0] = [];
+        assert_eq!(troubles_with(Lost::default(), &["foreign-tasks"], &[]), none);
+        assert_eq!(
+            troubles_with(Lost::default(), &["foreign-tasks"], &["--strict"]),
+            ["web: processes from elsewhere came into it, and --strict allows nothing less than exact"]
+        );
+        assert_eq!(troubles_with(Lost::default(), &[], &["--strict"]), none);
     }
 }

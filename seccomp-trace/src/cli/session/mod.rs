@@ -5,6 +5,7 @@ mod checkpoint;
 mod clock;
 mod denials;
 mod filters;
+mod movers;
 mod subject;
 mod watched;
 
@@ -18,7 +19,7 @@ use tokio::io::unix::AsyncFd;
 pub use watched::Tell;
 use watched::Watched;
 
-use self::{clock::Clock, filters::Filters};
+use self::{clock::Clock, filters::Filters, movers::Movers};
 use crate::{
     inspect::{cgroup::Hierarchy, host},
     recording::{Host, Lost, Target, builder::Builder},
@@ -201,9 +202,13 @@ impl Session {
     /// What the kernel refuses.
     pub fn ignore_slot(&mut self, slot: u32) -> Result<(), TracerError> {
         let tracer = self.tracer.get_ref();
-        let Slot { state, cgroup, .. } = tracer.slot(slot)?.slot;
-        // The cell of a cgroup that is gone would never be given back.
-        if state == state::LIVE { tracer.ignore(cgroup) } else { Ok(()) }
+        let Slot { state, cgroup, cells, .. } = tracer.slot(slot)?.slot;
+        match (state, cells) {
+            // The cell of a cgroup that is gone would never be given back.
+            (state::LIVE, 0) => tracer.release(slot),
+            (state::LIVE, _) => tracer.ignore(cgroup),
+            _ => Ok(()),
+        }
     }
 
     /// Leaves out a slot whose cgroup is no container.
@@ -212,11 +217,12 @@ impl Session {
     /// What the kernel refuses.
     pub fn forget_folder(&mut self, slot: u32) -> Result<(), TracerError> {
         let tracer = self.tracer.get_ref();
-        let Slot { state, cgroup, .. } = tracer.slot(slot)?.slot;
-        if state != state::LIVE {
-            return Ok(());
+        let Slot { state, cgroup, cells, .. } = tracer.slot(slot)?.slot;
+        match (state, cells) {
+            (state::LIVE, 0) => return tracer.release(slot),
+            (state::LIVE, _) => tracer.forget(cgroup)?,
+            _ => return Ok(()),
         }
-        tracer.forget(cgroup)?;
         self.forget_below(slot)
     }
 
@@ -253,6 +259,30 @@ impl Session {
             self.owners.remove(&slot);
         }
         Ok(())
+    }
+
+    /// Who of a recording lives on where its cgroups are not: those beside `inside`, as far as each has an entry of its own.
+    ///
+    /// # Errors
+    /// Where a map can't be read.
+    pub fn elsewhere(&mut self, id: SubjectId, inside: &[i32]) -> Result<Movers, TracerError> {
+        let mut movers = Movers::default();
+        let slots = self.subjects.get(&id).into_iter().flat_map(|subject| &subject.slots);
+        for slot in slots {
+            let followed = self.tracer.get_ref().followed(*slot)?;
+            let followed = followed.iter().map(|pid| pid.cast_signed()).filter(|pid| !inside.contains(pid));
+            followed.for_each(|pid| movers.add_process(pid));
+        }
+        Ok(movers)
+    }
+
+    /// From now on who leaves its cgroups is not followed.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn release(&mut self, id: SubjectId) -> Result<(), TracerError> {
+        let slots = self.subjects.get(&id).into_iter().flat_map(|subject| &subject.slots);
+        slots.into_iter().try_for_each(|slot| self.tracer.get_ref().release(*slot))
     }
 
     /// Waits for news. All of it is to be taken then.
@@ -350,6 +380,16 @@ impl Session {
             event::COULD_TAMPER => {
                 if let Some(subject) = self.owner(event.slot) {
                     subject.warn_of_tampering();
+                }
+            }
+            event::FOREIGN => {
+                if let Some(subject) = self.owner(event.slot) {
+                    subject.stranger(event);
+                }
+            }
+            event::LEFT => {
+                if let Some(subject) = self.owner(event.slot) {
+                    subject.leaver(event);
                 }
             }
             event::DEAD => return self.bury(event.slot),

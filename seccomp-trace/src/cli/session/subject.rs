@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use seccomp_trace_common::{COMM_LEN, Event, flag, set};
 
-use super::denials::NotEntered;
+use super::{denials::NotEntered, movers::Movers};
 use crate::{
     abi::Abi,
     live::model::Flaw,
@@ -33,6 +33,10 @@ pub struct Subject {
     provisional: BTreeSet<Place>,
     /// Has any of them come since [`Self::take_changed`]?
     has_changed: bool,
+    /// Strangers that came into it.
+    strangers: Movers,
+    /// Those of its own that have left its cgroups.
+    leavers: Movers,
     /// What was denied in each of its slots, by number and generation.
     denied: BTreeMap<(u32, u32), Vec<(Abi, Denial)>>,
     /// What each of its slots had, likewise: it must not go again.
@@ -60,7 +64,19 @@ impl Subject {
             had: BTreeMap::new(),
             tampered: BTreeSet::new(),
             losing: BTreeMap::new(),
+            strangers: Movers::default(),
+            leavers: Movers::default(),
         }
+    }
+
+    /// Takes from the news that a stranger has come into its cgroup.
+    pub fn stranger(&mut self, event: &Event) {
+        self.strangers.name(&event.comm);
+    }
+
+    /// Takes from the news that one of its own has left its cgroups.
+    pub fn leaver(&mut self, event: &Event) {
+        self.leavers.name(&event.comm);
     }
 
     /// Is it a cgroup without an engine, of which nobody says what the application is?
@@ -202,8 +218,28 @@ impl Subject {
         let Look { calls, .. } = look;
         let counts = |set| origin(set).is_some() || self.is_promoted(look, set);
         let untold = calls.iter().filter(|call| !call.told && counts(call.set)).count();
+        self.account_movers(look);
         self.losing.remove(&look.number);
         self.builder.lose(Lost { events: untold as u64, ..lost_in(look) });
+    }
+
+    fn account_movers(&mut self, look: &Look) {
+        let slot = &look.view.slot;
+        self.strangers.count += u64::from(slot.foreign);
+        if self.strangers.count > 0 {
+            let message = format!(
+                "processes from elsewhere moved into its cgroup ({}): their calls are not in the recording; find out who may \
+                 move processes there",
+                self.strangers
+            );
+            self.builder.set_warning("foreign-tasks", message);
+        }
+        self.leavers.count += slot.left;
+        if self.leavers.count > 0 {
+            let message =
+                format!("processes of it left its cgroup ({}): they were recorded on, wherever they went", self.leavers);
+            self.builder.set_warning("left-cgroup", message);
+        }
     }
 
     /// What makes its recording less than exact, as far as that is known by now.

@@ -1,0 +1,349 @@
+//! Whose a task is, wherever it goes. A thread keeps its filters and its PID namespace when it leaves its cgroup, so both are
+//! asked, and not the folder alone: without an event, since between a move and the news of it a process goes on. Processes that
+//! carry nothing of the kind are kept one by one, from their first ancestor on.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    macros::map,
+    maps::{Array, HashMap},
+};
+use seccomp_trace_common::{MAX_FOLLOWED, Owner, PRESENCE, cell::IGNORED, flag};
+
+use crate::{
+    cgroups::{self, NOBODY},
+    kernel::{Current, Filter, KernelTask},
+    rolled::rolled,
+    slots, tasks,
+};
+
+/// PID namespaces of containers, by their addresses. Sized at load.
+#[map]
+static NAMESPACES: HashMap<u64, Owner> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+/// Processes of what has no such namespace, by their ids. Sized at load.
+#[map]
+static FOLLOWED: HashMap<u32, Owner> = HashMap::with_max_entries(MAX_FOLLOWED, BPF_F_NO_PREALLOC);
+/// How many of those there are, by the lower bits of their ids: so that all others cost no look-up.
+#[map]
+static PRESENT: Array<[u32; PRESENCE]> = Array::with_max_entries(1, 0);
+
+/// PID namespaces can be nested so deep (`MAX_PID_NS_LEVEL`, include/linux/pid_namespace.h).
+const MAX_LEVEL: u32 = 32;
+
+/// Is it surely nobody's by what it carries? So it is with almost all processes of the host.
+#[inline(always)]
+pub fn is_unmarked(current: Current) -> bool {
+    current.pid_level() == 0 && !may_be_followed(current.tgid())
+}
+
+#[inline(always)]
+fn present(tgid: u32) -> Option<*mut u32> {
+    let counters = PRESENT.get_ptr_mut(0)?;
+    let mut index = u64::from(tgid);
+    const { assert!(PRESENCE == 16_384) };
+    // SAFETY: arithmetic in one register, whose bound older verifiers (6.1) see only so; the map's own memory.
+    unsafe {
+        core::arch::asm!("{index} &= 16383", index = inout(reg) index);
+        Some(counters.cast::<u32>().add(index as usize))
+    }
+}
+
+#[inline(always)]
+fn may_be_followed(tgid: u32) -> bool {
+    // SAFETY: the map's own memory.
+    present(tgid).is_some_and(|counter| unsafe { *counter } != 0)
+}
+
+/// The slot whose a task is, that of its cgroup included.
+pub fn owner(task: KernelTask) -> Option<u32> {
+    owner_in(task, cgroups::traced(task.cgroup()?))
+}
+
+/// Likewise of a task that is in a cgroup with this slot.
+pub fn owner_in(task: KernelTask, by_cgroup: Option<u32>) -> Option<u32> {
+    let owner = owner_of(task.0, by_cgroup.map_or(NOBODY, u64::from));
+    (owner < u64::from(IGNORED)).then_some(owner as u32)
+}
+
+/// What it carries goes before the cgroup in which it is: the cgroup may be another container's. Global, so that it is verified
+/// once.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn owner_of(task: u64, by_cgroup: u64) -> u64 {
+    let is_somebodys = by_cgroup < u64::from(IGNORED);
+    let by_cgroup = if is_somebodys { by_cgroup } else { NOBODY };
+    let carried = carried_by(task);
+    if carried == NOBODY || carried == by_cgroup {
+        return by_cgroup;
+    }
+    // A recorded engine's processes are the container's once they are in its cgroup, as are those that its runtime has brought into
+    // another one's namespace.
+    if is_somebodys
+        && (slots::has_flag(carried as u32, flag::PINNED)
+            || tasks::has_come(by_cgroup as u32, KernelTask(task)))
+    {
+        return by_cgroup;
+    }
+    if tasks::is_own_anywhere(carried as u32, KernelTask(task)) { carried } else { by_cgroup }
+}
+
+/// The slot that is kept of the process, or that its namespaces tell: those of a container may be another one's. Of a recorded
+/// engine's unit the processes are kept that it has made into containers.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn carried_by(task: u64) -> u64 {
+    let kept = by_process(task);
+    if kept != NOBODY && !slots::has_flag(kept as u32, flag::PINNED) {
+        return kept;
+    }
+    let task = KernelTask(task);
+    let deepest = task.pid_level().unwrap_or(0);
+    for above in rolled(MAX_LEVEL as usize) {
+        let mut left = u64::from(deepest);
+        // SAFETY: a register that keeps its value: see `cgroups::nearest`.
+        unsafe { core::arch::asm!("{0} = {0}", inout(reg) left) };
+        if u64::from(above) >= left {
+            break;
+        }
+        let slot = by_namespace(task.0, left - u64::from(above));
+        if slot != NOBODY {
+            return slot;
+        }
+    }
+    kept
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn by_namespace(task: u64, level: u64) -> u64 {
+    let Some(namespace) = KernelTask(task).namespace(level as u32) else { return NOBODY };
+    // SAFETY: copied at once.
+    let Some(owner) = (unsafe { NAMESPACES.get(namespace).copied() }) else { return NOBODY };
+    let Some(start) = KernelTask::first_of(namespace).and_then(KernelTask::start) else { return NOBODY };
+    if start == owner.start && is_current(&owner) { u64::from(owner.slot) } else { NOBODY }
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn by_process(task: u64) -> u64 {
+    let task = KernelTask(task);
+    let Some(tgid) = task.tgid().filter(|tgid| may_be_followed(*tgid)) else { return NOBODY };
+    // SAFETY: copied at once.
+    let Some(owner) = (unsafe { FOLLOWED.get(tgid).copied() }) else { return NOBODY };
+    let Some(start) = task.leader().and_then(KernelTask::start) else { return NOBODY };
+    if start == owner.start && is_current(&owner) { u64::from(owner.slot) } else { NOBODY }
+}
+
+fn is_current(owner: &Owner) -> bool {
+    slots::generation(owner.slot) == Some(owner.generation)
+}
+
+/// Does what a task carries say that it belongs to a slot? None: nothing can say it.
+pub fn is_own(task: KernelTask, number: u32) -> Option<bool> {
+    // SAFETY: the map's own memory.
+    let slot = unsafe { &*slots::slot(number)? };
+    if slot.top_filter != 0 {
+        Some(has_filter(task, number))
+    } else if slot.namespace != 0 {
+        Some(carried_by(task.0) == u64::from(number))
+    } else {
+        (by_process(task.0) == u64::from(number)).then_some(true)
+    }
+}
+
+/// Is it in the PID namespace of a slot's container?
+pub fn is_in_namespace(task: KernelTask, number: u32) -> bool {
+    // SAFETY: the map's own memory.
+    let has_one = slots::slot(number).is_some_and(|slot| unsafe { (*slot).namespace } != 0);
+    has_one && carried_by(task.0) == u64::from(number)
+}
+
+/// Are its calls asked of the container's filter?
+pub fn has_filter(task: KernelTask, number: u32) -> bool {
+    has_filter_of(task.0, u64::from(number)) != 0
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn has_filter_of(task: u64, number: u64) -> u64 {
+    let task = KernelTask(task);
+    let Some(slot) = slots::slot(number as u32) else { return 0 };
+    let (top, Some(filters)) = (task.filter().map_or(0, |filter| filter.0), task.filters()) else { return 0 };
+    // SAFETY: the map's own memory.
+    let (filter, base) = unsafe { ((*slot).top_filter, (*slot).base) };
+    if filters < base {
+        return 0;
+    }
+    // At a task's end they are gone, and only their number is left (`do_exit`, Linux 6.11).
+    let is_it = top == 0 || top == filter || filter_below(top, u64::from(filters - base)) == filter;
+    u64::from(is_it)
+}
+
+/// Filters in one chain, at most: of 32,768 instructions at least five each (`MAX_INSNS_PER_PATH`, kernel/seccomp.c).
+const CHAIN: u64 = 64 * 64;
+
+/// The filter so many below another one. In two loops, each of which is verified once.
+#[inline(always)]
+fn filter_below(filter: u64, steps: u64) -> u64 {
+    const { assert!(CHAIN >= 3641) };
+    let mut filter = filter;
+    for round in rolled(64) {
+        let done = u64::from(round) * 64;
+        if done >= steps || filter == 0 {
+            break;
+        }
+        filter = filter_near_below(filter, steps - done);
+    }
+    filter
+}
+
+/// The same for the first 64 steps.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn filter_near_below(filter: u64, steps: u64) -> u64 {
+    let mut filter = filter;
+    for step in rolled(64) {
+        if u64::from(step) >= steps || filter == 0 {
+            break;
+        }
+        filter = Filter(filter).below().unwrap_or(0);
+    }
+    filter
+}
+
+/// The application of a slot begins: from here on it is known what its tasks carry.
+pub fn begin(task: KernelTask, number: u32, has_filter: bool) -> Option<()> {
+    let slot = slots::slot(number)?;
+    // SAFETY: the map's own memory; only the first application's thread comes here.
+    unsafe { (*slot).top_filter = if has_filter { task.filter()?.0 } else { 0 } };
+    if slots::has_flag(number, flag::FOLLOWED) {
+        return Some(());
+    }
+    if let Some(namespace) = task.own_namespace()
+        && begin_namespace(task.0, u64::from(number), namespace) != 0
+    {
+        return Some(());
+    }
+    slots::set_flag(number, flag::FOLLOWED);
+    follow(task, number);
+    Some(())
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn begin_namespace(task: u64, number: u64, namespace: u64) -> u64 {
+    let (task, number) = (KernelTask(task), number as u32);
+    let Some(owner) = new_owner(task, number) else { return 0 };
+    let Some(slot) = slots::slot(number) else { return 0 };
+    if NAMESPACES.insert(namespace, owner, 0).is_err() {
+        return 0;
+    }
+    // SAFETY: the map's own memory.
+    unsafe { (*slot).namespace = namespace };
+    slots::add_followed(number);
+    1
+}
+
+fn new_owner(task: KernelTask, slot: u32) -> Option<Owner> {
+    Some(Owner { slot, generation: slots::generation(slot)?, start: task.leader()?.start()? })
+}
+
+/// From now on this process is a slot's, wherever it goes.
+pub fn follow(task: KernelTask, number: u32) {
+    follow_as(task.0, u64::from(number));
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn follow_as(task: u64, number: u64) -> u64 {
+    if by_process(task) == number {
+        return 0;
+    }
+    let (task, number) = (KernelTask(task), number as u32);
+    let (Some(tgid), Some(owner)) = (task.tgid(), new_owner(task, number)) else { return 0 };
+    unfollow_as(u64::from(tgid));
+    if slots::may_follow(number) && FOLLOWED.insert(tgid, owner, 0).is_ok() {
+        if let Some(counter) = present(tgid) {
+            // SAFETY: the map's own memory.
+            unsafe { slots::add(counter, 1) };
+        }
+        slots::add_followed(number);
+    } else {
+        slots::count_unfollowed(number);
+    }
+    0
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn unfollow_as(tgid: u64) -> u64 {
+    let tgid = tgid as u32;
+    if !may_be_followed(tgid) {
+        return 0;
+    }
+    // SAFETY: copied at once.
+    let Some(owner) = (unsafe { FOLLOWED.get(tgid).copied() }) else { return 0 };
+    if FOLLOWED.remove(tgid).is_ok() {
+        if let Some(counter) = present(tgid) {
+            // SAFETY: the map's own memory.
+            unsafe { slots::add(counter, u32::MAX) };
+        }
+        if is_current(&owner) {
+            slots::drop_followed(owner.slot);
+        }
+    }
+    0
+}
+
+/// A process begins: it is whose its parent is.
+pub fn inherit(parent: KernelTask, child: KernelTask) {
+    inherit_from(parent.0, child.0);
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn inherit_from(parent: u64, child: u64) -> u64 {
+    let slot = by_process(parent);
+    if slot != NOBODY {
+        follow_as(child, slot);
+    }
+    0
+}
+
+/// A process executes something in a slot.
+pub fn executed(task: KernelTask, number: u32) {
+    if slots::has_flag(number, flag::FOLLOWED) {
+        follow(task, number);
+    }
+}
+
+/// The last thread of a process ends. With the first process of a namespace all that is in it ends.
+pub fn ended(task: KernelTask, tgid: u32) -> Option<()> {
+    unfollow_as(u64::from(tgid));
+    let namespace = task.own_namespace()?;
+    let slot = by_namespace(task.0, u64::from(task.pid_level()?));
+    if slot != NOBODY {
+        forget_namespace(slot as u32, namespace);
+    }
+    Some(())
+}
+
+/// The slot lives no longer for its namespace, whose entry stays: its last tasks are about to be killed.
+fn forget_namespace(number: u32, namespace: u64) {
+    // SAFETY: the map's own memory.
+    if slots::slot(number).is_some_and(|slot| unsafe { (*slot).namespace } == namespace) {
+        slots::drop_namespace(number);
+    }
+}
+
+/// User space wants no more of a slot.
+pub fn release(number: u32) {
+    slots::set_flag(number, flag::RELEASED);
+    let Some(slot) = slots::slot(number) else { return };
+    // SAFETY: the map's own memory.
+    let namespace = unsafe { (*slot).namespace };
+    // SAFETY: copied at once.
+    let owner = unsafe { NAMESPACES.get(namespace).copied() };
+    if owner.is_some_and(|owner| owner.slot == number && is_current(&owner)) {
+        let _ = NAMESPACES.remove(namespace);
+    }
+}

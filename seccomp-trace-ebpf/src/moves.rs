@@ -1,0 +1,297 @@
+//! Who comes into a slot, moves, is born, executes something and ends: what becomes of the entries of [`tasks`].
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use seccomp_trace_common::{
+    Task, event, flag,
+    inside::ANY,
+    origin::{ARRIVING, F_GROUP, F_HOOK, F_LATE, FOREIGN, JOINED, OUTSIDE, TENTATIVE},
+};
+
+use crate::{
+    cgroups, denials, enrol, identity,
+    kernel::{self, Cgroup, Current, KernelTask},
+    slots,
+    tasks::{entry, entry_in, forget, is_of, keep, root_of, unannounced},
+};
+
+/// `(struct cgroup *dst, const char *path, struct task_struct *task, bool threadgroup)`, after the move.
+#[raw_tracepoint(tracepoint = "cgroup_attach_task")]
+pub fn cgroup_attach_task(ctx: RawTracePointContext) -> i32 {
+    let (cgroup, task) = (Cgroup(ctx.arg(0)), KernelTask(ctx.arg(2)));
+    if cgroup.is_default() {
+        moved(cgroup, task, ctx.arg::<u64>(3) as u8 != 0, ctx.arg(1));
+    }
+    0
+}
+
+fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Option<()> {
+    let tid = task.tid()?;
+    let by_cgroup = cgroups::somebody(enrol::slot_on_arrival(cgroup.0, path));
+    let owner = identity::owner_in(task, by_cgroup);
+    let Some(number) = by_cgroup else {
+        match owner {
+            // Who is followed stays what it is. Of a task that ends the kernel tells moves that it does not make.
+            Some(owner) if !task.is_ending() => slots::count_left(owner),
+            Some(_) => {}
+            None => {
+                forget(tid);
+                slots::lose_unfollowed();
+            }
+        }
+        return None;
+    };
+    if owner != by_cgroup {
+        // Another container's, which stays so; its calls are told from this one's by asking.
+        slots::count_foreign(number);
+        return cgroups::guard(cgroup);
+    }
+    // Of a task that ends the kernel tells moves that it does not make. systemd moves its children, which move themselves as well.
+    // A leader that has ended before its process says nothing about that.
+    if task.is_ending() && !(with_group && task.live()? > 0) {
+        return None;
+    }
+    // Of who moves inside of its slot it is known in which call it is.
+    if is_member(task, number)? {
+        return None;
+    }
+    let flags = if with_group { F_GROUP } else { 0 };
+    if kernel::finds_denials() {
+        // Of who moves itself it is known; an exec ends it.
+        let inside = if task == KernelTask::current() { Current::task().call().1 } else { ANY };
+        denials::is_inside(tid, inside, number);
+    }
+    if with_group {
+        follow(task, number);
+    }
+    arrive(task, tid, number, flags)
+}
+
+/// Where nothing tells whose somebody is, all that comes is followed.
+fn follow(task: KernelTask, number: u32) {
+    if slots::has_flag(number, flag::PINNED | flag::COMMAND) {
+        identity::follow(task, number);
+    }
+}
+
+/// A task has come into a slot from outside.
+fn arrive(task: KernelTask, tid: u32, number: u32, flags: u32) -> Option<()> {
+    let slot = slots::slot(number)?;
+    // SAFETY: the map's own memory.
+    let late = unsafe { (*slot).application } != 0;
+    let flags = flags | if late { F_LATE } else { 0 };
+    let generation = slots::generation(number)?;
+    let (arrived_with, root) = (task.filters()?, task.root().unwrap_or(0));
+    let is_foreign = is_stranger(task, number, arrived_with, root)?;
+    let origin = if is_foreign { FOREIGN } else { ARRIVING };
+    keep(tid, Task { slot: number, generation, origin, arrived_with, flags, root, _pad: 0 });
+    if is_foreign {
+        slots::count_foreign(number);
+    }
+    Some(())
+}
+
+/// Has somebody come who is brought in by no runtime? Those have no more filters than who made the cgroup, and that one's root, or
+/// the application's (`docker exec`).
+fn is_stranger(task: KernelTask, number: u32, filters: u32, root: u64) -> Option<bool> {
+    // SAFETY: the map's own memory.
+    let slot = unsafe { &*slots::slot(number)? };
+    // Without an engine whoever comes may be meant.
+    if slot.flags & (flag::PINNED | flag::COMMAND | flag::RUNNING) != 0 {
+        return Some(false);
+    }
+    let has_more_filters = filters > slot.arrived_with;
+    let knows_root = slot.root == 0 || [slot.root, slot.roots[0], slot.roots[1]].contains(&root);
+    Some(if slot.application == 0 {
+        // A runtime that has one of the two is thinkable.
+        has_more_filters && !knows_root
+    } else {
+        has_more_filters || !(knows_root || identity::is_in_namespace(task, number))
+    })
+}
+
+/// Was the task in the slot already, and has only changed its cgroup inside of it, or has come back? The kernel no longer
+/// tells from where it came.
+fn is_member(task: KernelTask, number: u32) -> Option<bool> {
+    let current = KernelTask::current();
+    let entry = entry(task.tid()?, task.tgid()?).filter(|entry| is_of(entry, number));
+    if let Some(entry) = entry {
+        return Some(entry.origin != OUTSIDE);
+    }
+    // SAFETY: the map's own memory.
+    let slot = unsafe { &*slots::slot(number)? };
+    if slot.application != 0
+        && let Some(is_own) = identity::is_own(task, number)
+    {
+        return Some(is_own);
+    }
+    if current != task && cgroups::traced(current.cgroup()?) == Some(number) {
+        return Some(true);
+    }
+    // It has moved itself, or somebody outside has moved it: what it carries tells.
+    // A named cgroup without an engine that ran before us: who is in it counts, wherever it came from.
+    const LATE: u32 = flag::PINNED | flag::RUNNING;
+    Some(if slot.application == 0 {
+        false
+    } else if slot.base > slot.arrived_with {
+        task.filters()? >= slot.base
+    } else if slot.flags & flag::COMMAND != 0 || slot.flags & LATE == LATE {
+        true
+    } else {
+        slot.root != 0 && task.root()? != slot.root
+    })
+}
+
+/// `(struct task_struct *parent, struct task_struct *child)`, before the child's first step.
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+pub fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
+    forked(KernelTask(ctx.arg(0)), KernelTask(ctx.arg(1)));
+    0
+}
+
+fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
+    let tid = child.tid()?;
+    if child.tgid()? == tid {
+        identity::inherit(parent, child);
+    }
+    let cgroup = child.cgroup()?;
+    let is_elsewhere = parent.css_set()? != child.css_set()? && parent.cgroup()? != cgroup;
+    // As a number: of no slot the compiler reads what it has not written, which verifiers refuse.
+    let by_cgroup = if is_elsewhere { enrol::slot_on_arrival(cgroup.0, 0) } else { cgroups::slot_by(cgroup) };
+    let by_cgroup = cgroups::somebody(by_cgroup);
+    let owner = identity::owner_in(child, by_cgroup);
+    if owner != by_cgroup && by_cgroup.is_some() && is_elsewhere {
+        cgroups::guard(cgroup);
+    }
+    let raw = entry(parent.tid()?, parent.tgid()?);
+    if let Some(outside) = raw.filter(|entry| entry.origin == OUTSIDE && is_of(entry, entry.slot)) {
+        if by_cgroup.is_none() {
+            keep(tid, outside);
+        }
+    } else if owner.is_some() && by_cgroup.is_none() && identity::owner(parent) != owner {
+        // It was born into a container's namespace by somebody outside (setns), who may bring it into the cgroup, too.
+        let number = owner?;
+        let generation = slots::generation(number)?;
+        let (arrived_with, root) = (child.filters()?, child.root().unwrap_or(0));
+        keep(tid, Task { slot: number, generation, origin: OUTSIDE, arrived_with, flags: 0, root, _pad: 0 });
+        return None;
+    }
+    let number = owner?;
+    if is_elsewhere && by_cgroup.is_none() {
+        slots::count_left(number);
+    }
+    let is_inside = by_cgroup != owner
+        || !is_elsewhere
+        || cgroups::traced(parent.cgroup()?) == by_cgroup
+        || identity::owner(parent) == owner;
+    if !is_inside {
+        // Born in a cgroup that is not its parent's (CLONE_INTO_CGROUP): no move is told of it.
+        follow(child, number);
+        return arrive(child, tid, number, 0);
+    }
+    let task = entry_in(number, parent, parent.tid()?)?;
+    let is_hook = task.origin != JOINED && child.tgid()? == tid && parent.filters()? > task.arrived_with;
+    let flags = task.flags & (F_LATE | F_HOOK) | if is_hook { F_HOOK } else { 0 };
+    keep(tid, Task { flags, root: root_of(parent.tid()?, parent.tgid()?), ..task });
+    Some(())
+}
+
+/// `(struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)`.
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
+    executed(KernelTask(ctx.arg(0)), ctx.arg::<u64>(1) as u32);
+    0
+}
+
+fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
+    let tid = task.tid()?;
+    let number = identity::owner(task)?;
+    identity::executed(task, number);
+    if kernel::finds_denials() {
+        denials::forget(old_tid);
+        denials::forget(tid);
+    }
+    let mut entry = entry_in(number, task, old_tid)?;
+    entry.root = root_of(old_tid, task.tgid()?);
+    // The other threads are gone, and an exec of one that did not lead the process has taken the leader's id.
+    forget(old_tid);
+    forget(tid);
+    let slot = slots::slot(entry.slot)?;
+    let filters = task.filters()?;
+    // SAFETY: the map's own memory.
+    let (flags, root) = unsafe { ((*slot).flags, (*slot).root) };
+    // In a cgroup without an engine a service may load a filter of its own; only a runtime changes the root as well.
+    let has_filter = filters > entry.arrived_with && flags & flag::PINNED == 0;
+    let now = task.root()?;
+    // Whose root is another one's from the beginning has come from elsewhere.
+    let has_changed_root = now != root && (entry.flags & F_LATE != 0 || now != entry.root);
+    let is_application = has_filter || flags & flag::COMMAND != 0 || root == 0 || has_changed_root;
+    let is_hook = entry.flags & F_HOOK != 0;
+    entry.flags &= F_LATE | F_HOOK;
+    if matches!(entry.origin, JOINED | FOREIGN) {
+        keep(tid, entry);
+    } else if is_hook || !is_application {
+        // SAFETY: the map's own memory.
+        unsafe {
+            if (*slot).application == 0 && (*slot).base == 0 {
+                (*slot).base = filters;
+            }
+        }
+        keep(tid, Task { origin: TENTATIVE, ..entry });
+    } else if entry.flags & F_LATE != 0 {
+        keep(tid, Task { origin: JOINED, ..entry });
+    } else {
+        // SAFETY: the map's own memory. The first one to come fixes the boundary (a startContainer hook has
+        // the application's filters); those that arrived with it are the application too.
+        unsafe {
+            if slots::bump(&raw mut (*slot).application, 1) == 0 {
+                (*slot).arrived_with = entry.arrived_with;
+                (*slot).base = filters;
+                (*slot).roots = [entry.root, now];
+                identity::begin(task, entry.slot, filters > entry.arrived_with);
+                slots::tell_slot(event::APPLICATION, entry.slot);
+            }
+        }
+    }
+    Some(())
+}
+
+/// `(struct task_struct *task, …)`.
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
+    exited(KernelTask(ctx.arg(0)));
+    0
+}
+
+fn exited(task: KernelTask) -> Option<()> {
+    let (tid, tgid) = (task.tid()?, task.tgid()?);
+    if kernel::finds_denials() {
+        denials::ended(task, tid);
+    }
+    if has_executed_nothing(task, tid, tgid) == Some(true)
+        && let Some(slot) = identity::owner(task).and_then(slots::slot)
+    {
+        // SAFETY: the map's own memory.
+        unsafe { (*slot).unexecuted = 1 };
+    }
+    // A leader's entry may be that of the other threads, which came with it.
+    let is_last = task.live()? == 0;
+    if is_last || entry(tid, tid).is_none_or(|entry| entry.flags & F_GROUP == 0) {
+        forget(tid);
+    }
+    if is_last {
+        forget(tgid);
+        identity::ended(task, tgid);
+    }
+    Some(())
+}
+
+/// Has it come from outside, and not executed anything since?
+fn has_executed_nothing(task: KernelTask, tid: u32, tgid: u32) -> Option<bool> {
+    let entry = match entry(tid, tid) {
+        Some(entry) => entry,
+        // Who ends before its move was told.
+        None if tgid == tid => unannounced(task, identity::owner(task)?)?,
+        None => return None,
+    };
+    Some(entry.origin == ARRIVING && is_of(&entry, entry.slot))
+}

@@ -1,0 +1,214 @@
+//! Containers that move: out of their cgroup, and into another one's. Whose a call is, the container's filter and namespace
+//! say, not the folder.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use seccomp_trace::inspect::cgroup::Hierarchy;
+use seccomp_trace::recording::{Lost, Origin, Recording};
+use tempfile::TempDir;
+
+use crate::proof::command;
+use crate::recorder::{Container, IMAGE, PATIENCE, Recorder, calls, docker, ensure_calls, image};
+use crate::support::{self, Need, Trial, compile};
+
+const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox, Need::Cc];
+
+/// Steps, one after the other: `move CGROUP`, `call NUMBER`, `fork` (a child goes on alone), `filter`, `remove CGROUP`,
+/// `until FILE`, `exec`: the rest as a program's words.
+const PROGRAM: &str = r#"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void fail(const char *what) { perror(what); exit(1); }
+int main(int argc, char **argv) {
+    char path[512];
+    for (int i = 1; i < argc; i++) {
+        const char *step = argv[i];
+        if (!strcmp(step, "move")) {
+            snprintf(path, sizeof path, "%s/cgroup.procs", argv[++i]);
+            int file = open(path, O_WRONLY);
+            if (file < 0 || write(file, "0", 1) != 1) fail(path);
+            close(file);
+        } else if (!strcmp(step, "call")) syscall(atoi(argv[++i]), 0, 0, 0, 0, 0, 0);
+        else if (!strcmp(step, "fork")) { if (fork()) { wait(0); return 0; } }
+        else if (!strcmp(step, "filter")) {
+            struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+            struct sock_fprog all = {1, &allow};
+            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &all)) fail("seccomp");
+        } else if (!strcmp(step, "remove")) { if (rmdir(argv[++i])) fail(argv[i]); }
+        else if (!strcmp(step, "until")) { while (access(argv[i + 1], F_OK)) usleep(5000); i++; }
+        else if (!strcmp(step, "say")) { puts(argv[++i]); fflush(stdout); }
+        else if (!strcmp(step, "exec")) { execv(argv[0], argv + i); fail("exec"); }
+        else { errno = EINVAL; fail(step); }
+    }
+    return 0;
+}
+"#;
+
+/// All tests of this file.
+pub fn tests() -> Vec<Trial> {
+    vec![
+        support::test("record_follows_who_leaves_its_cgroup", NEEDS, || {
+            left(&["--security-opt", "seccomp={}/tracing.json"], "move /cg", 0)
+        }),
+        support::test("record_follows_who_leaves_after_filters_of_its_own", NEEDS, || {
+            left(
+                &["--security-opt", "seccomp={}/tracing.json"],
+                &format!("{} move /cg", "filter ".repeat(70)),
+                0,
+            )
+        }),
+        support::test("record_follows_who_leaves_without_a_namespace_of_its_own", NEEDS, || {
+            left(&["--security-opt", "seccomp={}/tracing.json", "--pid", "host"], "move /cg", 0)
+        }),
+        support::test("record_follows_who_leaves_without_a_filter", NEEDS, || {
+            left(&["--security-opt", "seccomp=unconfined"], "move /cg", 2)
+        }),
+        support::test("record_follows_who_leaves_without_a_filter_or_namespace", NEEDS, || {
+            left(&["--security-opt", "seccomp=unconfined", "--pid", "host"], "move /cg", 2)
+        }),
+        support::test("record_keeps_strangers_out_of_a_container", NEEDS, stranger),
+        support::test("record_tells_two_containers_in_one_cgroup_apart", NEEDS, two_in_one),
+    ]
+}
+
+struct Place {
+    folder: TempDir,
+    root: String,
+}
+
+impl Place {
+    fn new() -> Result<Self> {
+        let folder = support::temp_dir()?;
+        compile::static_with_libc(folder.path(), "steps", PROGRAM)?;
+        let profile = command::output(support::program().arg("tracing-profile"), PATIENCE)?;
+        fs::write(folder.path().join("tracing.json"), profile)?;
+        let root = Hierarchy::find()?.directory("/").display().to_string();
+        image()?;
+        Ok(Self { folder, root })
+    }
+
+    /// Starts a container that takes these steps.
+    fn start(&self, container: &Container, options: &[&str], steps: &str) -> Result<()> {
+        let place = self.folder.path().to_str().context("not UTF-8")?;
+        let (cgroups, steps_in) = (format!("{}:/cg", self.root), format!("{place}:/s"));
+        let options: Vec<_> = options.iter().map(|option| option.replace("{}", place)).collect();
+        let mut words =
+            vec!["run", "--detach", "--network", "none", "--name", &container.name, "--volume", &cgroups];
+        words.extend(["--volume", &steps_in]);
+        words.extend(options.iter().map(String::as_str));
+        words.extend([IMAGE, "/s/steps"]);
+        words.extend(steps.split_whitespace());
+        docker(&words).map(drop)
+    }
+
+    fn say(&self, name: &str) -> Result<()> {
+        Ok(fs::write(self.folder.path().join(name), "")?)
+    }
+}
+
+/// Numbers of calls that nothing else makes.
+const GETITIMER: i64 = libc::SYS_getitimer;
+const GETPRIORITY: i64 = libc::SYS_getpriority;
+const GETSID: i64 = libc::SYS_getsid;
+
+fn whole(recording: &Recording) -> Result<()> {
+    ensure!(recording.lost == Lost::default(), "{:?}", recording.lost);
+    Ok(())
+}
+
+/// A container gets out by these steps, and goes on; a child of it executes something.
+fn left(options: &[&str], out: &str, code: i32) -> Result<()> {
+    let (place, container) = (Place::new()?, Container::named("leaving"));
+    let arguments = ["--wait", "--container", &container.name, "--recording", "{}/r.json", "--strict"];
+    let mut recorder = Recorder::ready(&arguments)?;
+    let steps = format!("{out} call {GETITIMER} fork call {GETPRIORITY} exec call {GETSID}");
+    place.start(&container, options, &steps)?;
+    container.ends_well()?;
+    container.remove()?;
+    recorder.ends_with(code)?;
+    let recording = recorder.recording("r.json")?;
+    whole(&recording)?;
+    ensure!(!recorder.said().contains("foreign"), "{}", recorder.said());
+    ensure_calls(&recording, Origin::Application, &["getitimer", "getpriority", "getsid"], &["mount"])
+}
+
+/// The cgroup of a container, below the hierarchy's root.
+fn cgroup_of(container: &Container) -> Result<String> {
+    let id = docker(&["inspect", "--format", "{{.Id}}", &container.name])?;
+    let tree = Hierarchy::find()?.tree("/");
+    tree.into_iter().find(|path| path.ends_with(id.trim())).context("it has no cgroup")
+}
+
+/// A container that is not recorded moves into one that is.
+fn stranger() -> Result<()> {
+    let (place, victim, other) = (Place::new()?, Container::named("victim"), Container::named("stranger"));
+    let arguments = ["--wait", "--container", &victim.name, "--recording", "{}/r.json", "--strict"];
+    let mut recorder = Recorder::ready(&arguments)?;
+    let exact = ["--security-opt", "seccomp={}/tracing.json"];
+    place.start(&victim, &exact, &format!("call {GETSID} say up until /s/go"))?;
+    victim.until_said("up")?;
+    let into = format!(
+        "move /cg{} call {GETITIMER} fork call {GETPRIORITY} exec call {GETPRIORITY}",
+        cgroup_of(&victim)?
+    );
+    place.start(&other, &["--cap-add", "SYS_ADMIN"], &into)?;
+    other.ends_well()?;
+    // Not a stranger.
+    docker(&["exec", &victim.name, "mkdir", "/x"])?;
+    place.say("go")?;
+    victim.ends_well()?;
+    victim.remove()?;
+    recorder.ends_with(2)?;
+    recorder.ensure_said("processes from elsewhere")?;
+    recorder.ensure_said("(steps)")?;
+    let recording = recorder.recording("r.json")?;
+    whole(&recording)?;
+    let all = calls(&recording, None);
+    ensure!(!all.contains("getitimer") && !all.contains("getpriority"), "{all:?}");
+    ensure_calls(&recording, Origin::Application, &["getsid"], &["mkdir"])?;
+    ensure_calls(&recording, Origin::Joined, &["mkdir"], &[])
+}
+
+/// One recorded container moves into another recorded one, which makes a call that it makes, too.
+fn two_in_one() -> Result<()> {
+    let place = Place::new()?;
+    let prefix = crate::proof::container::unused_name("two");
+    let container = |name: &str| Container { name: format!("{prefix}-{name}") };
+    let (victim, other) = (container("victim"), container("other"));
+    let glob = format!("{prefix}-*");
+    let mut recorder = Recorder::ready(&["--container", &glob, "--recording-dir", "{}"])?;
+    let exact = ["--security-opt", "seccomp={}/tracing.json"];
+    place.start(&victim, &exact, &format!("call {GETSID} say up until /s/go"))?;
+    victim.until_said("up")?;
+    let into = format!("move /cg{} call {GETSID} call {GETITIMER}", cgroup_of(&victim)?);
+    place.start(&other, &exact, &into)?;
+    other.ends_well()?;
+    place.say("go")?;
+    victim.ends_well()?;
+    victim.remove()?;
+    other.remove()?;
+    recorder.interrupt()?;
+    let recording = |container: &Container| recorder.recording(&format!("{}.recording.json", container.name));
+    ensure_calls(&recording(&other)?, Origin::Application, &["getsid", "getitimer"], &[])?;
+    let recording = recording(&victim)?;
+    whole(&recording)?;
+    ensure!(
+        recording.warnings.iter().any(|warning| warning.code == "foreign-tasks"),
+        "{:?}",
+        recording.warnings
+    );
+    let all = calls(&recording, None);
+    ensure!(all.contains("getsid") && !all.contains("getitimer"), "{all:?}");
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! Who leaves its cgroup is recorded on, wherever it goes: a thread keeps its filters.
+
+use crate::{
+    help::{Case, Cgroup, NATIVE, Recorder, eventually, expect, names, set, with_libc},
+    support::{self, Need, Running, Trial},
+};
+use anyhow::{Result, ensure};
+use seccomp_trace::recording::{Lost, Origin, Recording};
+use std::{fs, process::Command};
+
+/// What each program can do: move itself, wait for a file, and make one call that nothing else makes.
+const STEPS: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void fail(const char *what) { perror(what); exit(1); }
+static void move(const char *cgroup) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/cgroup.procs", cgroup);
+    int file = open(path, O_WRONLY);
+    if (file < 0 || write(file, "0", 1) != 1) fail(path);
+    close(file);
+}
+static void until(const char *file) { while (access(file, F_OK)) usleep(5000); }
+static void say(const char *file) { close(open(file, O_CREAT | O_WRONLY, 0644)); }
+static int born_in(const char *cgroup) {
+    struct clone_args args = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD};
+    args.cgroup = open(cgroup, O_RDONLY | O_DIRECTORY);
+    long child = syscall(SYS_clone3, &args, sizeof args);
+    if (child < 0) fail("clone3");
+    return child;
+}
+"#;
+
+/// By itself, and a child that executes something with it.
+const ITSELF: &str = r#"
+int main(int argc, char **argv) {
+    if (argc == 3) { syscall(SYS_getpriority, 0, 0); return 0; }
+    move(argv[1]);
+    syscall(SYS_getitimer, 0, 0);
+    if (fork() == 0) execl(argv[0], argv[0], argv[1], "again", NULL);
+    wait(0);
+    return 0;
+}
+"#;
+
+/// By a thread, after the first one has ended.
+const WITHOUT_LEADER: &str = r#"
+static char **arguments;
+static void *other(void *ignored) {
+    usleep(50000);
+    move(arguments[1]);
+    syscall(SYS_getitimer, 0, 0);
+    syscall(SYS_getpriority, 0, 0);
+    exit(0);
+}
+int main(int argc, char **argv) {
+    pthread_t thread;
+    arguments = argv;
+    pthread_create(&thread, 0, other, 0);
+    pthread_exit(0);
+}
+"#;
+
+/// By birth.
+const BORN: &str = r#"
+int main(int argc, char **argv) {
+    if (born_in(argv[1]) == 0) { syscall(SYS_getitimer, 0, 0); syscall(SYS_getpriority, 0, 0); _exit(0); }
+    wait(0);
+    return 0;
+}
+"#;
+
+/// Into a named cgroup, out of it, and on while the cgroup is gone.
+const THROUGH: &str = r#"
+int main(int argc, char **argv) {
+    move(argv[2]);
+    syscall(SYS_getsid, 0);
+    move(argv[1]);
+    say("left");
+    until("go");
+    syscall(SYS_getitimer, 0, 0);
+    if (fork() == 0) { syscall(SYS_getpriority, 0, 0); _exit(0); }
+    wait(0);
+    say("done");
+    until("end");
+    return 0;
+}
+"#;
+
+pub fn tests() -> Vec<Trial> {
+    let needs = &[Need::Kernel, Need::Cc];
+    vec![
+        support::test("a_command_that_leaves_its_cgroup_is_recorded_on", needs, || left(ITSELF)),
+        support::test("a_thread_that_leaves_after_its_leader_ended_is_recorded_on", needs, || {
+            left(WITHOUT_LEADER)
+        }),
+        support::test("a_child_that_is_born_elsewhere_is_recorded", needs, || left(BORN)),
+        support::test("who_leaves_a_cgroup_that_is_removed_then_is_recorded_on", needs, || through(true)),
+        support::test("who_leaves_a_cgroup_and_comes_back_is_recorded_on", needs, || through(false)),
+    ]
+}
+
+/// `run` of a program that gets into the root of the hierarchy. Another one there is none of its own.
+fn left(body: &str) -> Result<()> {
+    let case = Case::new()?;
+    let program = with_libc(&case, "program", &format!("{STEPS}{body}"))?;
+    let stranger = with_libc(
+        &case,
+        "stranger",
+        &format!(
+            "{STEPS} int main(int argc, char **argv) {{ move(argv[1]); for (;;) {{ syscall(SYS_sched_getscheduler, 0); usleep(1000); }} }}"
+        ),
+    )?;
+    let root = case.home.root().display().to_string();
+    let beside = Running::start(Command::new(stranger).arg(&root))?;
+    expect(&case.run(&[], &[&program, &root])?, 0, &[])?;
+    drop(beside);
+    let seen = application(&case.recording()?)?;
+    ensure!(seen.is_superset(&set(["getitimer", "getpriority"])), "{seen:?}");
+    ensure!(!seen.contains("sched_getscheduler"), "a stranger's calls are in it");
+    Ok(())
+}
+
+fn application(recording: &Recording) -> Result<std::collections::BTreeSet<String>> {
+    ensure!(recording.lost == Lost::default(), "{:?}", recording.lost);
+    Ok(names(recording, NATIVE, Origin::Application))
+}
+
+/// `record` of a cgroup, of which a task gets out.
+fn through(is_removed: bool) -> Result<()> {
+    let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+    let body = if is_removed {
+        THROUGH.to_owned()
+    } else {
+        THROUGH.replacen(r#"until("go");"#, r#"until("go"); move(argv[2]);"#, 1)
+    };
+    let program = with_libc(&case, "program", &format!("{STEPS}{body}"))?;
+    let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
+    let mut command = Command::new(program);
+    command.arg(cgroup.root()).arg(cgroup.directory()).current_dir(case.folder.path());
+    let running = Running::start(&mut command)?;
+    let there = |name: &'static str| {
+        let file = case.file(name);
+        eventually(name, || fs::metadata(&file).ok()).map(drop)
+    };
+    there("left")?;
+    if is_removed {
+        fs::remove_dir(cgroup.directory())?;
+    }
+    fs::write(case.file("go"), "")?;
+    there("done")?;
+    expect(&recorder.interrupt()?, 0, &[])?;
+    fs::write(case.file("end"), "")?;
+    running.finish(crate::help::LIMIT)?;
+    let seen = application(&case.recording()?)?;
+    ensure!(seen.is_superset(&set(["getsid", "getitimer", "getpriority"])), "{seen:?}");
+    Ok(())
+}
