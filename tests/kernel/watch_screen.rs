@@ -384,7 +384,8 @@ fn cgroups() -> Result<()> {
     terminal.wait("both", |screen| screen.contains("/one") && screen.contains("/two"))?;
     terminal.wait_for("clock_nanosleep")?;
     terminal.press(&["j"])?;
-    terminal.wait("the second one's calls", |screen| screen.contains("/two: "))?;
+    terminal
+        .wait("the second one's calls", |screen| screen.contains("calls of ") && screen.contains("/two ·"))?;
     terminal.press(&["q"])?;
     terminal.ended(0)?;
     drop(started);
@@ -413,7 +414,7 @@ fn many() -> Result<()> {
     let row = |screen: &str| screen.lines().find(|line| line.contains("/c169 ")).map(str::to_owned);
     // Its row has a number where the ones before it have a dash.
     let screen = terminal.wait("counts of the last one", |screen| {
-        row(screen).is_some_and(|row| !row.contains('–')) && screen.contains("/c169: ")
+        row(screen).is_some_and(|row| !row.contains('–')) && screen.contains("/c169 ·")
     })?;
     ensure!(screen.lines().any(|line| line.contains("/c1") && line.contains('–')), "{screen}");
     terminal.press(&["q"])?;

@@ -236,8 +236,10 @@ impl Subject {
         }
         self.leavers.count += slot.left;
         if self.leavers.count > 0 {
-            let message =
-                format!("processes of it left its cgroup ({}): they were recorded on, wherever they went", self.leavers);
+            let message = format!(
+                "processes of it left its cgroup ({}): they were recorded on, wherever they went",
+                self.leavers
+            );
             self.builder.set_warning("left-cgroup", message);
         }
     }
