@@ -6,6 +6,7 @@
 //! - `portable_document`: docs/portable.md is the table of `--portable`
 //! - `profile`: generate and tracing-profile, from files to files
 //! - `recording_format`: the recording's schema, its document, and version 1 for ever
+//! - `security_document`: docs/security.md names tests that there are
 //! - `watch_format`: the schema of the lines of `--watch-format json`, and their document
 //! - `support`: the harness of the other suites, which tests itself here
 
@@ -17,6 +18,7 @@ mod places;
 mod portable_document;
 mod profile;
 mod recording_format;
+mod security_document;
 #[path = "../support/mod.rs"]
 mod support;
 mod watch_format;
