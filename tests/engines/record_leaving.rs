@@ -171,7 +171,7 @@ fn stranger() -> Result<()> {
     victim.remove()?;
     recorder.ends_with(2)?;
     recorder.ensure_said("processes from elsewhere")?;
-    recorder.ensure_said("(steps)")?;
+    recorder.ensure_said("(1: steps)")?;
     let recording = recorder.recording("r.json")?;
     whole(&recording)?;
     let all = calls(&recording, None);
