@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use procfs::process::Process;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
 use seccomp_trace::engine::containerd::Containerd;
 use seccomp_trace::engine::{ContainerInfo, Engine as _, EngineError, EngineEvent};
 use seccomp_trace::inspect::cgroup;
@@ -320,9 +320,9 @@ fn shim_hangs() -> Result<()> {
         let info = inspect(&engine, &format!("{}/{hanging}", host.namespace)).await?;
         let init = Process::new(info.pid.context("no process")?)?;
         let shim = Pid::from_raw(init.stat()?.ppid).context("no shim")?;
-        kill_process(shim, Signal::STOP)?;
+        crate::support::signal(shim, Signal::STOP)?;
         let answers = tokio::join!(engine.inspect(&info.container.id), engine.list());
-        kill_process(shim, Signal::CONT)?;
+        crate::support::signal(shim, Signal::CONT)?;
         let (inspected, listed) = (answers.0?.context("not found")?, answers.1?);
         ensure!(inspected.container == info.container, "{inspected:?}");
         let names: Vec<_> = listed.iter().map(|info| (&info.container.name, info.pid.is_some())).collect();

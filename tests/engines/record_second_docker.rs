@@ -193,7 +193,7 @@ fn restarted(engine: &mut Engine) -> Result<()> {
     };
     run(engine, "before", "trap 'mkdir /x; exit' TERM; while :; do sleep 0.05; done")?;
     engine.restart()?;
-    recorder.until_said("docker is away")?;
+    recorder.until_said("what runs is recorded on")?;
     run(engine, "after", "mkdir /x")?;
     engine.docker(&["wait", &format!("{prefix}-after")])?;
     recorder.until_said("docker answers again")?;

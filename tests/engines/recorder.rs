@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
 use seccomp_trace::recording::{Origin, Recording};
 use seccomp_trace::tables::always::ALWAYS;
 use serde_json::Value;
@@ -107,7 +107,7 @@ impl Recorder {
 
     /// Sends a signal to it alone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        kill_process(Pid::from_child(&self.child), signal).context("record is gone")
+        support::signal(Pid::from_child(&self.child), signal).context("record is gone")
     }
 
     /// Waits for its end, and fails where the exit code is another one.

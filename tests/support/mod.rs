@@ -41,7 +41,7 @@ mod tier;
 mod trial;
 
 pub use need::{Need, docker, static_program};
-pub use process::{Running, program, run_with_timeout, temp_dir};
+pub use process::{Running, program, run_with_timeout, signal, temp_dir};
 pub use programs::{find_program, is_static};
 pub use terminal::Terminal;
 pub use tier::{Tier, turns};

@@ -2,10 +2,11 @@
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Output, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -60,7 +61,7 @@ impl Running {
 
     /// Sends the process a signal, not its group.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        kill_process(self.pid(), signal).with_context(|| format!("cannot send {} a signal", self.name))
+        self::signal(self.pid(), signal).with_context(|| format!("cannot send {} a signal", self.name))
     }
 
     /// What it has printed on stdout and stderr so far.
@@ -105,4 +106,22 @@ fn read(file: &File) -> Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(file.metadata()?.len())?];
     file.read_exact_at(&mut bytes, 0).context("cannot read a test's output back")?;
     Ok(bytes)
+}
+
+/// Sends a process a signal. One that stops it has done so: on a busy machine its threads run on for a while.
+pub fn signal(pid: Pid, signal: Signal) -> Result<()> {
+    kill_process(pid, signal)?;
+    let is_stopped = |stat: std::io::Result<String>| {
+        // The thread's name stands before it, in parentheses. One that has ended is gone.
+        stat.map_or(true, |stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
+    };
+    let tasks = format!("/proc/{}/task", pid.as_raw_nonzero());
+    while signal == Signal::STOP
+        && !fs::read_dir(&tasks)?
+            .flatten()
+            .all(|task| is_stopped(fs::read_to_string(task.path().join("stat"))))
+    {
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 pub use self::image::IMAGE;
@@ -133,7 +133,7 @@ impl Host {
 
     /// Sends containerd a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        kill_process(Pid::from_child(&self.containerd), signal).context("containerd is gone")
+        support::signal(Pid::from_child(&self.containerd), signal).context("containerd is gone")
     }
 
     /// Until its CRI plugin answers, which is its last.
