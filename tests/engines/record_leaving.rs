@@ -14,24 +14,36 @@ use crate::support::{self, Need, Trial, compile};
 
 const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox, Need::Cc];
 
-/// Steps, one after the other: `move CGROUP`, `call NUMBER`, `fork` (a child goes on alone), `filter`, `remove CGROUP`,
-/// `until FILE`, `exec`: the rest as a program's words.
+/// Steps, one after the other: `move CGROUP`, `call NUMBER`, `fork` (a child goes on alone), `leave` (it goes on, and nobody
+/// waits for it), `thread` (a thread goes on alone), `filters COUNT`, `filter-of-all` (for all threads), `mount FOLDER` (the
+/// hierarchy), `chroot FOLDER`, `until FILE`, `exec`: the rest as a program's words.
 const PROGRAM: &str = r#"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 static void fail(const char *what) { perror(what); exit(1); }
-int main(int argc, char **argv) {
+static int argc;
+static char **argv;
+static void filter(int flags) {
+    struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog all = {1, &allow};
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &all)) fail("seccomp");
+}
+static void *steps(void *from) {
     char path[512];
-    for (int i = 1; i < argc; i++) {
+    for (int i = (int)(long)from; i < argc; i++) {
         const char *step = argv[i];
         if (!strcmp(step, "move")) {
             snprintf(path, sizeof path, "%s/cgroup.procs", argv[++i]);
@@ -40,17 +52,29 @@ int main(int argc, char **argv) {
             close(file);
         } else if (!strcmp(step, "call")) syscall(atoi(argv[++i]), 0, 0, 0, 0, 0, 0);
         else if (!strcmp(step, "fork")) { if (fork()) { wait(0); return 0; } }
-        else if (!strcmp(step, "filter")) {
-            struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-            struct sock_fprog all = {1, &allow};
-            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-            if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &all)) fail("seccomp");
-        } else if (!strcmp(step, "remove")) { if (rmdir(argv[++i])) fail(argv[i]); }
+        else if (!strcmp(step, "leave")) {
+            if (fork()) return 0;
+            for (int file = 0; file < 3; file++) close(file);
+        } else if (!strcmp(step, "mount")) {
+            if (mkdir(argv[++i], 0755) || mount("none", argv[i], "cgroup2", 0, 0)) fail(step);
+        } else if (!strcmp(step, "chroot")) { if (chroot(argv[++i]) || chdir("/")) fail(step); }
+        else if (!strcmp(step, "thread")) {
+            pthread_t thread;
+            if (pthread_create(&thread, 0, steps, (void *)(long)(i + 1)) || pthread_join(thread, 0)) fail(step);
+            return 0;
+        } else if (!strcmp(step, "filters")) { for (int left = atoi(argv[++i]); left > 0; left--) filter(0); }
+        else if (!strcmp(step, "filter-of-all")) filter(SECCOMP_FILTER_FLAG_TSYNC);
         else if (!strcmp(step, "until")) { while (access(argv[i + 1], F_OK)) usleep(5000); i++; }
         else if (!strcmp(step, "say")) { puts(argv[++i]); fflush(stdout); }
-        else if (!strcmp(step, "exec")) { execv(argv[0], argv + i); fail("exec"); }
+        else if (!strcmp(step, "exec")) { execv("/proc/self/exe", argv + i); fail("exec"); }
         else { errno = EINVAL; fail(step); }
     }
+    return 0;
+}
+int main(int count, char **words) {
+    argc = count;
+    argv = words;
+    steps((void *)1L);
     return 0;
 }
 "#;
@@ -62,12 +86,22 @@ pub fn tests() -> Vec<Trial> {
             left(&["--security-opt", "seccomp={}/tracing.json"], "move /cg", 0)
         }),
         support::test("record_follows_who_leaves_after_filters_of_its_own", NEEDS, || {
-            left(
-                &["--security-opt", "seccomp={}/tracing.json"],
-                &format!("{} move /cg", "filter ".repeat(70)),
-                0,
-            )
+            // A chain has room for so many of an instruction each, beside Docker's own.
+            left(&["--security-opt", "seccomp={}/tracing.json"], "filters 3500 move /cg", 0)
         }),
+        support::test("record_follows_who_leaves_after_a_filter_of_all_threads", NEEDS, || {
+            left(&["--security-opt", "seccomp={}/tracing.json"], "thread filter-of-all move /cg", 0)
+        }),
+        support::test("record_follows_who_mounts_the_hierarchy_and_leaves", NEEDS, || {
+            left(&["--security-opt", "seccomp={}/tracing.json", "--cap-add", "SYS_ADMIN"], "mount /m move /m", 0)
+        }),
+        support::test("record_follows_who_changes_its_root_and_leaves", NEEDS, || {
+            let options = ["--security-opt", "seccomp=unconfined", "--cap-add", "SYS_ADMIN", "--volume", "/:/host"];
+            let root = Hierarchy::find()?.directory("/").display().to_string();
+            left(&options, &format!("chroot /host move {root}"), 2)
+        }),
+        support::test("record_names_who_outlives_a_container", NEEDS, outlived),
+        support::test("record_by_two_at_once_follows_who_leaves", NEEDS, by_two),
         support::test("record_follows_who_leaves_without_a_namespace_of_its_own", NEEDS, || {
             left(&["--security-opt", "seccomp={}/tracing.json", "--pid", "host"], "move /cg", 0)
         }),
@@ -139,7 +173,8 @@ fn left(options: &[&str], out: &str, code: i32) -> Result<()> {
     recorder.ends_with(code)?;
     let recording = recorder.recording("r.json")?;
     whole(&recording)?;
-    ensure!(!recorder.said().contains("foreign"), "{}", recorder.said());
+    ensure!(!recorder.said().contains("from elsewhere"), "{}", recorder.said());
+    recorder.ensure_said("processes of it left its cgroup (1: steps)")?;
     ensure_calls(&recording, Origin::Application, &["getitimer", "getpriority", "getsid"], &["mount"])
 }
 
@@ -166,6 +201,8 @@ fn stranger() -> Result<()> {
     other.ends_well()?;
     // Not a stranger.
     docker(&["exec", &victim.name, "mkdir", "/x"])?;
+    // Nor who has no filter at all.
+    docker(&["exec", "--privileged", &victim.name, "rmdir", "/x"])?;
     place.say("go")?;
     victim.ends_well()?;
     victim.remove()?;
@@ -176,8 +213,43 @@ fn stranger() -> Result<()> {
     whole(&recording)?;
     let all = calls(&recording, None);
     ensure!(!all.contains("getitimer") && !all.contains("getpriority"), "{all:?}");
-    ensure_calls(&recording, Origin::Application, &["getsid"], &["mkdir"])?;
-    ensure_calls(&recording, Origin::Joined, &["mkdir"], &[])
+    ensure_calls(&recording, Origin::Application, &["getsid"], &["mkdir", "rmdir"])?;
+    ensure_calls(&recording, Origin::Joined, &["mkdir", "rmdir"], &[])
+}
+
+/// In the host's PID namespace a process can outlive its container, outside of its cgroup.
+fn outlived() -> Result<()> {
+    let (place, container) = (Place::new()?, Container::named("outlived"));
+    let mut recorder = Recorder::ready(&["--wait", "--container", &container.name, "--recording", "{}/r.json"])?;
+    let options = ["--security-opt", "seccomp={}/tracing.json", "--pid", "host"];
+    place.start(&container, &options, &format!("move /cg leave call {GETITIMER} until /s/go"))?;
+    container.ends_well()?;
+    container.remove()?;
+    recorder.ends_with(0)?;
+    place.say("go")?;
+    recorder.ensure_said("processes of it left its cgroup (1: steps)")?;
+    recorder.ensure_said("processes of it outlive it (1: steps)")?;
+    let recording = recorder.recording("r.json")?;
+    whole(&recording)?;
+    ensure_calls(&recording, Origin::Application, &["getitimer"], &[])
+}
+
+/// Each has a kernel program of its own.
+fn by_two() -> Result<()> {
+    let (place, container) = (Place::new()?, Container::named("by-two"));
+    let arguments = ["--wait", "--container", &container.name, "--recording", "{}/r.json", "--strict"];
+    let mut recorders = [Recorder::ready(&arguments)?, Recorder::ready(&arguments)?];
+    let exact = ["--security-opt", "seccomp={}/tracing.json"];
+    place.start(&container, &exact, &format!("move /cg call {GETITIMER} fork call {GETPRIORITY}"))?;
+    container.ends_well()?;
+    container.remove()?;
+    for recorder in &mut recorders {
+        recorder.ends_with(0)?;
+        let recording = recorder.recording("r.json")?;
+        whole(&recording)?;
+        ensure_calls(&recording, Origin::Application, &["getitimer", "getpriority"], &["mount"])?;
+    }
+    Ok(())
 }
 
 /// One recorded container moves into another recorded one, which makes a call that it makes, too.

@@ -17,6 +17,7 @@ const STEPS: &str = r#"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -79,6 +80,70 @@ int main(int argc, char **argv) {
 }
 "#;
 
+/// By a thread, alone, into a cgroup below its own.
+const BY_THREADS: &str = r#"
+static char below[1024];
+static void *other(void *ignored) {
+    char path[1100];
+    snprintf(path, sizeof path, "%s/cgroup.threads", below);
+    int file = open(path, O_WRONLY);
+    if (file < 0 || write(file, "0", 1) != 1) fail(path);
+    syscall(SYS_getitimer, 0, 0);
+    syscall(SYS_getpriority, 0, 0);
+    return 0;
+}
+int main(int argc, char **argv) {
+    char line[512], type[1100];
+    FILE *own = fopen("/proc/self/cgroup", "r");
+    while (fgets(line, sizeof line, own) && strncmp(line, "0::", 3));
+    line[strcspn(line, "\n")] = 0;
+    snprintf(below, sizeof below, "%s%s/threads", argv[1], line + 3);
+    if (mkdir(below, 0755)) fail(below);
+    snprintf(type, sizeof type, "%s/cgroup.type", below);
+    int file = open(type, O_WRONLY);
+    if (file < 0 || write(file, "threaded", 8) != 8) fail(type);
+    pthread_t thread;
+    pthread_create(&thread, 0, other, 0);
+    return pthread_join(thread, 0);
+}
+"#;
+
+/// By a process that its parent does not wait for.
+const OUTLIVED: &str = r#"
+int main(int argc, char **argv) {
+    if (argc == 3) { close(0); close(1); close(2); sleep(5); return 0; }
+    move(argv[1]);
+    syscall(SYS_getitimer, 0, 0);
+    syscall(SYS_getpriority, 0, 0);
+    if (fork() == 0) execl(argv[0], "outlived", argv[1], "again", NULL);
+    usleep(200000);
+    return 0;
+}
+"#;
+
+/// By the last one of more processes than can be followed.
+const CROWD: &str = r#"
+#include <sys/prctl.h>
+int main(int argc, char **argv) {
+    int told[2];
+    char byte;
+    if (pipe(told)) fail("pipe");
+    for (int number = 0; number < 16500; number++) {
+        pid_t child = fork();
+        if (child < 0) fail("fork");
+        if (child) continue;
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        if (number == 16499) {
+            move(argv[1]);
+            syscall(SYS_getitimer, 0, 0);
+            if (write(told[1], "", 1) != 1) fail("write");
+        }
+        for (;;) pause();
+    }
+    return read(told[0], &byte, 1) != 1;
+}
+"#;
+
 /// Into a named cgroup, out of it, and on while the cgroup is gone.
 const THROUGH: &str = r#"
 int main(int argc, char **argv) {
@@ -99,18 +164,27 @@ int main(int argc, char **argv) {
 pub fn tests() -> Vec<Trial> {
     let needs = &[Need::Kernel, Need::Cc];
     vec![
-        support::test("a_command_that_leaves_its_cgroup_is_recorded_on", needs, || left(ITSELF)),
+        support::test("a_command_that_leaves_its_cgroup_is_recorded_on", needs, || left(ITSELF, LEFT)),
         support::test("a_thread_that_leaves_after_its_leader_ended_is_recorded_on", needs, || {
-            left(WITHOUT_LEADER)
+            left(WITHOUT_LEADER, LEFT)
         }),
-        support::test("a_child_that_is_born_elsewhere_is_recorded", needs, || left(BORN)),
+        support::test("a_child_that_is_born_elsewhere_is_recorded", needs, || left(BORN, LEFT)),
+        support::test("a_thread_in_a_cgroup_below_is_recorded_on", needs, || left(BY_THREADS, &[])),
+        support::test("who_outlives_a_command_outside_of_its_cgroup_is_named", needs, || {
+            left(OUTLIVED, &["live on outside of its cgroup (1: ", "whose further calls are not"])
+        }),
+        support::alone("who_leaves_of_more_than_can_be_followed_is_told", needs, crowd).only_in_full(),
         support::test("who_leaves_a_cgroup_that_is_removed_then_is_recorded_on", needs, || through(true)),
         support::test("who_leaves_a_cgroup_and_comes_back_is_recorded_on", needs, || through(false)),
     ]
 }
 
+/// `run` where the command has ended well and the recording is no good.
+const FAILED: i32 = 125;
+const LEFT: &[&str] = &["processes of it left its cgroup (1: program)"];
+
 /// `run` of a program that gets into the root of the hierarchy. Another one there is none of its own.
-fn left(body: &str) -> Result<()> {
+fn left(body: &str, said: &[&str]) -> Result<()> {
     let case = Case::new()?;
     let program = with_libc(&case, "program", &format!("{STEPS}{body}"))?;
     let stranger = with_libc(
@@ -122,11 +196,21 @@ fn left(body: &str) -> Result<()> {
     )?;
     let root = case.home.root().display().to_string();
     let beside = Running::start(Command::new(stranger).arg(&root))?;
-    expect(&case.run(&[], &[&program, &root])?, 0, &[])?;
+    expect(&case.run(&[], &[&program, &root])?, 0, said)?;
     drop(beside);
     let seen = application(&case.recording()?)?;
     ensure!(seen.is_superset(&set(["getitimer", "getpriority"])), "{seen:?}");
     ensure!(!seen.contains("sched_getscheduler"), "a stranger's calls are in it");
+    Ok(())
+}
+
+fn crowd() -> Result<()> {
+    let case = Case::new()?;
+    let program = with_libc(&case, "program", &format!("{STEPS}{CROWD}"))?;
+    let root = case.home.root().display().to_string();
+    let output = case.run(&[], &[&program, &root])?;
+    expect(&output, FAILED, &["processes of it found no room to be followed", "the recording is incomplete"])?;
+    ensure!(case.recording()?.lost.syscalls > 0, "nothing is lost");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use seccomp_trace_common::{COMM_LEN, Event, flag, set};
+use seccomp_trace_common::{COMM_LEN, Event, FOLLOWED_PER_SLOT, flag, set};
 
 use super::{denials::NotEntered, movers::Movers};
 use crate::{
@@ -241,6 +241,14 @@ impl Subject {
                 self.leavers
             );
             self.builder.set_warning("left-cgroup", message);
+        }
+        if slot.unfollowed > 0 {
+            let message = format!(
+                "{} processes of it found no room to be followed, of which {FOLLOWED_PER_SLOT} have some at a time: what they call \
+                 outside of its cgroup is missing",
+                slot.unfollowed
+            );
+            self.builder.set_warning("unfollowed", message);
         }
     }
 
