@@ -37,7 +37,7 @@ const OF_BIRTH: u32 = 2;
 static REFUSED: HashMap<u64, Refused> = HashMap::with_max_entries(MAX_REFUSED, BPF_F_NO_PREALLOC);
 /// Cgroups that are getting their slot in this instant: a task may be born there while another one is moved in.
 #[map]
-static TAKING: HashMap<u64, u32> = HashMap::with_max_entries(1024, BPF_F_NO_PREALLOC);
+static TAKING: HashMap<u64, u32> = HashMap::with_max_entries(1024, 0);
 
 /// The first cgroup that was made under our eyes. Ids only grow (`kernfs_new_node` in fs/kernfs/dir.c), so one with a smaller
 /// id may have had tasks before us: what runs there is for user space to enrol.
@@ -119,7 +119,7 @@ fn is_owned(slot: u32) -> bool {
 /// The slot in which a new cgroup lies, or [`IGNORED`], or [`NOBODY`]. Its parent may lie deeper than [`nearest`] looks.
 fn slot_above(cgroup: Cgroup) -> u64 {
     let parent = cgroup.level().and_then(|level| cgroup.ancestor(level.wrapping_sub(1)));
-    match parent.map_or(NOBODY, |parent| slot_of_id(parent)) {
+    match parent.map_or(NOBODY, slot_of_id) {
         NOBODY => nearest(cgroup.0),
         slot => slot,
     }
@@ -296,7 +296,7 @@ extern "C" fn refuse_of(id: u64, level: u64, which: u64) -> u64 {
 }
 
 /// It is known already (include/uapi/asm-generic/errno-base.h).
-const EEXIST: i32 = -17;
+pub const EEXIST: i32 = -17;
 
 /// `(struct cgroup *cgrp, const char *path)`, likewise.
 #[raw_tracepoint(tracepoint = "cgroup_rmdir")]

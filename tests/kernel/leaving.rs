@@ -209,7 +209,11 @@ fn crowd() -> Result<()> {
     let program = with_libc(&case, "program", &format!("{STEPS}{CROWD}"))?;
     let root = case.home.root().display().to_string();
     let output = case.run(&[], &[&program, &root])?;
-    expect(&output, FAILED, &["processes of it found no room to be followed", "the recording is incomplete"])?;
+    expect(
+        &output,
+        FAILED,
+        &["processes of it found no room to be followed", "the recording is incomplete"],
+    )?;
     ensure!(case.recording()?.lost.syscalls > 0, "nothing is lost");
     Ok(())
 }
@@ -242,7 +246,8 @@ fn through(is_removed: bool) -> Result<()> {
     }
     fs::write(case.file("go"), "")?;
     there("done")?;
-    expect(&recorder.interrupt()?, 0, &[])?;
+    let said: &[&str] = if is_removed { &["processes of it outlive it (1: program)"] } else { &[] };
+    expect(&recorder.interrupt()?, 0, said)?;
     fs::write(case.file("end"), "")?;
     running.finish(crate::help::LIMIT)?;
     let seen = application(&case.recording()?)?;

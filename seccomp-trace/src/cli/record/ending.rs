@@ -116,6 +116,7 @@ impl Record<'_> {
 
     /// A container's processes can outlive it, where it has no PID namespace of its own.
     fn name_who_lives_on(&mut self) -> Result<()> {
+        self.look_for_empty_cgroups();
         let stopped =
             self.known.values().filter(|known| matches!(known.life, Life::Stopped(_) | Life::Removed(_)));
         for id in stopped.filter_map(|known| known.subject) {
