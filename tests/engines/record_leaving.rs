@@ -101,6 +101,7 @@ pub fn tests() -> Vec<Trial> {
             let root = Hierarchy::find()?.directory("/").display().to_string();
             left(&options, &format!("chroot /host move {root}"), 2)
         }),
+        support::test("record_follows_who_was_brought_in_and_leaves", NEEDS, brought_in),
         support::test("record_by_two_at_once_follows_who_leaves", NEEDS, by_two),
         support::test("record_follows_who_leaves_without_a_namespace_of_its_own", NEEDS, || {
             left(&["--security-opt", "seccomp={}/tracing.json", "--pid", "host"], "move /cg", 0)
@@ -213,6 +214,28 @@ fn stranger() -> Result<()> {
     ensure!(!all.contains("getitimer") && !all.contains("getpriority"), "{all:?}");
     ensure_calls(&recording, Origin::Application, &["getsid"], &["mkdir"])?;
     ensure_calls(&recording, Origin::Joined, &["mkdir"], &[])
+}
+
+/// By `docker exec`: its filter is another load of the profile, and its child's.
+fn brought_in() -> Result<()> {
+    let (place, container) = (Place::new()?, Container::named("brought-in"));
+    let mut recorder =
+        Recorder::ready(&["--wait", "--container", &container.name, "--recording", "{}/r.json"])?;
+    let exact = ["--security-opt", "seccomp={}/tracing.json"];
+    place.start(&container, &exact, "say up until /s/go")?;
+    container.until_said("up")?;
+    let steps = format!("move /cg call {GETITIMER} fork call {GETPRIORITY} exec call {GETSID}");
+    let words = ["exec", container.name.as_str(), "/s/steps"];
+    docker(&words.into_iter().chain(steps.split_whitespace()).collect::<Vec<_>>())?;
+    place.say("go")?;
+    container.ends_well()?;
+    container.remove()?;
+    recorder.ends_with(0)?;
+    let recording = recorder.recording("r.json")?;
+    whole(&recording)?;
+    let names = ["getitimer", "getpriority", "getsid"];
+    ensure_calls(&recording, Origin::Application, &[], &names)?;
+    ensure_calls(&recording, Origin::Joined, &names, &[])
 }
 
 /// Each has a kernel program of its own.
