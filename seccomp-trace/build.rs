@@ -49,6 +49,8 @@ fn build() -> Result<()> {
     if !has_linker() {
         bail!("bpf-linker is not installed; run: cargo xtask setup");
     }
+    // Incremental builds are cut into other pieces: the verifier would see another program than the one that was tested.
+    set("CARGO_INCREMENTAL", "0");
     let toolchain = match find_sources() {
         // A stable rustc builds `core` only with this.
         Some(Sources::Linked) => {

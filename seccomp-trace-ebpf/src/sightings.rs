@@ -70,7 +70,7 @@ extern "C" fn first_of(slot: u64, abi: u64, number: u64, seen: u64) -> u64 {
     if set == set::APPLICATION {
         keep_filter(u64::from(slot));
     }
-    let is_bpf = abi < ABIS && number == arch::BPF[abi] && may_count(slot, set);
+    let is_bpf = is_bpf(abi, number) && may_count(slot, set);
     if is_bpf {
         watch_bpf(u64::from(slot));
     }
@@ -149,6 +149,15 @@ extern "C" fn watch_bpf(number: u64) -> u64 {
         }
     }
     0
+}
+
+/// By one number, and not by a table: of an index that was kept on the stack older verifiers (6.1) forget the bound.
+fn is_bpf(abi: usize, number: u32) -> bool {
+    const fn call(abi: u64) -> u64 {
+        abi << 32 | arch::BPF[abi as usize] as u64
+    }
+    let now = (abi as u64) << 32 | u64::from(number);
+    now == call(0) || now == call(1) || now == call(2)
 }
 
 /// The application's filter, as it was before its program has loaded any of its own.
