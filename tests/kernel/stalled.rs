@@ -193,7 +193,12 @@ fn lines() -> Result<()> {
     let (_reader, writer) = full()?;
     let mut traced = Traced(command(&case, &["--watch", "--watch-format", "json"])?.stderr(writer).spawn()?);
     eventually("COMMAND is ready", || fs::metadata(case.file("ready")).ok())?;
-    let takes = signal_takes(&case, &traced)?;
+    is_not_held_up(&case, &mut traced)
+}
+
+/// A signal is answered, the end comes, and the recording is whole.
+fn is_not_held_up(case: &Case, traced: &mut Traced) -> Result<()> {
+    let takes = signal_takes(case, traced)?;
     ensure!(takes < Duration::from_millis(100), "{takes:?}");
     traced.signal(Signal::TERM)?;
     traced.ends_within(END)?;
@@ -219,10 +224,5 @@ fn terminal() -> Result<()> {
     fill(&mut open()?)?;
     // Until the next picture waits for room.
     thread::sleep(Duration::from_secs(2));
-    let takes = signal_takes(&case, &traced)?;
-    ensure!(takes < Duration::from_millis(100), "{takes:?}");
-    traced.signal(Signal::TERM)?;
-    traced.ends_within(END)?;
-    ensure!(has_getitimer(&case.recording()?), "the recording is not whole");
-    Ok(())
+    is_not_held_up(&case, &mut traced)
 }

@@ -21,7 +21,7 @@ pub use counters::{Cost, measure};
 pub use load::{Loader, Options};
 pub use needs::lacks;
 use seccomp_trace_common::{Event, FilterHead, Stats, control};
-pub use slots::{Calls, SlotView};
+pub use slots::{Calls, SlotView, text};
 use thiserror::Error;
 
 /// The program that changes the tables for us.

@@ -233,8 +233,8 @@ impl Tracer {
     }
 }
 
-/// Up to the closing zero.
-fn text(bytes: &[u8]) -> String {
+/// What the kernel wrote there, up to the closing zero.
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
 }
 

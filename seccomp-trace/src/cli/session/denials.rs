@@ -4,13 +4,13 @@ use std::fs;
 
 use seccomp_trace_common::{Denial as Kept, Denied, answer, inside};
 
-use super::{Session, subject::comm};
+use super::Session;
 use crate::{
     abi::Abi,
     filter::{Action, Verdict},
     inspect::cgroup::Hierarchy,
     recording::{Answer, Denial},
-    tracer::{SlotView, TracerError},
+    tracer::{SlotView, TracerError, text},
 };
 
 /// What was never entered in a slot.
@@ -34,7 +34,7 @@ impl Session {
             let Some(abi) = Abi::from_index(usize::from(key.abi)) else { continue };
             match self.judged(view.slot.generation, abi, &key, &denied) {
                 Judged::Denied(denial) => all.denials.push((abi, denial)),
-                Judged::Skipped => all.tracer = Some(comm(&denied.tracer)),
+                Judged::Skipped => all.tracer = Some(text(&denied.tracer)),
                 Judged::Nothing => {}
             }
         }
@@ -65,7 +65,7 @@ impl Session {
             supervised,
             count: denied.count,
             first_seen: self.clock.wall(denied.time),
-            comm: comm(&denied.comm),
+            comm: text(&denied.comm),
         })
     }
 

@@ -4,8 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use seccomp_trace_common::COMM_LEN;
 
-use super::subject::comm;
-use crate::report::text::sanitise;
+use crate::{report::text::sanitise, tracer::text};
 
 /// So many are named.
 const NAMED: usize = 8;
@@ -22,7 +21,7 @@ pub struct Movers {
 impl Movers {
     /// One of them has this thread name.
     pub fn name(&mut self, name: &[u8; COMM_LEN]) {
-        self.keep(&comm(name));
+        self.keep(&text(name));
     }
 
     /// One more, which runs.

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use seccomp_trace_common::{COMM_LEN, Event, FOLLOWED_PER_SLOT, flag, set};
+use seccomp_trace_common::{Event, FOLLOWED_PER_SLOT, flag, set};
 
 use super::{denials::NotEntered, movers::Movers};
 use crate::{
     abi::Abi,
     live::model::Flaw,
     recording::{Boundary, Denial, Denials, Filter, FoundBy, Lost, Origin, Target, builder::Builder, denial},
-    tracer::{Calls, SlotView},
+    tracer::{Calls, SlotView, text},
 };
 
 /// A call's place in a slot's sets: set, ABI and number.
@@ -88,7 +88,7 @@ impl Subject {
     /// Takes a sighting from the news.
     pub fn sighting(&mut self, event: &Event, time: Timestamp) {
         let Some(abi) = Abi::from_index(usize::from(event.abi)) else { return };
-        let comm = comm(&event.comm);
+        let comm = text(&event.comm);
         let place = (usize::from(event.set), usize::from(event.abi), event.number);
         self.had.entry((event.slot, event.generation)).or_default().insert(place);
         self.has_calls = true;
@@ -340,8 +340,4 @@ pub(super) fn origin(set: usize) -> Option<Origin> {
         set::JOINED => Some(Origin::Joined),
         _ => None,
     }
-}
-
-pub(super) fn comm(bytes: &[u8; COMM_LEN]) -> String {
-    String::from_utf8_lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     abi::Abi,
     live::model::{First, Syscall, Update},
-    tracer::{Cost, TracerError},
+    tracer::{Cost, TracerError, text},
 };
 
 /// Takes what the view is told. It must not wait.
@@ -87,7 +87,7 @@ impl Session {
     /// A sighting, as the kernel program tells it.
     pub(super) fn tell_seen(&self, event: &Event, time: Timestamp) {
         self.tell(|| {
-            let first = First { time, comm: subject::comm(&event.comm) };
+            let first = First { time, comm: text(&event.comm) };
             let abi = usize::from(event.abi);
             self.seen(event.slot, usize::from(event.set), abi, event.number, Some(first))
         });
