@@ -30,6 +30,8 @@ pub const TASKS_PER_SLOT: u64 = 1024;
 pub const FOLLOWED_PER_SLOT: u64 = 16_384;
 /// Processes of all slots together that are.
 pub const MAX_FOLLOWED: u32 = 65_536;
+/// A slot may have followed processes up to this part of the room that all others leave: the first one all that a slot may have.
+pub const FOLLOWED_SHARE: u64 = 3;
 /// Counters of followed processes, by the lower bits of their ids: a power of two.
 pub const PRESENCE: usize = 16_384;
 /// Cells that one slot may take in the cgroup table: what a container makes beyond is found by its ancestors.
@@ -152,8 +154,10 @@ pub struct Slot {
     pub tasks: u64,
     /// Those of them that came from outside and have not executed anything.
     pub arriving: u64,
-    /// 1 once the application has been executed.
+    /// Applications that have been executed: more than one, where others came before it who look like one.
     pub application: u64,
+    /// 1 once the first one is about to be.
+    pub begun: u64,
     /// Bits of [`flag`].
     pub flags: u32,
     /// Filters that the application's thread had when it arrived in the cgroup; before that, the cgroup's
@@ -186,6 +190,10 @@ pub struct Slot {
     pub unfollowed: u32,
     /// Strangers that have come into it.
     pub foreign: u32,
+    /// [`Stats::unknown_leavers`] when the first one found no room to be followed.
+    pub unknown_before: u64,
+    /// Applications that carry something else than the first one.
+    pub rivals: u64,
     /// How often one of its own went to a cgroup that is nobody's, or was born there.
     pub left: u64,
     /// The cgroup's path in the default hierarchy; empty where user space enrolled it.
@@ -510,6 +518,8 @@ pub struct Stats {
     pub news_lost: u64,
     /// Attempts to tell of a sighting that did not fit, and calls that could not be kept.
     pub untold: u64,
+    /// Those who left a cgroup, or were born elsewhere, while there were some that could not be followed: they may be one.
+    pub unknown_leavers: u64,
 }
 
 /// Operations of the control program, its first argument.
@@ -664,7 +674,7 @@ macro_rules! shared {
 shared! {
     Sets = set::COUNT * ABIS * NUMBERS + 8,
     Counts = ABIS * NUMBERS * 8 + 8,
-    Slot = 184 + PATH_LEN,
+    Slot = 208 + PATH_LEN,
     Made = 32 + PATH_LEN,
     Refused = 8 + PATH_LEN,
     Cell = 16,
@@ -677,7 +687,7 @@ shared! {
     Known = 16,
     FilterHead = 24,
     Event = 48,
-    Stats = 32,
+    Stats = 40,
     Offsets = 180,
     Config = 20,
 }

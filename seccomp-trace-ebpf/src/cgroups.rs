@@ -1,6 +1,8 @@
 //! Which cgroup is whose: an open-addressed table from cgroup ids to slots, read without locks, written with
 //! compare-exchange. Who comes into it, and when, says [`crate::enrol`].
 
+use core::mem::offset_of;
+
 use aya_ebpf::{macros::map, maps::Array};
 use seccomp_trace_common::{
     Cell, LEVELS, PROBES,
@@ -8,10 +10,11 @@ use seccomp_trace_common::{
 };
 
 use crate::{
+    atomic::{bump, change_bits, exchange},
     identity,
     kernel::{self, Cgroup, CssSet, Current, KernelTask},
     rolled::rolled,
-    slots::{self, exchange},
+    slots,
 };
 
 /// Sized at load: a power of two, four times the cgroups that it may hold.
@@ -135,16 +138,24 @@ extern "C" fn owner_by_cgroup(cell: u64) -> u64 {
 }
 
 /// Somebody else's task has come into a cgroup, which can be told only by asking: from now on each call there is asked whose it is,
-/// also one that the cgroup's own slot has told already.
-pub fn guard(cgroup: Cgroup) -> Option<()> {
-    let (_, cell) = place_of(cgroup.id()?)?;
+/// also one that the cgroup's own slot has told already. False where that was so before.
+pub fn guard(cgroup: Cgroup) -> bool {
+    guard_id(cgroup.id().unwrap_or(EMPTY)) != 0
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn guard_id(cgroup: u64) -> u64 {
+    const { assert!(offset_of!(Cell, slot).is_multiple_of(8)) };
+    let Some((_, cell)) = place_of(cgroup) else { return 0 };
     // SAFETY: as in `place_of`.
     unsafe {
-        if (*cell).slot < GUARDED {
-            (*cell).slot |= GUARDED;
+        if (*cell).slot >= GUARDED {
+            return 0;
         }
+        change_bits((&raw mut (*cell).slot).cast(), GUARDED, 0);
     }
-    Some(())
+    1
 }
 
 #[inline(never)]
@@ -186,11 +197,11 @@ pub fn insert(cgroup: u64, slot: u32) -> bool {
 extern "C" fn insert_id(cgroup: u64, slot: u32) -> u32 {
     // SAFETY: a counter of our own. Its compare-exchange is a full barrier: whoever sweeps sees it, or we see what was swept.
     unsafe {
-        if slots::bump(&raw mut INSERTING, 1) == u64::MAX {
+        if bump(&raw mut INSERTING, 1) == u64::MAX {
             return 0;
         }
         let is_in = insert_now(cgroup, slot);
-        slots::bump(&raw mut INSERTING, -1);
+        bump(&raw mut INSERTING, -1);
         u32::from(is_in)
     }
 }

@@ -16,8 +16,9 @@ use seccomp_trace_common::{
 };
 
 use crate::{
-    arch, filters, identity,
+    arch, atomic, filters, identity,
     kernel::{Current, KernelTask},
+    news,
     sightings::{self, NO_CALL},
     slots,
     tasks::{self, Came},
@@ -191,9 +192,9 @@ extern "C" fn denied_of(slot: u64, abi: u64, number: u64, how: u64) -> u64 {
         };
         let has_room = (*kept).denials < DENIALS_PER_SLOT;
         if has_room && DENIALS.insert(key, &*first, u64::from(BPF_NOEXIST)).is_ok() {
-            slots::add(&raw mut (*kept).denials, 1);
-            if !slots::tell(event::DENIED, slot, answer, abi as u16, number, 0) {
-                slots::count_untold();
+            atomic::add(&raw mut (*kept).denials, 1);
+            if !news::tell(event::DENIED, slot, answer, abi as u16, number, 0) {
+                news::count_untold();
             }
         } else if !count(&key) {
             // Not even by another thread that came first.
@@ -216,14 +217,14 @@ fn filter_of(slot: u32, own: u16) -> u32 {
 fn count(key: &Denial) -> bool {
     let Some(denied) = DENIALS.get_ptr_mut(key) else { return false };
     // SAFETY: a counter in the map's value.
-    unsafe { slots::add64(&raw mut (*denied).count, 1) };
+    unsafe { atomic::add64(&raw mut (*denied).count, 1) };
     true
 }
 
 fn lose(slot: u32) {
     if let Some(slot) = slots::slot(slot) {
         // SAFETY: the map's own memory.
-        unsafe { slots::add(&raw mut (*slot).lost_denials, 1) };
-        slots::count_untold();
+        unsafe { atomic::add(&raw mut (*slot).lost_denials, 1) };
+        news::count_untold();
     }
 }

@@ -15,7 +15,7 @@ use seccomp_trace_common::{MAX_MADE, MAX_REFUSED, Made, PATH_LEN, Refused, cell:
 use crate::{
     cgroups::{self, NOBODY, insert, nearest, slot_of_id, traced},
     kernel::{self, Cgroup, KernelTask},
-    slots,
+    news, slots,
 };
 
 /// Paths of cgroups that are waited for by their names; user space puts them in, sized at load.
@@ -250,7 +250,7 @@ extern "C" fn place_of(cgroup: u64, id: u64, flags: u64, which: u64) -> u64 {
     let level = Cgroup(cgroup).level().unwrap_or(0);
     if let Some(slot) = slots::take(id, flags as u32, 0, maker, level, path.cast()) {
         if insert(id, slot) {
-            slots::tell_slot(event::ENROLLED, slot);
+            news::tell_slot(event::ENROLLED, slot);
             return u64::from(slot);
         }
         slots::drop_cell(slot);
@@ -287,9 +287,9 @@ extern "C" fn refuse_of(id: u64, level: u64, which: u64) -> u64 {
     unsafe {
         (*note).told.level = level as u32;
         match REFUSED.insert(id, &(*note).told, u64::from(BPF_NOEXIST)) {
-            Ok(()) => slots::count_refused(),
+            Ok(()) => news::count_refused(),
             Err(EEXIST) => {}
-            Err(_) => slots::count_refused_lost(),
+            Err(_) => news::count_refused_lost(),
         }
     }
     0

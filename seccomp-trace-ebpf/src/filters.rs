@@ -12,6 +12,7 @@ use seccomp_trace_common::{
 };
 
 use crate::{
+    atomic,
     kernel::{Filter, KernelTask},
     rolled::rolled,
     slots,
@@ -87,7 +88,7 @@ extern "C" fn number_of(slot: u64, filter: u64) -> u64 {
         if (*kept).filters >= FILTERS_PER_SLOT {
             return 0;
         }
-        slots::bump(&raw mut (*kept).filters, 1)
+        atomic::bump(&raw mut (*kept).filters, 1)
     };
     let id = given.wrapping_add(1);
     if given >= FILTERS_PER_SLOT

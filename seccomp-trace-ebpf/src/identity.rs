@@ -10,6 +10,7 @@ use aya_ebpf::{
 use seccomp_trace_common::{MAX_FOLLOWED, Owner, PRESENCE, cell::IGNORED, flag};
 
 use crate::{
+    atomic,
     cgroups::{self, NOBODY},
     enrol::EEXIST,
     kernel::{Current, Filter, KernelTask},
@@ -131,7 +132,8 @@ extern "C" fn by_process(task: u64) -> u64 {
     // SAFETY: copied at once.
     let Some(owner) = (unsafe { FOLLOWED.get(tgid).copied() }) else { return NOBODY };
     let Some(start) = task.leader().and_then(KernelTask::start) else { return NOBODY };
-    if start == owner.start && is_wanted(&owner) { u64::from(owner.slot) } else { NOBODY }
+    let is_followed = is_wanted(&owner) && slots::has_flag(owner.slot, flag::FOLLOWED);
+    if start == owner.start && is_followed { u64::from(owner.slot) } else { NOBODY }
 }
 
 fn is_current(owner: &Owner) -> bool {
@@ -151,7 +153,11 @@ pub fn is_own(task: KernelTask, number: u32) -> Option<bool> {
     } else if slot.namespace != 0 {
         Some(carried_by(task.0) == u64::from(number))
     } else {
-        (by_process(task.0) == u64::from(number)).then_some(true)
+        let is_followed = by_process(task.0) == u64::from(number);
+        // Each of its processes is followed, where there was room for them; where there is no engine, whoever comes may be meant.
+        const OF_ENGINE: u32 = flag::FOLLOWED | flag::PINNED | flag::COMMAND;
+        let are_all = slot.flags & OF_ENGINE == flag::FOLLOWED && slot.unfollowed == 0;
+        (is_followed || are_all).then_some(is_followed)
     }
 }
 
@@ -172,19 +178,50 @@ pub fn has_filter(task: KernelTask, number: u32) -> bool {
 extern "C" fn has_filter_of(task: u64, number: u64) -> u64 {
     let task = KernelTask(task);
     let Some(slot) = slots::slot(number as u32) else { return 0 };
-    let (top, Some(filters)) = (task.filter().map_or(0, |filter| filter.0), task.filters()) else { return 0 };
     // SAFETY: the map's own memory.
-    let (filter, base) = unsafe { ((*slot).top_filter, (*slot).base) };
-    if filters < base {
-        return 0;
-    }
-    // At a task's end they are gone, and only their number is left (`do_exit`, Linux 6.11).
-    let is_it = top == 0 || top == filter || filter_below(top, u64::from(filters - base)) == filter;
-    u64::from(is_it)
+    let (filter, base) = unsafe { ((*slot).top_filter, u64::from((*slot).base)) };
+    let Some(top) = task.filter() else {
+        // At a task's end they are gone, and only their number is left (`do_exit`, Linux 6.11).
+        return u64::from(task.filters().is_some_and(|filters| u64::from(filters) >= base));
+    };
+    // By the chain itself, and not by the task's number of them: another thread may be giving it a filter (TSYNC), and the number
+    // comes later.
+    let links = links(top.0);
+    u64::from(links >= base && filter_below(top.0, links - base) == filter)
 }
 
 /// Filters in one chain, at most: of 32,768 instructions at least nine each, five of which the kernel makes of one and four that it adds (`MAX_INSNS_PER_PATH`, kernel/seccomp.c).
 const CHAIN: u64 = 64 * 64;
+
+/// How long the chain of a filter is, itself included.
+#[inline(always)]
+fn links(filter: u64) -> u64 {
+    let (mut filter, mut links) = (filter, 0);
+    for _ in rolled(64) {
+        let near = links_near(filter);
+        links += near;
+        if near < 64 {
+            break;
+        }
+        filter = filter_near_below(filter, 64);
+    }
+    links
+}
+
+/// The same up to 64.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn links_near(filter: u64) -> u64 {
+    let (mut filter, mut links) = (filter, 0);
+    for step in rolled(64) {
+        if filter == 0 {
+            break;
+        }
+        links = u64::from(step) + 1;
+        filter = Filter(filter).below().unwrap_or(0);
+    }
+    links
+}
 
 /// The filter so many below another one. In two loops, each of which is verified once.
 #[inline(always)]
@@ -218,9 +255,9 @@ extern "C" fn filter_near_below(filter: u64, steps: u64) -> u64 {
 /// The application of a slot begins: from here on it is known what its tasks carry.
 pub fn begin(task: KernelTask, number: u32, has_filter: bool) -> Option<()> {
     let slot = slots::slot(number)?;
-    // SAFETY: the map's own memory; only the first application's thread comes here.
+    // SAFETY: the map's own memory; only one application's thread comes here.
     unsafe { (*slot).top_filter = if has_filter { task.filter()?.0 } else { 0 } };
-    if slots::has_flag(number, flag::FOLLOWED) {
+    if slots::has_flag(number, flag::PINNED | flag::COMMAND) {
         return Some(());
     }
     if let Some(namespace) = task.own_namespace()
@@ -231,6 +268,57 @@ pub fn begin(task: KernelTask, number: u32, has_filter: bool) -> Option<()> {
     slots::set_flag(number, flag::FOLLOWED);
     follow(task, number);
     Some(())
+}
+
+/// How an application that comes after a slot's first one stands to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Rival {
+    /// It carries what the first one does.
+    None,
+    /// It carries more: a filter, a namespace of its own. The first one was a stranger, who only looked like the application.
+    Surer,
+    /// It carries less.
+    Stranger,
+    /// Nobody can tell which of the two it is.
+    Equal,
+}
+
+/// How does another application stand to the first one?
+pub fn rival(task: KernelTask, number: u32, has_filter: bool) -> Rival {
+    // Where there is no engine, whoever comes may be meant; of what ran before us nothing is known.
+    if slots::has_flag(number, flag::PINNED | flag::COMMAND | flag::RUNNING) {
+        return Rival::None;
+    }
+    let Some(slot) = slots::slot(number) else { return Rival::None };
+    // SAFETY: the map's own memory.
+    let (filter, namespace) = unsafe { ((*slot).top_filter, (*slot).namespace) };
+    // The address of a filter that has gone may be another one's.
+    let brings_namespace = namespace == 0 && task.own_namespace().is_some();
+    if !brings_namespace && is_own(task, number) != Some(false) {
+        return Rival::None;
+    }
+    let first = u32::from(filter != 0) + u32::from(namespace != 0);
+    let own = u32::from(has_filter) + u32::from(task.own_namespace().is_some());
+    match () {
+        () if own > first => Rival::Surer,
+        () if own < first => Rival::Stranger,
+        () => Rival::Equal,
+    }
+}
+
+/// What a slot's tasks carry is not known, or no longer.
+pub fn forget_application(number: u32) {
+    let Some(slot) = slots::slot(number) else { return };
+    slots::clear_flag(number, flag::FOLLOWED);
+    take_namespace_out(number);
+    // SAFETY: the map's own memory.
+    unsafe {
+        (*slot).top_filter = 0;
+        if (*slot).namespace != 0 {
+            (*slot).namespace = 0;
+            slots::drop_namespace(number);
+        }
+    }
 }
 
 #[inline(never)]
@@ -275,9 +363,10 @@ extern "C" fn follow_as(task: u64, number: u64) -> u64 {
     if inserted.is_ok() {
         if let Some(counter) = present(tgid) {
             // SAFETY: the map's own memory.
-            unsafe { slots::add(counter, 1) };
+            unsafe { atomic::add(counter, 1) };
         }
         slots::add_followed(number);
+        slots::count_followed(1);
     } else {
         slots::count_unfollowed(number);
     }
@@ -296,8 +385,9 @@ extern "C" fn unfollow_as(tgid: u64) -> u64 {
     if FOLLOWED.remove(tgid).is_ok() {
         if let Some(counter) = present(tgid) {
             // SAFETY: the map's own memory.
-            unsafe { slots::add(counter, u32::MAX) };
+            unsafe { atomic::add(counter, u32::MAX) };
         }
+        slots::count_followed(-1);
         if is_current(&owner) {
             slots::drop_followed(owner.slot);
         }
@@ -349,6 +439,11 @@ fn forget_namespace(number: u32, namespace: u64) {
 /// User space wants no more of a slot.
 pub fn release(number: u32) {
     slots::set_flag(number, flag::RELEASED);
+    take_namespace_out(number);
+}
+
+/// Nobody is a slot's own any more by being in its namespace.
+fn take_namespace_out(number: u32) {
     let Some(slot) = slots::slot(number) else { return };
     // SAFETY: the map's own memory.
     let namespace = unsafe { (*slot).namespace };

@@ -3,7 +3,7 @@
 //! `sys_enter` and `sys_exit` are the hot path: it begins here, with [`cgroups`], which says which cgroup is whose, and [`last_entry`],
 //! which ends most of it. What is rare is in the other files: [`sightings`] are calls that are new, [`identity`] whose a task is wherever
 //! it goes, [`tasks`] who in a slot counts as whom, [`moves`] how that changes, [`enrol`] which cgroups get a slot, [`slots`] holds what
-//! was seen, [`denials`] what never entered, [`filters`] by whose leave, [`counters`] how often, while somebody watches. [`vsyscall`] is
+//! was seen, [`news`] tells it, [`denials`] what never entered, [`filters`] by whose leave, [`counters`] how often, while somebody watches. [`vsyscall`] is
 //! the calls that are none, [`arch`] what differs between machines, [`control`] what user space asks for.
 
 #![no_std]
@@ -12,6 +12,7 @@
 #![feature(asm_experimental_arch, core_intrinsics)]
 
 mod arch;
+mod atomic;
 mod cgroups;
 mod control;
 mod counters;
@@ -22,6 +23,7 @@ mod identity;
 mod kernel;
 mod last_entry;
 mod moves;
+mod news;
 mod program;
 mod rolled;
 mod sightings;

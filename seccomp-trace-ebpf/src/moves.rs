@@ -8,11 +8,13 @@ use seccomp_trace_common::{
 };
 
 use crate::{
+    atomic::{bump, exchange},
     cgroups::{self, NOBODY},
-    denials, enrol, identity,
+    denials, enrol,
+    identity::{self, Rival},
     kernel::{self, Cgroup, Current, KernelTask},
-    slots,
-    tasks::{self, entry, entry_in, forget, is_of, keep, root_of, unannounced},
+    news, slots,
+    tasks::{self, entry, entry_in, forget, is_of, is_stranger, keep, root_of, unannounced},
 };
 
 /// `(struct cgroup *dst, const char *path, struct task_struct *task, bool threadgroup)`, after the move.
@@ -36,7 +38,7 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Optio
             Some(_) => {}
             None => {
                 forget(tid);
-                slots::lose_unfollowed();
+                slots::count_unknown();
             }
         }
         return None;
@@ -44,10 +46,16 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Optio
     if owner != by_cgroup {
         // Another container's, which stays so; its calls are told from this one's by asking.
         slots::count_foreign(number);
+        let is_new_here = cgroups::guard(cgroup);
         if let Some(owner) = owner {
             slots::count_left(owner);
+            // Who moves himself makes no other call meanwhile. Of others those are missing that the cgroup's own slot had told.
+            let is_alone = task == KernelTask::current() && !(with_group && task.live()? > 1);
+            if is_new_here && !is_alone {
+                slots::lose_call(owner);
+            }
         }
-        return cgroups::guard(cgroup);
+        return None;
     }
     // systemd moves its children, which move themselves as well.
     if is_over(task, with_group) {
@@ -97,25 +105,6 @@ fn arrive(task: KernelTask, tid: u32, number: u32, flags: u32) -> Option<()> {
         slots::count_foreign(number);
     }
     Some(())
-}
-
-/// Has somebody come who is brought in by no runtime? Those have no more filters than who made the cgroup, and that one's root, or
-/// the application's (`docker exec`).
-fn is_stranger(task: KernelTask, number: u32, filters: u32, root: u64) -> Option<bool> {
-    // SAFETY: the map's own memory.
-    let slot = unsafe { &*slots::slot(number)? };
-    // Without an engine whoever comes may be meant.
-    if slot.flags & (flag::PINNED | flag::COMMAND | flag::RUNNING) != 0 {
-        return Some(false);
-    }
-    let has_more_filters = filters > slot.arrived_with;
-    let knows_root = slot.root == 0 || [slot.root, slot.roots[0], slot.roots[1]].contains(&root);
-    Some(if slot.application == 0 {
-        // A runtime that has one of the two is thinkable.
-        has_more_filters && !knows_root
-    } else {
-        has_more_filters || !(knows_root || identity::is_in_namespace(task, number))
-    })
 }
 
 /// Was the task in the slot already, and has only changed its cgroup inside of it, or has come back? The kernel no longer
@@ -193,10 +182,13 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
         keep(tid, Task { slot: number, generation, origin: OUTSIDE, arrived_with, flags: 0, root, _pad: 0 });
         return None;
     }
-    let number = owner?;
     if is_elsewhere && by_cgroup.is_none() {
-        slots::count_left(number);
+        match owner {
+            Some(owner) => slots::count_left(owner),
+            None => slots::count_unknown(),
+        }
     }
+    let number = owner?;
     let is_inside = by_cgroup != owner
         || !is_elsewhere
         || cgroups::traced(parent.cgroup()?) == by_cgroup
@@ -210,9 +202,14 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
         follow(child, number);
     }
     let task = entry_in(number, parent, parent.tid()?)?;
-    let is_hook = task.origin != JOINED && child.tgid()? == tid && parent.filters()? > task.arrived_with;
+    let root = root_of(parent.tid()?, parent.tgid()?);
+    // Who has all that an application has, and makes a process, is about to execute it. Where there is no engine a service does so.
+    let has_changed_root =
+        root != 0 && parent.root()? != root && !slots::has_flag(number, flag::PINNED | flag::COMMAND);
+    let is_ready = parent.filters()? > task.arrived_with || has_changed_root;
+    let is_hook = task.origin != JOINED && child.tgid()? == tid && is_ready;
     let flags = task.flags & (F_LATE | F_HOOK) | if is_hook { F_HOOK } else { 0 };
-    keep(tid, Task { flags, root: root_of(parent.tid()?, parent.tgid()?), ..task });
+    keep(tid, Task { flags, root, ..task });
     Some(())
 }
 
@@ -246,9 +243,6 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
         identity::executed(task, number);
         return None;
     };
-    if entry.origin != FOREIGN {
-        identity::executed(task, number);
-    }
     entry.root = root_of(tid, tid);
     forget(tid);
     let slot = slots::slot(entry.slot)?;
@@ -263,7 +257,10 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
     let is_application = has_filter || flags & flag::COMMAND != 0 || root == 0 || has_changed_root;
     let is_hook = entry.flags & F_HOOK != 0;
     entry.flags &= F_LATE | F_HOOK;
-    if matches!(entry.origin, JOINED | FOREIGN) {
+    if entry.origin == FOREIGN {
+        keep(tid, entry);
+    } else if entry.origin == JOINED {
+        identity::executed(task, number);
         keep(tid, entry);
     } else if is_hook || !is_application {
         // SAFETY: the map's own memory.
@@ -272,21 +269,63 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
                 (*slot).base = filters;
             }
         }
+        follow(task, number);
         keep(tid, Task { origin: TENTATIVE, ..entry });
-    } else if entry.flags & F_LATE != 0 {
+    } else if entry.flags & F_LATE != 0 && !is_true_first(task, number, filters > entry.arrived_with) {
+        identity::executed(task, number);
         keep(tid, Task { origin: JOINED, ..entry });
     } else {
-        // SAFETY: the map's own memory. The first one to come fixes the boundary (a startContainer hook has
-        // the application's filters); those that arrived with it are the application too.
-        unsafe {
-            if slots::bump(&raw mut (*slot).application, 1) == 0 {
-                (*slot).arrived_with = entry.arrived_with;
-                (*slot).base = filters;
-                (*slot).roots = [entry.root, now];
-                identity::begin(task, entry.slot, filters > entry.arrived_with);
-                slots::tell_slot(event::APPLICATION, entry.slot);
-            }
+        become_application(task, entry, filters, now);
+    }
+    Some(())
+}
+
+/// Is a task that came after the application the first of a container all the same, and that one a stranger who was faster? Who
+/// joins a container has no namespace of its own.
+fn is_true_first(task: KernelTask, number: u32, has_filter: bool) -> bool {
+    task.own_namespace().is_some() && identity::rival(task, number, has_filter) == Rival::Surer
+}
+
+/// The first one to come fixes the boundary (a startContainer hook has the application's filters); those that arrived with it are
+/// the application too.
+fn become_application(task: KernelTask, entry: Task, filters: u32, root: u64) -> Option<()> {
+    let number = entry.slot;
+    let slot = slots::slot(number)?;
+    let has_filter = filters > entry.arrived_with;
+    // SAFETY: the map's own memory.
+    let is_first = unsafe { exchange(&raw mut (*slot).begun, 0, 1) };
+    let rival = if is_first { Rival::None } else { identity::rival(task, number, has_filter) };
+    if rival != Rival::None {
+        slots::count_rival(number);
+    }
+    match rival {
+        Rival::Stranger => {
+            keep(task.tid()?, Task { origin: FOREIGN, ..entry });
+            return None;
         }
+        // SAFETY: the map's own memory.
+        Rival::Equal => unsafe {
+            identity::forget_application(number);
+            (*slot).base = if filters < (*slot).base { filters } else { (*slot).base };
+        },
+        Rival::Surer => identity::forget_application(number),
+        Rival::None => {}
+    }
+    let is_it = is_first || rival == Rival::Surer;
+    // SAFETY: the map's own memory.
+    unsafe {
+        if is_it {
+            (*slot).arrived_with = entry.arrived_with;
+            (*slot).base = filters;
+            (*slot).roots = [entry.root, root];
+            identity::begin(task, number, has_filter);
+        }
+        // Who sees that there is one sees all that.
+        bump(&raw mut (*slot).application, 1);
+    }
+    identity::executed(task, number);
+    if is_it {
+        news::tell_slot(event::APPLICATION, number);
     }
     Some(())
 }

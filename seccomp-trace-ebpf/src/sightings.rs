@@ -6,11 +6,13 @@ use seccomp_trace_common::{
 };
 
 use crate::{
-    arch, counters, denials, filters, identity,
+    arch,
+    atomic::{self, TRIES},
+    counters, denials, filters, identity,
     kernel::{self, KernelTask},
+    news,
     rolled::rolled,
-    slots::{self, TRIES},
-    tasks,
+    slots, tasks,
 };
 
 /// The number −1: what a tracer sets to skip a call, and as which a signal handler returns. The kernel has no such call, and no
@@ -145,7 +147,7 @@ extern "C" fn watch_bpf(number: u64) -> u64 {
     unsafe {
         if (*slot).could_tamper == 0 && KernelTask::current().is_admin() {
             (*slot).could_tamper = 1;
-            slots::tell_slot(event::COULD_TAMPER, number as u32);
+            news::tell_slot(event::COULD_TAMPER, number as u32);
         }
     }
     0
@@ -225,7 +227,7 @@ extern "C" fn pair_of(slot: u64, abi: u64, number: u64) -> u64 {
         unsafe {
             let at = (&raw mut (*sets).calls[set::APPLICATION][abi][word]).cast::<u64>();
             let old = *at;
-            if slots::exchange(at, old, old | u64::from(PAIRED) << shift) {
+            if atomic::exchange(at, old, old | u64::from(PAIRED) << shift) {
                 return 0;
             }
         }
@@ -244,10 +246,10 @@ unsafe fn mark(byte: *mut u8, slot: u32, set: usize, abi: usize, number: u32, se
             return;
         }
         *byte |= seen;
-        if slots::tell(event::SIGHTING, slot, set as u16, abi as u16, number, 0) {
+        if news::tell(event::SIGHTING, slot, set as u16, abi as u16, number, 0) {
             *byte |= TOLD;
         } else {
-            slots::count_untold();
+            news::count_untold();
         }
     }
 }
@@ -261,7 +263,7 @@ fn beyond(number_slot: u32, set: usize, abi: usize, number: u32) {
             let own = (*slot).beyond;
             let has_room = own < BEYOND_PER_SLOT && slots::has_room_beyond(own);
             if has_room && BEYOND.insert(key, 0, u64::from(aya_ebpf::bindings::BPF_NOEXIST)).is_ok() {
-                slots::add(&raw mut (*slot).beyond, 1);
+                atomic::add(&raw mut (*slot).beyond, 1);
                 slots::count_beyond(1);
             } else if BEYOND.get_ptr_mut(key).is_none() {
                 // Not even by another thread that came first with the same number.

@@ -1,18 +1,23 @@
 //! The slots: one a container. Taken here, marked dead here, freed by user space alone.
 
-use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
+use core::{mem::offset_of, ptr::read_volatile};
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_comm, bpf_probe_read_kernel_str_bytes, generated::bpf_ktime_get_boot_ns},
+    helpers::bpf_probe_read_kernel_str_bytes,
     macros::map,
-    maps::{Array, Queue, RingBuf},
+    maps::{Array, Queue},
 };
 use seccomp_trace_common::{
-    BEYOND_SHARE, CELLS_PER_SLOT, Event, FOLLOWED_PER_SLOT, MAX_BEYOND, Sets, Slot, Stats, TASKS_PER_SLOT,
-    event, flag, state,
+    BEYOND_SHARE, CELLS_PER_SLOT, FOLLOWED_PER_SLOT, FOLLOWED_SHARE, MAX_BEYOND, MAX_FOLLOWED, Sets, Slot,
+    TASKS_PER_SLOT, event, flag, state,
 };
 
-use crate::{counters, kernel::KernelTask, rolled::rolled};
+use crate::{
+    atomic::{add, add64, bump, change_bits, exchange, reserve},
+    counters,
+    kernel::KernelTask,
+    news::{self, count_untold, tell_slot},
+};
 
 /// Sized at load, as is [`SETS`].
 #[map]
@@ -22,20 +27,18 @@ static SETS: Array<Sets> = Array::with_max_entries(1, 0);
 /// Numbers of free slots; user space puts them in, sized at load.
 #[map]
 static FREE: Queue<u32> = Queue::with_max_entries(1, 0);
-/// The news. Sized at load; full, it loses news and never a call.
-#[map]
-static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
-#[map]
-static STATS: Array<Stats> = Array::with_max_entries(1, 0);
 
 /// Slots that have cgroups without a cell.
 static mut CROWDED: u64 = 0;
 
-/// The slot, from 1 on, that had a process last which there was no room to follow.
-static mut CROWDED_OUT: u64 = 0;
-
 /// Numbers that all slots keep beyond the sets.
 static mut BEYOND: u64 = 0;
+
+/// Processes of all slots that are followed.
+static mut FOLLOWED: u64 = 0;
+
+/// Processes of all slots that there was no room to follow.
+static mut UNFOLLOWED: u64 = 0;
 
 #[inline(always)]
 pub fn sets(slot: u32) -> Option<*mut Sets> {
@@ -44,70 +47,6 @@ pub fn sets(slot: u32) -> Option<*mut Sets> {
 
 pub fn slot(slot: u32) -> Option<*mut Slot> {
     SLOTS.get_ptr_mut(slot)
-}
-
-/// Adds to a counter that only grows.
-pub unsafe fn add(counter: *mut u32, value: u32) {
-    // SAFETY: the caller's pointer is into a map's value.
-    unsafe { atomic_xadd::<u32, u32, { AtomicOrdering::Relaxed }>(counter, value) };
-}
-
-/// As [`add`].
-pub unsafe fn add64(counter: *mut u64, value: u64) {
-    // SAFETY: the caller's pointer is into a map's value.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, value) };
-}
-
-/// Compare-exchange; false where somebody else was first.
-pub unsafe fn exchange(at: *mut u64, old: u64, new: u64) -> bool {
-    // SAFETY: the caller's pointer is into a map's value, aligned to 8 bytes.
-    unsafe { atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(at, old, new).1 }
-}
-
-/// How often a compare-exchange is tried: more than once only where several processors meet at it.
-pub const TRIES: usize = 8;
-
-/// Adds to a counter and returns what it was: by compare-exchange, since the target's base instruction set has
-/// no fetch-and-add. Almost all callers hold the kernel's cgroup_mutex: a second try is rare.
-pub unsafe fn bump(counter: *mut u64, value: i64) -> u64 {
-    for _ in rolled(TRIES) {
-        // SAFETY: the caller's pointer is into a map's value.
-        unsafe {
-            let old = *counter;
-            let new = old.wrapping_add_signed(value);
-            if exchange(counter, old, new) {
-                return old;
-            }
-        }
-    }
-    u64::MAX
-}
-
-fn count(counter: fn(*mut Stats) -> *mut u64) {
-    if let Some(stats) = STATS.get_ptr_mut(0) {
-        // SAFETY: a counter in the map's value.
-        unsafe { add64(counter(stats), 1) };
-    }
-}
-
-/// A cgroup's calls went nowhere, or to another one's slot; user space is woken to read which.
-pub fn count_refused() {
-    // SAFETY: only an address is taken.
-    count(|stats| unsafe { &raw mut (*stats).refused });
-    tell(event::REFUSED, 0, 0, 0, 0, 0);
-}
-
-/// Likewise, and it is not known which.
-pub fn count_refused_lost() {
-    // SAFETY: only an address is taken.
-    count(|stats| unsafe { &raw mut (*stats).refused_lost });
-    tell(event::REFUSED, 0, 0, 0, 0, 0);
-}
-
-/// Something is in a slot of which no news tells.
-pub fn count_untold() {
-    // SAFETY: only an address is taken.
-    count(|stats| unsafe { &raw mut (*stats).untold });
 }
 
 /// Who made a cgroup.
@@ -146,6 +85,7 @@ pub fn take(cgroup: u64, flags: u32, base: u32, maker: Maker, level: u32, path: 
         (*new).tasks = 0;
         (*new).arriving = 0;
         (*new).application = u64::from(is_running);
+        (*new).begun = u64::from(is_running);
         // The maker's, until the application's own are known. Of what runs already nothing is known.
         (*new).arrived_with = if is_running { 0 } else { maker.filters };
         (*new).base = base;
@@ -155,6 +95,8 @@ pub fn take(cgroup: u64, flags: u32, base: u32, maker: Maker, level: u32, path: 
         (*new).filter = 0;
         (*new).could_tamper = 0;
         (*new).unfollowed = 0;
+        (*new).unknown_before = 0;
+        (*new).rivals = 0;
         (*new).foreign = 0;
         (*new).left = 0;
         if !path.is_null() {
@@ -171,19 +113,21 @@ pub fn has_flag(number: u32, flags: u32) -> bool {
     slot(number).is_some_and(|slot| unsafe { (*slot).flags } & flags != 0)
 }
 
-/// Nobody else changes a slot's flags while it lives.
+/// As user space says, or the kernel's events: both at once.
 pub fn set_flag(number: u32, flag: u32) {
-    if let Some(slot) = slot(number) {
-        // SAFETY: the map's own memory.
-        unsafe { (*slot).flags |= flag };
-    }
+    change_flags(number, flag, 0);
 }
 
 /// As [`set_flag`].
 pub fn clear_flag(number: u32, flag: u32) {
+    change_flags(number, 0, flag);
+}
+
+fn change_flags(number: u32, set: u32, clear: u32) {
+    const { assert!(offset_of!(Slot, flags).is_multiple_of(8)) };
     if let Some(slot) = slot(number) {
         // SAFETY: the map's own memory.
-        unsafe { (*slot).flags &= !flag };
+        unsafe { change_bits((&raw mut (*slot).flags).cast(), set, clear) };
     }
 }
 
@@ -223,24 +167,6 @@ pub fn lose_call(number: u32) {
 pub fn has_lost_calls(number: u32) -> bool {
     // SAFETY: the map's own memory.
     slot(number).is_some_and(|slot| unsafe { (*slot).lost } != 0)
-}
-
-/// One more of something that a slot may have `most` of; false where it has them, or has none left: it may be somebody
-/// else's by now.
-unsafe fn reserve(counter: *mut u64, least: u64, most: u64) -> bool {
-    for _ in rolled(TRIES) {
-        // SAFETY: the caller's pointer is into a map's value.
-        unsafe {
-            let old = *counter;
-            if old < least || old >= most {
-                return false;
-            }
-            if exchange(counter, old, old + 1) {
-                return true;
-            }
-        }
-    }
-    false
 }
 
 /// One more cell for a slot. False where its last one is gone: it may be somebody else's by now.
@@ -304,10 +230,15 @@ pub fn end_released(number: u32) {
     }
 }
 
-/// Is there room for one more followed process?
+/// Is there room for one more followed process? However many a slot has, others are left a share of what remains.
 pub fn may_follow(number: u32) -> bool {
+    // SAFETY: the map's own memory, and a counter of our own.
+    let (Some(slot), all) = (slot(number), unsafe { read_volatile(&raw const FOLLOWED) }) else {
+        return false;
+    };
     // SAFETY: the map's own memory.
-    slot(number).is_some_and(|slot| unsafe { (*slot).followed } < FOLLOWED_PER_SLOT)
+    let own = unsafe { (*slot).followed };
+    own < FOLLOWED_PER_SLOT && own < u64::from(MAX_FOLLOWED).saturating_sub(all) / FOLLOWED_SHARE
 }
 
 /// One more that is a slot's own wherever it goes.
@@ -316,6 +247,12 @@ pub fn add_followed(number: u32) {
         // SAFETY: the map's own memory.
         unsafe { add64(&raw mut (*slot).followed, 1) };
     }
+}
+
+/// Processes more in the table of those that are followed, or fewer.
+pub fn count_followed(by: i64) {
+    // SAFETY: a counter of our own.
+    unsafe { add64(&raw mut FOLLOWED, by as u64) };
 }
 
 /// One less.
@@ -354,21 +291,22 @@ pub fn drop_namespace(number: u32) {
 /// A process could not be followed: its calls are missing once it leaves its cgroup.
 pub fn count_unfollowed(number: u32) {
     if let Some(slot) = slot(number) {
-        // SAFETY: the map's own memory.
+        // SAFETY: the map's own memory, and a counter of our own.
         unsafe {
+            if (*slot).unfollowed == 0 {
+                (*slot).unknown_before = news::unknown_leavers();
+            }
             add(&raw mut (*slot).unfollowed, 1);
-            CROWDED_OUT = u64::from(number) + 1;
+            add64(&raw mut UNFOLLOWED, 1);
         }
     }
 }
 
-/// Somebody leaves a cgroup of whom nothing is known: where a slot has processes that there was no room to follow, it may be one.
-pub fn lose_unfollowed() {
-    // SAFETY: a static of our own.
-    let number = unsafe { core::ptr::read_volatile(&raw const CROWDED_OUT) };
-    // SAFETY: the map's own memory.
-    if number != 0 && slot(number as u32 - 1).is_some_and(|slot| unsafe { (*slot).unfollowed } != 0) {
-        lose_call(number as u32 - 1);
+/// Somebody of whom nothing is known leaves a cgroup, or is born elsewhere: it may be one that there was no room to follow.
+pub fn count_unknown() {
+    // SAFETY: a counter of our own.
+    if unsafe { read_volatile(&raw const UNFOLLOWED) } != 0 {
+        news::count_unknown_leaver();
     }
 }
 
@@ -378,6 +316,14 @@ pub fn count_left(number: u32) {
         // SAFETY: the map's own memory.
         unsafe { add64(&raw mut (*slot).left, 1) };
         tell_slot(event::LEFT, number);
+    }
+}
+
+/// Two have become the application who don't belong together.
+pub fn count_rival(number: u32) {
+    if let Some(slot) = slot(number) {
+        // SAFETY: the map's own memory.
+        unsafe { add64(&raw mut (*slot).rivals, 1) };
     }
 }
 
@@ -412,20 +358,20 @@ extern "C" fn crowd_of(number: u64) -> u64 {
 #[inline(always)]
 pub fn is_any_crowded() -> bool {
     // SAFETY: a counter of our own.
-    unsafe { core::ptr::read_volatile(&raw const CROWDED) != 0 }
+    unsafe { read_volatile(&raw const CROWDED) != 0 }
 }
 
 /// Numbers more in the table of those beyond the sets, or fewer.
 pub fn count_beyond(by: i64) {
     // SAFETY: a counter of our own.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut BEYOND, by as u64) };
+    unsafe { add64(&raw mut BEYOND, by as u64) };
 }
 
 /// May a slot that keeps so many numbers beyond the sets keep another one? However many slots take all that they can,
 /// something is left for the next one.
 pub fn has_room_beyond(own: u32) -> bool {
     // SAFETY: a counter of our own.
-    let all = unsafe { core::ptr::read_volatile(&raw const BEYOND) };
+    let all = unsafe { read_volatile(&raw const BEYOND) };
     u64::from(own) < u64::from(MAX_BEYOND).saturating_sub(all) / BEYOND_SHARE
 }
 
@@ -459,39 +405,4 @@ pub fn drop_task(number: u32, arrives: bool) {
 pub fn generation(number: u32) -> Option<u32> {
     // SAFETY: the map's own memory.
     slot(number).map(|slot| unsafe { (*slot).generation })
-}
-
-/// News of a slot. What does not fit is counted: user space then looks at every slot.
-pub fn tell_slot(kind: u32, number: u32) {
-    if !tell(kind, number, 0, 0, 0, 0) {
-        // SAFETY: only an address is taken.
-        count(|stats| unsafe { &raw mut (*stats).news_lost });
-    }
-}
-
-/// Puts news on the ring buffer; false where it is full.
-pub fn tell(kind: u32, number: u32, set: u16, abi: u16, call: u32, detail: u32) -> bool {
-    let what = u64::from(kind) << 32 | u64::from(set) << 16 | u64::from(abi);
-    tell_of(u64::from(number), what, u64::from(call), u64::from(detail)) != 0
-}
-
-/// Global, so that it is verified once; a function of BPF takes five arguments at most.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn tell_of(number: u64, what: u64, call: u64, detail: u64) -> u64 {
-    // SAFETY: the map's own memory; helpers that take nothing.
-    let event = unsafe {
-        Event {
-            kind: (what >> 32) as u32,
-            slot: number as u32,
-            generation: slot(number as u32).map_or(0, |slot| (*slot).generation),
-            set: (what >> 16) as u16,
-            abi: what as u16,
-            number: call as u32,
-            detail: detail as u32,
-            time: bpf_ktime_get_boot_ns(),
-            comm: bpf_get_current_comm().unwrap_or([0; 16]),
-        }
-    };
-    u64::from(EVENTS.output::<Event>(event, 0).is_ok())
 }

@@ -9,7 +9,7 @@ use seccomp_trace_common::{
     set,
 };
 
-use crate::{cgroups::NOBODY, identity, kernel::KernelTask, slots};
+use crate::{atomic, cgroups::NOBODY, identity, kernel::KernelTask, slots};
 
 /// By thread id. Not preallocated: there are few but where somebody forks without end.
 #[map]
@@ -60,21 +60,41 @@ pub fn unannounced(task: KernelTask, number: u32) -> Option<Task> {
         return None;
     }
     let filters = task.filters()?;
-    let is_own = if slot.application == 0 { Some(false) } else { identity::is_own(task, number) };
-    let is_own = is_own.unwrap_or(slot.base <= slot.arrived_with || filters >= slot.base);
-    let (origin, arrived_with, flags) = match (is_own, slot.lost_origins) {
-        (true, _) => return None,
-        // Where entries were lost, calls count rather too much than too little.
-        (false, 1..) if slot.application == 0 => return None,
-        (false, 1..) => (JOINED, slot.arrived_with, F_LATE),
-        // As in `moves::is_stranger`.
-        (false, 0) if slot.application == 0 => {
-            let is_foreign = filters > slot.arrived_with && slot.root != 0 && task.root()? != slot.root;
-            (if is_foreign { FOREIGN } else { ARRIVING }, slot.arrived_with, 0)
-        }
-        (false, 0) => (ARRIVING, filters, F_LATE),
+    let has_begun = slot.application != 0;
+    let is_own = has_begun
+        && identity::is_own(task, number).unwrap_or(slot.base <= slot.arrived_with || filters >= slot.base);
+    // Where entries were lost, calls count rather too much than too little.
+    let is_lost = slot.lost_origins != 0;
+    if is_own || (is_lost && !has_begun) {
+        return None;
+    }
+    let late = if has_begun { F_LATE } else { 0 };
+    let (origin, arrived_with, flags) = match is_lost {
+        true => (JOINED, slot.arrived_with, F_LATE),
+        false if is_stranger(task, number, filters, task.root()?)? => (FOREIGN, filters, late),
+        // Whatever filters it has, it has come with: there was no time to load one.
+        false => (ARRIVING, filters, late),
     };
     Some(Task { slot: number, generation: slot.generation, origin, arrived_with, flags, root: 0, _pad: 0 })
+}
+
+/// Has somebody come who is brought in by no runtime? Those have no more filters than who made the cgroup, and that one's root, or
+/// the application's (`docker exec`).
+pub fn is_stranger(task: KernelTask, number: u32, filters: u32, root: u64) -> Option<bool> {
+    // SAFETY: the map's own memory.
+    let slot = unsafe { &*slots::slot(number)? };
+    // Without an engine whoever comes may be meant.
+    if slot.flags & (flag::PINNED | flag::COMMAND | flag::RUNNING) != 0 {
+        return Some(false);
+    }
+    let has_more_filters = filters > slot.arrived_with;
+    let knows_root = slot.root == 0 || [slot.root, slot.roots[0], slot.roots[1]].contains(&root);
+    Some(if slot.application == 0 {
+        // A runtime that has one of the two is thinkable.
+        has_more_filters && !knows_root
+    } else {
+        has_more_filters || !(knows_root || identity::is_in_namespace(task, number))
+    })
 }
 
 pub fn keep(tid: u32, task: Task) {
@@ -106,7 +126,7 @@ extern "C" fn keep_of(tid: u64, of: u64, kind: u64, arrived_with: u64, root: u64
     }
     if let Some(slot) = slots::slot(task.slot) {
         // SAFETY: the map's own memory.
-        unsafe { slots::add(&raw mut (*slot).lost_origins, 1) };
+        unsafe { atomic::add(&raw mut (*slot).lost_origins, 1) };
     }
     0
 }

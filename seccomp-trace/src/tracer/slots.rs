@@ -49,7 +49,12 @@ impl Tracer {
     /// Where the map can't be read.
     pub fn slot(&self, number: u32) -> Result<SlotView, TracerError> {
         let _unpreempted = self.unpreempted();
-        let slot = array::<Slot>(&self.ebpf, "SLOTS")?.get(&number, 0)?;
+        let mut slot = array::<Slot>(&self.ebpf, "SLOTS")?.get(&number, 0)?;
+        if slot.unfollowed > 0 {
+            // Of those who left since then nobody knows whose they were.
+            let unknown = self.stats()?.unknown_leavers.saturating_sub(slot.unknown_before);
+            slot.lost = slot.lost.saturating_add(u32::try_from(unknown).unwrap_or(u32::MAX));
+        }
         Ok(SlotView { path: text(&slot.path), slot })
     }
 

@@ -310,7 +310,8 @@ impl Session {
                 return Ok(Some(news));
             }
             self.tracer.get_mut().flush_log();
-            let Stats { news_lost, untold, refused, refused_lost } = self.tracer.get_ref().stats()?;
+            let Stats { news_lost, untold, refused, refused_lost, unknown_leavers: _ } =
+                self.tracer.get_ref().stats()?;
             if untold != self.untold {
                 self.untold = untold;
                 self.stirred.extend(self.owners.keys());

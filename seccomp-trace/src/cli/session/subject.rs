@@ -234,6 +234,14 @@ impl Subject {
             );
             self.builder.set_warning("foreign-tasks", message);
         }
+        if slot.rivals > 0 {
+            let message = format!(
+                "processes from elsewhere that look like its first program executed something in its cgroup ({}): calls of theirs may be \
+                 in the recording; find out who may move processes there",
+                slot.rivals
+            );
+            self.builder.set_warning("rival-applications", message);
+        }
         self.leavers.count += slot.left;
         if self.leavers.count > 0 {
             let message = format!(
