@@ -36,10 +36,8 @@ pub fn judge(recording: &Recording, options: &TraceOptions) -> Vec<anyhow::Error
             (has("could-tamper"), "a task of it could have written what was seen"),
             (has("emulated-calls"), "a tracer in it has skipped or emulated calls"),
             (recording.lost.denials > 0, "denials are lost"),
-            (
-                recording.warnings.iter().any(|warning| warning.code == "foreign-tasks"),
-                "processes from elsewhere came into it",
-            ),
+            (has("foreign-tasks"), "processes from elsewhere came into it"),
+            (has("rival-applications"), "processes from elsewhere look like its first program"),
             (recording.lost.origins > 0, "origins of tasks are lost"),
         ];
         for (_, what) in less_than_exact.into_iter().filter(|(is_so, _)| *is_so) {
@@ -95,11 +93,16 @@ mod tests {
     #[test]
     fn strangers_in_a_container_fail_with_strict_alone() {
         let none: [&str; 0] = [];
-        assert_eq!(troubles_with(Lost::default(), &["foreign-tasks"], &[]), none);
-        assert_eq!(
-            troubles_with(Lost::default(), &["foreign-tasks"], &["--strict"]),
-            ["web: processes from elsewhere came into it, and --strict allows nothing less than exact"]
-        );
+        for (code, said) in [
+            ("foreign-tasks", "processes from elsewhere came into it"),
+            ("rival-applications", "processes from elsewhere look like its first program"),
+        ] {
+            assert_eq!(troubles_with(Lost::default(), &[code], &[]), none);
+            assert_eq!(
+                troubles_with(Lost::default(), &[code], &["--strict"]),
+                [format!("web: {said}, and --strict allows nothing less than exact")]
+            );
+        }
         assert_eq!(troubles_with(Lost::default(), &[], &["--strict"]), none);
     }
 }
