@@ -1,79 +1,13 @@
 //! Containers that move: out of their cgroup, and into another one's. Whose a call is, the container's filter and namespace
 //! say, not the folder.
 
-use std::fs;
-
 use anyhow::{Context as _, Result, ensure};
 use seccomp_trace::inspect::cgroup::Hierarchy;
 use seccomp_trace::recording::{Lost, Origin, Recording};
-use tempfile::TempDir;
 
-use crate::proof::command;
-use crate::recorder::{Container, IMAGE, PATIENCE, Recorder, calls, docker, ensure_calls, image};
-use crate::support::{self, Need, Trial, compile};
-
-const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox, Need::Cc];
-
-/// Steps, one after the other: `move CGROUP`, `call NUMBER`, `fork` (a child goes on alone), `thread` (a thread goes on alone), `filters COUNT`, `filter-of-all` (for all threads), `mount FOLDER` (the
-/// hierarchy), `chroot FOLDER`, `until FILE`, `exec`: the rest as a program's words.
-const PROGRAM: &str = r#"
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-static void fail(const char *what) { perror(what); exit(1); }
-static int argc;
-static char **argv;
-static void filter(int flags) {
-    struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog all = {1, &allow};
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &all)) fail("seccomp");
-}
-static void *steps(void *from) {
-    char path[512];
-    for (int i = (int)(long)from; i < argc; i++) {
-        const char *step = argv[i];
-        if (!strcmp(step, "move")) {
-            snprintf(path, sizeof path, "%s/cgroup.procs", argv[++i]);
-            int file = open(path, O_WRONLY);
-            if (file < 0 || write(file, "0", 1) != 1) fail(path);
-            close(file);
-        } else if (!strcmp(step, "call")) syscall(atoi(argv[++i]), 0, 0, 0, 0, 0, 0);
-        else if (!strcmp(step, "fork")) { if (fork()) { wait(0); return 0; } }
-        else if (!strcmp(step, "mount")) {
-            if (mkdir(argv[++i], 0755) || mount("none", argv[i], "cgroup2", 0, 0)) fail(step);
-        } else if (!strcmp(step, "chroot")) { if (chroot(argv[++i]) || chdir("/")) fail(step); }
-        else if (!strcmp(step, "thread")) {
-            pthread_t thread;
-            if (pthread_create(&thread, 0, steps, (void *)(long)(i + 1)) || pthread_join(thread, 0)) fail(step);
-            return 0;
-        } else if (!strcmp(step, "filters")) { for (int left = atoi(argv[++i]); left > 0; left--) filter(0); }
-        else if (!strcmp(step, "filter-of-all")) filter(SECCOMP_FILTER_FLAG_TSYNC);
-        else if (!strcmp(step, "until")) { while (access(argv[i + 1], F_OK)) usleep(5000); i++; }
-        else if (!strcmp(step, "say")) { puts(argv[++i]); fflush(stdout); }
-        else if (!strcmp(step, "exec")) { execv("/proc/self/exe", argv + i); fail("exec"); }
-        else { errno = EINVAL; fail(step); }
-    }
-    return 0;
-}
-int main(int count, char **words) {
-    argc = count;
-    argv = words;
-    steps((void *)1L);
-    return 0;
-}
-"#;
+use crate::recorder::{Container, Recorder, calls, docker, ensure_calls};
+use crate::steps::{NEEDS, Place};
+use crate::support::{self, Trial};
 
 /// All tests of this file.
 pub fn tests() -> Vec<Trial> {
@@ -115,41 +49,6 @@ pub fn tests() -> Vec<Trial> {
         support::test("record_keeps_strangers_out_of_a_container", NEEDS, stranger),
         support::test("record_tells_two_containers_in_one_cgroup_apart", NEEDS, two_in_one),
     ]
-}
-
-struct Place {
-    folder: TempDir,
-    root: String,
-}
-
-impl Place {
-    fn new() -> Result<Self> {
-        let folder = support::temp_dir()?;
-        compile::static_with_libc(folder.path(), "steps", PROGRAM)?;
-        let profile = command::output(support::program().arg("tracing-profile"), PATIENCE)?;
-        fs::write(folder.path().join("tracing.json"), profile)?;
-        let root = Hierarchy::find()?.directory("/").display().to_string();
-        image()?;
-        Ok(Self { folder, root })
-    }
-
-    /// Starts a container that takes these steps.
-    fn start(&self, container: &Container, options: &[&str], steps: &str) -> Result<()> {
-        let place = self.folder.path().to_str().context("not UTF-8")?;
-        let (cgroups, steps_in) = (format!("{}:/cg", self.root), format!("{place}:/s"));
-        let options: Vec<_> = options.iter().map(|option| option.replace("{}", place)).collect();
-        let mut words =
-            vec!["run", "--detach", "--network", "none", "--name", &container.name, "--volume", &cgroups];
-        words.extend(["--volume", &steps_in]);
-        words.extend(options.iter().map(String::as_str));
-        words.extend([IMAGE, "/s/steps"]);
-        words.extend(steps.split_whitespace());
-        docker(&words).map(drop)
-    }
-
-    fn say(&self, name: &str) -> Result<()> {
-        Ok(fs::write(self.folder.path().join(name), "")?)
-    }
 }
 
 /// Numbers of calls that nothing else makes.
