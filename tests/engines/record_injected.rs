@@ -5,7 +5,7 @@ use seccomp_trace::recording::{Lost, Origin};
 
 use crate::proof::container::unused_name;
 use crate::recorder::{Container, Recorder, calls, docker, ensure_calls};
-use crate::steps::{NEEDS, Place};
+use crate::steps::{GETITIMER, GETSID, NEEDS, Place};
 use crate::support::{self, Trial};
 
 /// All tests of this file.
@@ -28,11 +28,11 @@ fn injected(way: &str, of_the_attacker: &[&str]) -> Result<()> {
     let glob = format!("{prefix}-*");
     let mut recorder = Recorder::ready(&["--container", &glob, "--recording-dir", "{}", "--strict"])?;
     let exact = ["--security-opt", "seccomp={}/tracing.json"];
-    place.start(&victim, &exact, &format!("call {} say up until /s/go asked", libc::SYS_getsid))?;
+    place.start(&victim, &exact, &format!("call {} say up until /s/go asked", GETSID))?;
     victim.until_said("up")?;
     let pid = docker(&["inspect", "--format", "{{.State.Pid}}", &victim.name])?;
     let mighty = ["--pid", "host", "--cap-add", "SYS_PTRACE", "--security-opt", "apparmor=unconfined"];
-    let steps = format!("{way} {} {}", pid.trim(), libc::SYS_getitimer);
+    let steps = format!("{way} {} {}", pid.trim(), GETITIMER);
     place.start(&attacker, &[&exact[..], &mighty].concat(), &steps)?;
     attacker.ends_well()?;
     place.say("go")?;
