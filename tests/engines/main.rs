@@ -29,6 +29,7 @@ mod record_end;
 mod record_groups;
 mod record_hanging;
 mod record_hostile;
+mod record_injected;
 mod record_instants;
 mod record_leaving;
 mod record_names;
@@ -41,6 +42,7 @@ mod record_watch;
 mod recorder;
 mod run_profile;
 mod static_image;
+mod steps;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../witness/mod.rs"]
@@ -75,6 +77,7 @@ fn main() -> std::process::ExitCode {
         record_watch::tests(),
         record_groups::tests(),
         record_hostile::tests(),
+        record_injected::tests(),
         record_instants::tests(),
         record_leaving::tests(),
         record_strangers::tests(),

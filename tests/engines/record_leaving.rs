@@ -1,182 +1,151 @@
 //! Containers that move: out of their cgroup, and into another one's. Whose a call is, the container's filter and namespace
 //! say, not the folder.
 
-use std::fs;
-
 use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
 use seccomp_trace::inspect::cgroup::Hierarchy;
 use seccomp_trace::recording::{Lost, Origin, Recording};
-use tempfile::TempDir;
 
-use crate::proof::command;
-use crate::recorder::{Container, IMAGE, PATIENCE, Recorder, calls, docker, ensure_calls, image};
-use crate::support::{self, Need, Trial, compile};
+use crate::recorder::{Container, Recorder, calls, docker, ensure_calls};
+use crate::steps::{GETITIMER, GETPRIORITY, GETSID, NEEDS, OUTSIDE, Place, outside};
+use crate::support::{self, Trial};
 
-const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox, Need::Cc];
+/// A way out of a container's cgroup.
+struct Way {
+    options: &'static [&'static str],
+    /// `{root}` is the folder of the hierarchy's root.
+    steps: &'static str,
+    /// What the recorder ends with, as `--strict` has it: without a filter of the container's the boundary is estimated.
+    code: i32,
+}
 
-/// Steps, one after the other: `move CGROUP`, `call NUMBER`, `fork` (a child goes on alone), `thread` (a thread goes on alone), `filters COUNT`, `filter-of-all` (for all threads), `mount FOLDER` (the
-/// hierarchy), `chroot FOLDER`, `until FILE`, `exec`: the rest as a program's words.
-const PROGRAM: &str = r#"
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-static void fail(const char *what) { perror(what); exit(1); }
-static int argc;
-static char **argv;
-static void filter(int flags) {
-    struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog all = {1, &allow};
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &all)) fail("seccomp");
-}
-static void *steps(void *from) {
-    char path[512];
-    for (int i = (int)(long)from; i < argc; i++) {
-        const char *step = argv[i];
-        if (!strcmp(step, "move")) {
-            snprintf(path, sizeof path, "%s/cgroup.procs", argv[++i]);
-            int file = open(path, O_WRONLY);
-            if (file < 0 || write(file, "0", 1) != 1) fail(path);
-            close(file);
-        } else if (!strcmp(step, "call")) syscall(atoi(argv[++i]), 0, 0, 0, 0, 0, 0);
-        else if (!strcmp(step, "fork")) { if (fork()) { wait(0); return 0; } }
-        else if (!strcmp(step, "mount")) {
-            if (mkdir(argv[++i], 0755) || mount("none", argv[i], "cgroup2", 0, 0)) fail(step);
-        } else if (!strcmp(step, "chroot")) { if (chroot(argv[++i]) || chdir("/")) fail(step); }
-        else if (!strcmp(step, "thread")) {
-            pthread_t thread;
-            if (pthread_create(&thread, 0, steps, (void *)(long)(i + 1)) || pthread_join(thread, 0)) fail(step);
-            return 0;
-        } else if (!strcmp(step, "filters")) { for (int left = atoi(argv[++i]); left > 0; left--) filter(0); }
-        else if (!strcmp(step, "filter-of-all")) filter(SECCOMP_FILTER_FLAG_TSYNC);
-        else if (!strcmp(step, "until")) { while (access(argv[i + 1], F_OK)) usleep(5000); i++; }
-        else if (!strcmp(step, "say")) { puts(argv[++i]); fflush(stdout); }
-        else if (!strcmp(step, "exec")) { execv("/proc/self/exe", argv + i); fail("exec"); }
-        else { errno = EINVAL; fail(step); }
-    }
-    return 0;
-}
-int main(int count, char **words) {
-    argc = count;
-    argv = words;
-    steps((void *)1L);
-    return 0;
-}
-"#;
+const EXACT: &str = "seccomp={}/tracing.json";
+const NO_FILTER: &str = "seccomp=unconfined";
+
+const BY_A_VOLUME: Way = Way { options: &["--security-opt", EXACT], steps: "move /cg", code: 0 };
+/// A chain has room for so many of an instruction each, beside Docker's own.
+const FILTERS: Way = Way { steps: "filters 3500 move /cg", ..BY_A_VOLUME };
+const FILTER_OF_ALL: Way = Way { steps: "thread filter-of-all move /cg", ..BY_A_VOLUME };
+const BY_A_MOUNT: Way =
+    Way { options: &["--security-opt", EXACT, "--cap-add", "SYS_ADMIN"], steps: "mount /m move /m", code: 0 };
+const NO_NAMESPACE: Way = Way { options: &["--security-opt", EXACT, "--pid", "host"], ..BY_A_VOLUME };
+const UNCONFINED: Way = Way { options: &["--security-opt", NO_FILTER], steps: "move /cg", code: 2 };
+const NOTHING_OF_ITS_OWN: Way =
+    Way { options: &["--security-opt", NO_FILTER, "--pid", "host"], ..UNCONFINED };
+const ANOTHER_ROOT: Way = Way {
+    options: &["--security-opt", NO_FILTER, "--cap-add", "SYS_ADMIN", "--volume", "/:/host"],
+    steps: "chroot /host move {root}",
+    code: 2,
+};
+
+/// All but those that differ in filters of their own alone.
+const WAYS: &[Way] = &[BY_A_VOLUME, BY_A_MOUNT, NO_NAMESPACE, UNCONFINED, NOTHING_OF_ITS_OWN, ANOTHER_ROOT];
 
 /// All tests of this file.
 pub fn tests() -> Vec<Trial> {
     vec![
-        support::test("record_follows_who_leaves_its_cgroup", NEEDS, || {
-            left(&["--security-opt", "seccomp={}/tracing.json"], "move /cg", 0)
-        }),
-        support::test("record_follows_who_leaves_after_filters_of_its_own", NEEDS, || {
-            // A chain has room for so many of an instruction each, beside Docker's own.
-            left(&["--security-opt", "seccomp={}/tracing.json"], "filters 3500 move /cg", 0)
-        }),
+        support::test("record_follows_who_leaves_its_cgroup", NEEDS, || left(&BY_A_VOLUME)),
+        support::test("record_follows_who_leaves_after_filters_of_its_own", NEEDS, || left(&FILTERS)),
         support::test("record_follows_who_leaves_after_a_filter_of_all_threads", NEEDS, || {
-            left(&["--security-opt", "seccomp={}/tracing.json"], "thread filter-of-all move /cg", 0)
+            left(&FILTER_OF_ALL)
         }),
-        support::test("record_follows_who_mounts_the_hierarchy_and_leaves", NEEDS, || {
-            left(
-                &["--security-opt", "seccomp={}/tracing.json", "--cap-add", "SYS_ADMIN"],
-                "mount /m move /m",
-                0,
-            )
-        }),
-        support::test("record_follows_who_changes_its_root_and_leaves", NEEDS, || {
-            let options =
-                ["--security-opt", "seccomp=unconfined", "--cap-add", "SYS_ADMIN", "--volume", "/:/host"];
-            let root = Hierarchy::find()?.directory("/").display().to_string();
-            left(&options, &format!("chroot /host move {root}"), 2)
-        }),
+        support::test("record_follows_who_mounts_the_hierarchy_and_leaves", NEEDS, || left(&BY_A_MOUNT)),
+        support::test("record_follows_who_changes_its_root_and_leaves", NEEDS, || left(&ANOTHER_ROOT)),
         support::test("record_follows_who_was_brought_in_and_leaves", NEEDS, brought_in),
         support::test("record_by_two_at_once_follows_who_leaves", NEEDS, by_two),
         support::test("record_follows_who_leaves_without_a_namespace_of_its_own", NEEDS, || {
-            left(&["--security-opt", "seccomp={}/tracing.json", "--pid", "host"], "move /cg", 0)
+            left(&NO_NAMESPACE)
         }),
-        support::test("record_follows_who_leaves_without_a_filter", NEEDS, || {
-            left(&["--security-opt", "seccomp=unconfined"], "move /cg", 2)
-        }),
+        support::test("record_follows_who_leaves_without_a_filter", NEEDS, || left(&UNCONFINED)),
         support::test("record_follows_who_leaves_without_a_filter_or_namespace", NEEDS, || {
-            left(&["--security-opt", "seccomp=unconfined", "--pid", "host"], "move /cg", 2)
+            left(&NOTHING_OF_ITS_OWN)
         }),
+        support::test("record_that_sleeps_follows_who_leaves", NEEDS, || {
+            slept_all_along(&BY_A_VOLUME)?;
+            slept_meanwhile(&NOTHING_OF_ITS_OWN)
+        }),
+        support::test("record_that_sleeps_follows_who_leaves_by_any_way", NEEDS, || {
+            WAYS.iter().try_for_each(|way| slept_all_along(way).and_then(|()| slept_meanwhile(way)))
+        })
+        .only_in_full(),
         support::test("record_keeps_strangers_out_of_a_container", NEEDS, stranger),
         support::test("record_tells_two_containers_in_one_cgroup_apart", NEEDS, two_in_one),
     ]
 }
-
-struct Place {
-    folder: TempDir,
-    root: String,
-}
-
-impl Place {
-    fn new() -> Result<Self> {
-        let folder = support::temp_dir()?;
-        compile::static_with_libc(folder.path(), "steps", PROGRAM)?;
-        let profile = command::output(support::program().arg("tracing-profile"), PATIENCE)?;
-        fs::write(folder.path().join("tracing.json"), profile)?;
-        let root = Hierarchy::find()?.directory("/").display().to_string();
-        image()?;
-        Ok(Self { folder, root })
-    }
-
-    /// Starts a container that takes these steps.
-    fn start(&self, container: &Container, options: &[&str], steps: &str) -> Result<()> {
-        let place = self.folder.path().to_str().context("not UTF-8")?;
-        let (cgroups, steps_in) = (format!("{}:/cg", self.root), format!("{place}:/s"));
-        let options: Vec<_> = options.iter().map(|option| option.replace("{}", place)).collect();
-        let mut words =
-            vec!["run", "--detach", "--network", "none", "--name", &container.name, "--volume", &cgroups];
-        words.extend(["--volume", &steps_in]);
-        words.extend(options.iter().map(String::as_str));
-        words.extend([IMAGE, "/s/steps"]);
-        words.extend(steps.split_whitespace());
-        docker(&words).map(drop)
-    }
-
-    fn say(&self, name: &str) -> Result<()> {
-        Ok(fs::write(self.folder.path().join(name), "")?)
-    }
-}
-
-/// Numbers of calls that nothing else makes.
-const GETITIMER: i64 = libc::SYS_getitimer;
-const GETPRIORITY: i64 = libc::SYS_getpriority;
-const GETSID: i64 = libc::SYS_getsid;
 
 fn whole(recording: &Recording) -> Result<()> {
     ensure!(recording.lost == Lost::default(), "{:?}", recording.lost);
     Ok(())
 }
 
-/// A container gets out by these steps, and goes on; a child of it executes something.
-fn left(options: &[&str], out: &str, code: i32) -> Result<()> {
-    let (place, container) = (Place::new()?, Container::named("leaving"));
-    let arguments = ["--wait", "--container", &container.name, "--recording", "{}/r.json", "--strict"];
-    let mut recorder = Recorder::ready(&arguments)?;
-    let steps = format!("{out} call {GETITIMER} fork call {GETPRIORITY} exec call {GETSID}");
-    place.start(&container, options, &steps)?;
-    container.ends_well()?;
-    container.remove()?;
-    recorder.ends_with(code)?;
-    let recording = recorder.recording("r.json")?;
-    whole(&recording)?;
-    ensure!(!recorder.said().contains("from elsewhere"), "{}", recorder.said());
-    recorder.ensure_said("processes of it left its cgroup (1: steps)")?;
-    ensure_calls(&recording, Origin::Application, &["getitimer", "getpriority", "getsid"], &["pivot_root"])
+/// A container that leaves its cgroup, and its recorder.
+struct Leaving {
+    place: Place,
+    container: Container,
+    recorder: Recorder,
+}
+
+impl Leaving {
+    fn new() -> Result<Self> {
+        let (place, container) = (Place::new()?, Container::named("leaving"));
+        let arguments = ["--wait", "--container", &container.name, "--recording", "{}/r.json", "--strict"];
+        let recorder = Recorder::ready(&arguments)?;
+        Ok(Self { place, container, recorder })
+    }
+
+    /// It takes these steps, gets out, makes a call, takes those, and goes on.
+    fn start(&self, before: &str, way: &Way, meanwhile: &str) -> Result<()> {
+        let root = Hierarchy::find()?.directory("/").display().to_string();
+        let steps = format!("{before} {} {}", way.steps.replace("{root}", &root), outside(meanwhile));
+        self.place.start(&self.container, way.options, &steps)
+    }
+
+    fn ends(&self) -> Result<()> {
+        self.container.ends_well()?;
+        self.container.remove()
+    }
+
+    /// All that it did is recorded, and told.
+    fn ensure_recorded(mut self, way: &Way) -> Result<()> {
+        self.recorder.ends_with(way.code)?;
+        let recording = self.recorder.recording("r.json")?;
+        whole(&recording)?;
+        ensure!(!self.recorder.said().contains("from elsewhere"), "{}", self.recorder.said());
+        self.recorder.ensure_said("processes of it left its cgroup (1: steps)")?;
+        ensure_calls(&recording, Origin::Application, &OUTSIDE, &["pivot_root"])
+    }
+}
+
+fn left(way: &Way) -> Result<()> {
+    let leaving = Leaving::new()?;
+    leaving.start("", way, "")?;
+    leaving.ends()?;
+    leaving.ensure_recorded(way)
+}
+
+/// The recorder is stopped in the container's whole life.
+fn slept_all_along(way: &Way) -> Result<()> {
+    let leaving = Leaving::new()?;
+    leaving.recorder.signal(Signal::STOP)?;
+    leaving.start("", way, "")?;
+    leaving.ends()?;
+    leaving.recorder.signal(Signal::CONT)?;
+    leaving.ensure_recorded(way)
+}
+
+/// The recorder is stopped while the container leaves, which goes on outside afterwards.
+fn slept_meanwhile(way: &Way) -> Result<()> {
+    let leaving = Leaving::new()?;
+    // By the path that it has under another root as well.
+    leaving.start("say up until /s/go", way, "say out until {}/on")?;
+    leaving.container.until_said("up")?;
+    leaving.recorder.signal(Signal::STOP)?;
+    leaving.place.say("go")?;
+    leaving.container.until_said("out")?;
+    leaving.recorder.signal(Signal::CONT)?;
+    leaving.place.say("on")?;
+    leaving.ends()?;
+    leaving.ensure_recorded(way)
 }
 
 /// The cgroup of a container, below the hierarchy's root.
@@ -191,7 +160,7 @@ fn stranger() -> Result<()> {
     let (place, victim, other) = (Place::new()?, Container::named("victim"), Container::named("stranger"));
     let arguments = ["--wait", "--container", &victim.name, "--recording", "{}/r.json", "--strict"];
     let mut recorder = Recorder::ready(&arguments)?;
-    let exact = ["--security-opt", "seccomp={}/tracing.json"];
+    let exact = ["--security-opt", EXACT];
     place.start(&victim, &exact, &format!("call {GETSID} say up until /s/go"))?;
     victim.until_said("up")?;
     let into = format!(
@@ -221,10 +190,10 @@ fn brought_in() -> Result<()> {
     let (place, container) = (Place::new()?, Container::named("brought-in"));
     let mut recorder =
         Recorder::ready(&["--wait", "--container", &container.name, "--recording", "{}/r.json"])?;
-    let exact = ["--security-opt", "seccomp={}/tracing.json"];
+    let exact = ["--security-opt", EXACT];
     place.start(&container, &exact, "say up until /s/go")?;
     container.until_said("up")?;
-    let steps = format!("move /cg call {GETITIMER} fork call {GETPRIORITY} exec call {GETSID}");
+    let steps = format!("move /cg {}", outside(""));
     let words = ["exec", container.name.as_str(), "/s/steps"];
     docker(&words.into_iter().chain(steps.split_whitespace()).collect::<Vec<_>>())?;
     place.say("go")?;
@@ -233,9 +202,8 @@ fn brought_in() -> Result<()> {
     recorder.ends_with(0)?;
     let recording = recorder.recording("r.json")?;
     whole(&recording)?;
-    let names = ["getitimer", "getpriority", "getsid"];
-    ensure_calls(&recording, Origin::Application, &[], &names)?;
-    ensure_calls(&recording, Origin::Joined, &names, &[])
+    ensure_calls(&recording, Origin::Application, &[], &OUTSIDE)?;
+    ensure_calls(&recording, Origin::Joined, &OUTSIDE, &[])
 }
 
 /// Each has a kernel program of its own.
@@ -243,7 +211,7 @@ fn by_two() -> Result<()> {
     let (place, container) = (Place::new()?, Container::named("by-two"));
     let arguments = ["--wait", "--container", &container.name, "--recording", "{}/r.json", "--strict"];
     let mut recorders = [Recorder::ready(&arguments)?, Recorder::ready(&arguments)?];
-    let exact = ["--security-opt", "seccomp={}/tracing.json"];
+    let exact = ["--security-opt", EXACT];
     place.start(&container, &exact, &format!("move /cg call {GETITIMER} fork call {GETPRIORITY}"))?;
     container.ends_well()?;
     container.remove()?;
@@ -264,7 +232,7 @@ fn two_in_one() -> Result<()> {
     let (victim, other) = (container("victim"), container("other"));
     let glob = format!("{prefix}-*");
     let mut recorder = Recorder::ready(&["--container", &glob, "--recording-dir", "{}"])?;
-    let exact = ["--security-opt", "seccomp={}/tracing.json"];
+    let exact = ["--security-opt", EXACT];
     place.start(&victim, &exact, &format!("call {GETSID} say up until /s/go"))?;
     victim.until_said("up")?;
     let into = format!("move /cg{} call {GETSID} call {GETITIMER}", cgroup_of(&victim)?);

@@ -8,35 +8,43 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use seccomp_trace::recording::{FoundBy, Origin};
+use seccomp_trace::recording::{FoundBy, Lost, Origin};
 use tempfile::TempDir;
 
 use crate::proof::command::{self, until};
 use crate::proof::container::unused_name;
-use crate::recorder::{PATIENCE, Recorder, docker, ensure_calls, image};
+use crate::recorder::{Container, PATIENCE, Recorder, docker, ensure_calls, image};
+use crate::steps::{OUTSIDE, Place, outside};
 use crate::support::{self, Need, Trial};
 
-/// Takes out of the bundle what a root without CAP_SYS_RESOURCE can't give.
+/// Takes out of the bundle, and of what `docker exec` asks for, what a root without CAP_SYS_RESOURCE can't give.
 const WRAPPER: &str = "#!/bin/sh
-bundle=
 previous=
 for argument; do
-    [ \"$previous\" = --bundle ] && bundle=$argument
+    case $previous in
+    --bundle) file=$argument/config.json ;;
+    --process) file=$argument ;;
+    *) file= ;;
+    esac
+    [ -z \"$file\" ] || sed -i 's/\"CAP_SYS_RESOURCE\",//g' \"$file\"
     previous=$argument
 done
-[ -z \"$bundle\" ] || sed -i 's/\"CAP_SYS_RESOURCE\",//g' \"$bundle/config.json\"
 exec runc \"$@\"
 ";
 
 /// All tests of this file.
 pub fn tests() -> Vec<Trial> {
     let needs = &[Need::Kernel, Need::Docker, Need::Runc, Need::Busybox];
-    vec![support::test("record_beside_a_second_docker_that_is_restarted", needs, || {
-        let mut engine = Engine::start()?;
-        sandboxed(&engine)?;
-        privileged(&engine)?;
-        restarted(&mut engine)
-    })]
+    let with_steps = &[Need::Kernel, Need::Docker, Need::Runc, Need::Busybox, Need::Cc];
+    vec![
+        support::test("record_beside_a_second_docker_that_is_restarted", needs, || {
+            let mut engine = Engine::start()?;
+            sandboxed(&engine)?;
+            privileged(&engine)?;
+            restarted(&mut engine)
+        }),
+        support::test("record_follows_who_was_brought_in_privileged_and_leaves", with_steps, brought_in),
+    ]
 }
 
 /// A running dockerd with all its files in one folder.
@@ -166,6 +174,30 @@ fn privileged(engine: &Engine) -> Result<()> {
     ensure!(recording.boundary.found_by == FoundBy::Estimated, "{:?}", recording.boundary);
     let of_the_runtime = ["mount", "pivot_root", "keyctl", "capset", "setgroups"];
     ensure_calls(&recording, Origin::Application, &["mkdir", "exit_group"], &of_the_runtime)
+}
+
+/// By `docker exec --privileged`, so it mounts the hierarchy itself.
+fn brought_in() -> Result<()> {
+    let (engine, place, container) = (Engine::start()?, Place::new()?, Container::named("brought-in"));
+    let arguments = ["--wait", "--container", &container.name, "--recording", "{}/r.json"];
+    let mut recorder = Recorder::start_with(&arguments, &[("DOCKER_HOST", &engine.host)])?;
+    recorder.until_said("note: ready")?;
+    let options = ["--runtime", "stripped", "--security-opt", "seccomp={}/tracing.json"];
+    let words = place.words(&container, &options, "say up until /s/go")?;
+    engine.docker(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let logs = ["logs", container.name.as_str()];
+    until(PATIENCE, "up", || Ok(engine.docker(&logs)?.contains("up").then_some(())))?;
+    let exec = format!("exec --privileged {} /s/steps mount /m move /m {}", container.name, outside(""));
+    engine.docker(&exec.split_whitespace().collect::<Vec<_>>())?;
+    place.say("go")?;
+    engine.docker(&["wait", &container.name])?;
+    engine.docker(&["rm", &container.name])?;
+    recorder.ends_with(0)?;
+    recorder.ensure_said("processes of it left its cgroup (1: steps)")?;
+    let recording = recorder.recording("r.json")?;
+    ensure!(recording.lost == Lost::default(), "{:?}", recording.lost);
+    ensure_calls(&recording, Origin::Application, &[], &OUTSIDE)?;
+    ensure_calls(&recording, Origin::Joined, &[&OUTSIDE[..], &["mount"]].concat(), &[])
 }
 
 /// What runs is recorded on while nobody can be asked, and what starts afterwards has its name.

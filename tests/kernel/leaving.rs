@@ -5,6 +5,7 @@ use crate::{
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Result, ensure};
+use rustix::process::Signal;
 use seccomp_trace::recording::{Lost, Origin, Recording};
 use std::{fs, process::Command};
 
@@ -39,6 +40,12 @@ static int born_in(const char *cgroup) {
     if (child < 0) fail("clone3");
     return child;
 }
+"#;
+
+/// What is held until the test lets it go on, and tells its end: all of its calls are made then.
+const HELD: &str = r#"
+__attribute__((constructor)) static void held(void) { say("up"); until("go"); }
+__attribute__((destructor)) static void ended(void) { say("ended"); }
 "#;
 
 /// By itself, and a child that executes something with it.
@@ -161,6 +168,11 @@ int main(int argc, char **argv) {
 }
 "#;
 
+/// Somebody else, who gets there and makes a call that none of these programs makes.
+const STRANGER: &str = r#"
+int main(int argc, char **argv) { move(argv[1]); for (;;) { syscall(SYS_sched_getscheduler, 0); usleep(1000); } }
+"#;
+
 pub fn tests() -> Vec<Trial> {
     let needs = &[Need::Kernel, Need::Cc];
     vec![
@@ -170,6 +182,9 @@ pub fn tests() -> Vec<Trial> {
         }),
         support::test("a_child_that_is_born_elsewhere_is_recorded", needs, || left(BORN, LEFT)),
         support::test("a_thread_in_a_cgroup_below_is_recorded_on", needs, || left(BY_THREADS, &[])),
+        support::test("a_command_that_leaves_while_the_tracer_sleeps_is_recorded", needs, || {
+            [ITSELF, WITHOUT_LEADER, BORN].into_iter().try_for_each(slept)
+        }),
         support::test("who_outlives_a_command_outside_of_its_cgroup_is_named", needs, || {
             left(OUTLIVED, &["live on outside of its cgroup (1: ", "whose further calls are not"])
         }),
@@ -185,23 +200,55 @@ const LEFT: &[&str] = &["processes of it left its cgroup (1: program)"];
 
 /// `run` of a program that gets into the root of the hierarchy. Another one there is none of its own.
 fn left(body: &str, said: &[&str]) -> Result<()> {
-    let case = Case::new()?;
-    let program = with_libc(&case, "program", &format!("{STEPS}{body}"))?;
-    let stranger = with_libc(
-        &case,
-        "stranger",
-        &format!(
-            "{STEPS} int main(int argc, char **argv) {{ move(argv[1]); for (;;) {{ syscall(SYS_sched_getscheduler, 0); usleep(1000); }} }}"
-        ),
-    )?;
-    let root = case.home.root().display().to_string();
-    let beside = Running::start(Command::new(stranger).arg(&root))?;
-    expect(&case.run(&[], &[&program, &root])?, 0, said)?;
-    drop(beside);
-    let seen = application(&case.recording()?)?;
-    ensure!(seen.is_superset(&set(["getitimer", "getpriority"])), "{seen:?}");
-    ensure!(!seen.contains("sched_getscheduler"), "a stranger's calls are in it");
-    Ok(())
+    let leaving = Leaving::new(body)?;
+    leaving.ensure_recorded(leaving.start()?, said)
+}
+
+/// The same while the tracer is stopped.
+fn slept(body: &str) -> Result<()> {
+    let leaving = Leaving::new(&format!("{HELD}{body}"))?;
+    let running = leaving.start()?;
+    until_there_is(&leaving.case, "up")?;
+    running.signal(Signal::STOP)?;
+    fs::write(leaving.case.file("go"), "")?;
+    until_there_is(&leaving.case, "ended")?;
+    running.signal(Signal::CONT)?;
+    leaving.ensure_recorded(running, LEFT)
+}
+
+/// A program that gets into the root of the hierarchy, and another one there.
+struct Leaving {
+    case: Case,
+    program: String,
+    _beside: Running,
+}
+
+impl Leaving {
+    fn new(body: &str) -> Result<Self> {
+        let case = Case::new()?;
+        let program = with_libc(&case, "program", &format!("{STEPS}{body}"))?;
+        let stranger = with_libc(&case, "stranger", &format!("{STEPS}{STRANGER}"))?;
+        let beside = Running::start(Command::new(stranger).arg(case.home.root()))?;
+        Ok(Self { case, program, _beside: beside })
+    }
+
+    fn start(&self) -> Result<Running> {
+        self.case.start(&[], &[&self.program, &self.case.home.root().display().to_string()])
+    }
+
+    /// All that it did is recorded, and nothing of the other's.
+    fn ensure_recorded(&self, running: Running, said: &[&str]) -> Result<()> {
+        expect(&self.case.finish(running)?, 0, said)?;
+        let seen = application(&self.case.recording()?)?;
+        ensure!(seen.is_superset(&set(["getitimer", "getpriority"])), "{seen:?}");
+        ensure!(!seen.contains("sched_getscheduler"), "a stranger's calls are in it");
+        Ok(())
+    }
+}
+
+fn until_there_is(case: &Case, name: &str) -> Result<()> {
+    let file = case.file(name);
+    eventually(name, || fs::metadata(&file).ok()).map(drop)
 }
 
 fn crowd() -> Result<()> {
@@ -236,16 +283,12 @@ fn through(is_removed: bool) -> Result<()> {
     let mut command = Command::new(program);
     command.arg(cgroup.root()).arg(cgroup.directory()).current_dir(case.folder.path());
     let running = Running::start(&mut command)?;
-    let there = |name: &'static str| {
-        let file = case.file(name);
-        eventually(name, || fs::metadata(&file).ok()).map(drop)
-    };
-    there("left")?;
+    until_there_is(&case, "left")?;
     if is_removed {
         fs::remove_dir(cgroup.directory())?;
     }
     fs::write(case.file("go"), "")?;
-    there("done")?;
+    until_there_is(&case, "done")?;
     let said: &[&str] = if is_removed { &["processes of it outlive it (1: program)"] } else { &[] };
     expect(&recorder.interrupt()?, 0, said)?;
     fs::write(case.file("end"), "")?;

@@ -15,29 +15,39 @@ use seccomp_trace::recording::Recording;
 use serde_json::Value;
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, PipeReader, PipeWriter, Read as _},
-    os::{fd::AsFd, unix::ffi::OsStringExt as _},
+    io::{self, Read as _},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStringExt as _,
+    },
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+mod fifo;
+
 pub fn tests() -> Vec<Trial> {
     let needs = &[Need::Kernel, Need::Cc];
-    vec![
-        support::test("a_full_stderr_holds_up_neither_signals_nor_checkpoints_nor_the_end", needs, stderr),
+    let mut tests = vec![
+        support::test("a_full_stderr_holds_up_neither_signals_nor_checkpoints_nor_the_end", needs, || {
+            stderr(|_| full())
+        }),
         support::test("a_stderr_that_is_read_again_has_all_that_was_said", needs, read_again),
         support::test("a_full_stdout_has_the_whole_profile_or_is_an_error", needs, stdout),
         support::test("lines_that_nobody_reads_hold_up_nothing", needs, lines),
         support::test("a_terminal_that_takes_nothing_holds_up_nothing", needs, terminal),
-    ]
+    ];
+    tests.extend(fifo::tests());
+    tests
 }
 
 /// Both ends of a pipe that has no room.
-fn full() -> Result<(PipeReader, PipeWriter)> {
-    let (reader, mut writer) = io::pipe()?;
+fn full() -> Result<(File, File)> {
+    let (reader, writer) = io::pipe()?;
+    let mut writer = File::from(OwnedFd::from(writer));
     fill(&mut writer)?;
-    Ok((reader, writer))
+    Ok((File::from(OwnedFd::from(reader)), writer))
 }
 
 /// Writes to it until it takes nothing more.
@@ -111,22 +121,35 @@ fn has_getitimer(recording: &Recording) -> bool {
     recording.syscalls.values().flatten().any(|call| call.name.as_deref() == Some("getitimer"))
 }
 
-fn stderr() -> Result<()> {
-    let case = Case::new()?;
-    let (_reader, writer) = full()?;
-    let mut traced = Traced(command(&case, &["--verbose"])?.stderr(writer).spawn()?);
+/// A checkpoint comes, and signals are answered. Returns once COMMAND has one that ends it.
+fn goes_on(case: &Case, traced: &Traced) -> Result<()> {
     eventually("COMMAND is ready", || fs::metadata(case.file("ready")).ok())?;
     let start = Instant::now();
     let partial = case.folder.path().join("recording.json.partial");
     eventually("a checkpoint", || has_getitimer(&Recording::read(&partial).ok()?).then_some(()))?;
     ensure!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-    let takes = signal_takes(&case, &traced)?;
+    let takes = signal_takes(case, traced)?;
     ensure!(takes < Duration::from_millis(100), "{takes:?}");
-    traced.signal(Signal::TERM)?;
+    traced.signal(Signal::TERM)
+}
+
+fn stderr(full: impl FnOnce(&Case) -> Result<(File, File)>) -> Result<()> {
+    let case = Case::new()?;
+    let (_reader, writer) = full(&case)?;
+    let mut traced = Traced(command(&case, &["--verbose"])?.stderr(writer).spawn()?);
+    goes_on(&case, &traced)?;
     let status = traced.ends_within(END)?;
     ensure!(status.code() == Some(128 + 15), "{status:?}");
     ensure!(has_getitimer(&case.recording()?), "the recording is not whole");
     case.is_clean()
+}
+
+/// What was read is a profile, after what filled the pipe.
+fn is_profile(read: &[u8]) -> Result<()> {
+    let json = read.iter().position(|byte| *byte != b'x').context("no profile")?;
+    let profile: Value = serde_json::from_slice(&read[json..])?;
+    ensure!(profile["defaultAction"] == "SCMP_ACT_ERRNO", "{profile}");
+    Ok(())
 }
 
 fn read_again() -> Result<()> {
@@ -167,9 +190,7 @@ fn stdout() -> Result<()> {
         if is_read {
             let mut all = Vec::new();
             reader.read_to_end(&mut all)?;
-            let json = all.iter().position(|byte| *byte != b'x').context("no profile")?;
-            let profile: Value = serde_json::from_slice(&all[json..])?;
-            ensure!(profile["defaultAction"] == "SCMP_ACT_ERRNO", "{profile}");
+            is_profile(&all)?;
             ensure!(traced.ends_within(END)?.success(), "{}", said());
         } else {
             // It waits for the reader, until somebody wants it to end. Signals may come before it waits.

@@ -15,7 +15,9 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, OFlags};
+use rustix::io::Errno;
 
 pub use self::checkpoint::{Checkpoint, Found};
 pub use self::elsewhere::{folder_elsewhere, write_elsewhere};
@@ -23,12 +25,16 @@ pub use self::locks::Stranger;
 use self::owner::{Trusted, sudo_user};
 use self::place::{Handle, Place, Regular, folder_of, resolve};
 pub use self::problem::{WriteError, WriteProblem};
+use crate::launch::Ends;
 
 /// The largest old file that is read.
 const LARGEST: u64 = 64 << 20;
 
 /// How long a FIFO may take to find its reader.
 const READER: Duration = Duration::from_secs(2);
+
+/// How often somebody who waits for a reader looks whether he shall go on. Signals are answered within 100 ms.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// Writes `content` to `path`: all of it, or nothing and the old file stays as it was. An old file's
 /// mode and owner are kept where the owner is us, root, or who typed sudo; a link stays a link, and the
@@ -40,7 +46,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     with(path, true, |place| match place {
         // Appended: /dev/stdout may be a file into which the shell has written before.
         Place::Special(handle) => open_special(&handle.path())
-            .and_then(|mut file| file.write_all(content))
+            .and_then(|file| write_special(file, content))
             .map_err(WriteProblem::Other),
         Place::Regular(file) => replace(&file, content, true, Over::Old).map(drop),
     })
@@ -103,13 +109,32 @@ fn open_special(path: &Path) -> io::Result<File> {
                 }
                 std::thread::sleep(Duration::from_millis(10));
             }
-            opened => {
-                let file = opened?;
-                rustix::fs::fcntl_setfl(&file, OFlags::APPEND)?;
-                return Ok(file);
-            }
+            opened => return opened,
         }
     }
+}
+
+/// A reader who takes nothing for a while may take all later: waited for, until a signal asks us to end.
+fn write_special(mut file: File, mut content: &[u8]) -> io::Result<()> {
+    let ends = Ends::until_now();
+    while !content.is_empty() {
+        match file.write(content) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => content = content.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let is_ready = match poll(&mut [PollFd::new(&file, PollFlags::OUT)], Some(&LOOK)) {
+                    Err(Errno::INTR) => false,
+                    polled => polled? > 0,
+                };
+                if !is_ready && ends.has_more() {
+                    return Err(io::Error::other("interrupted while nothing read it"));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Finds out whether [`write()`] would work now, without leaving or changing anything: to be asked before
