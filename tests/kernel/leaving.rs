@@ -188,7 +188,16 @@ pub fn tests() -> Vec<Trial> {
         support::test("who_outlives_a_command_outside_of_its_cgroup_is_named", needs, || {
             left(OUTLIVED, &["live on outside of its cgroup (1: ", "whose further calls are not"])
         }),
-        support::alone("who_leaves_of_more_than_can_be_followed_is_told", needs, crowd).only_in_full(),
+        support::alone("who_leaves_of_more_than_can_be_followed_is_told", needs, || crowd(CROWD))
+            .only_in_full(),
+        support::alone("who_is_born_elsewhere_to_more_than_can_be_followed_is_told", needs, || {
+            crowd(&CROWD.replacen(
+                "move(argv[1]);",
+                "if (born_in(argv[1])) for (;;) pause(); prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);",
+                1,
+            ))
+        })
+        .only_in_full(),
         support::test("who_leaves_a_cgroup_that_is_removed_then_is_recorded_on", needs, || through(true)),
         support::test("who_leaves_a_cgroup_and_comes_back_is_recorded_on", needs, || through(false)),
     ]
@@ -251,9 +260,9 @@ fn until_there_is(case: &Case, name: &str) -> Result<()> {
     eventually(name, || fs::metadata(&file).ok()).map(drop)
 }
 
-fn crowd() -> Result<()> {
+fn crowd(body: &str) -> Result<()> {
     let case = Case::new()?;
-    let program = with_libc(&case, "program", &format!("{STEPS}{CROWD}"))?;
+    let program = with_libc(&case, "program", &format!("{STEPS}{body}"))?;
     let root = case.home.root().display().to_string();
     let output = case.run(&[], &[&program, &root])?;
     expect(

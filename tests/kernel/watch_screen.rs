@@ -1,7 +1,7 @@
 //! `--watch` on a real terminal: what is shown, what the keys do, and that the terminal is as it was after every way out.
 
 use crate::{
-    help::{Case, NATIVE, allowed, eventually, has_ended, with_libc},
+    help::{Case, LIMIT, NATIVE, allowed, eventually, has_ended, with_libc},
     support::{self, Need, Terminal, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -31,6 +31,7 @@ pub fn tests() -> Vec<Trial> {
         support::test("counts_go_on_when_a_cgroup_is_made_anew", NEEDS, again),
         support::test("keys_filter_sort_and_open", NEEDS, keys),
         support::test("w_writes_the_profile_while_it_goes_on", NEEDS, write),
+        support::test("w_leaves_a_fifo_for_the_end_and_signals_are_passed_on", NEEDS, write_fifo),
         support::test("the_commands_output_is_shown_on_request", NEEDS, output),
         support::test("a_narrow_terminal_and_another_size_are_readable", NEEDS, sizes),
         support::test("without_colour_and_without_unicode", NEEDS, plain),
@@ -48,7 +49,16 @@ struct Watched {
 
 impl Watched {
     fn start(options: &[&str], command: &str, size: (u16, u16), variables: &[(&str, &str)]) -> Result<Self> {
-        let case = Case::new()?;
+        Self::start_in(Case::new()?, options, command, size, variables)
+    }
+
+    fn start_in(
+        case: Case,
+        options: &[&str],
+        command: &str,
+        size: (u16, u16),
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
         let words = case.run_words(&[&["--watch"], options].concat(), &[]);
         let script = format!("{} {command}", shell(&[&program(), &words.join(" ")]));
         let script = format!("cd {} && {script}", case.folder.path().display());
@@ -95,10 +105,7 @@ fn signals() -> Result<()> {
         let watched = Watched::start(&[], "sleep 1000", WIDE, UTF8)?;
         watched.terminal.wait_for("clock_nanosleep")?;
         let tracer = watched.tracer()?;
-        support::run_with_timeout(
-            std::process::Command::new("kill").args(["-s", signal, &tracer]),
-            crate::help::LIMIT,
-        )?;
+        support::run_with_timeout(std::process::Command::new("kill").args(["-s", signal, &tracer]), LIMIT)?;
         watched.terminal.ended(status).context(signal)?;
     }
     Ok(())
@@ -237,7 +244,7 @@ fn again() -> Result<()> {
         let script = "mkdir $0 && (echo 0 >$0/cgroup.procs && exec $1); status=$?; rmdir $0; exit $status";
         let mut shell = std::process::Command::new("sh");
         shell.args(["-c", script]).arg(&cgroup).arg(&program_of);
-        let output = support::run_with_timeout(&mut shell, crate::help::LIMIT)?;
+        let output = support::run_with_timeout(&mut shell, LIMIT)?;
         ensure!(output.status.success(), "{output:?}");
         if total == "123,456" {
             terminal.wait_for("getpriority")?;
@@ -291,6 +298,24 @@ fn write() -> Result<()> {
     watched.terminal.ended(143)?;
     ensure!(watched.case.recording()?.finished);
     Ok(())
+}
+
+/// Nobody reads it.
+fn write_fifo() -> Result<()> {
+    let case = Case::new()?;
+    support::run_with_timeout(std::process::Command::new("mkfifo").arg(case.profile_path()), LIMIT)?;
+    let trap = "sh -c 'trap \"echo passed on\" USR1; while :; do sleep 0.1; done'";
+    let watched = Watched::start_in(case, &[], trap, WIDE, UTF8)?;
+    watched.terminal.wait_for("clock_nanosleep")?;
+    watched.terminal.press(&["w"])?;
+    watched.terminal.wait_for("it is written at the end")?;
+    ensure!(!watched.case.recording()?.finished, "the recording is not written");
+    support::run_with_timeout(
+        std::process::Command::new("kill").args(["-s", "USR1", &watched.tracer()?]),
+        LIMIT,
+    )?;
+    watched.terminal.press(&["o"])?;
+    watched.terminal.wait_for("passed on").map(drop)
 }
 
 fn output() -> Result<()> {

@@ -52,6 +52,12 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     })
 }
 
+/// Is something there that is no regular file?
+#[must_use]
+pub fn is_special(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|there| !there.is_file())
+}
+
 /// Keeps a file that is to be written for this process, until that ends; nothing is made. A device or a pipe is everybody's.
 ///
 /// # Errors

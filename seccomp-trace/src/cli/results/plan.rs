@@ -56,16 +56,25 @@ impl Plan {
         profile.into_iter().chain(recording).collect::<Vec<_>>().join(" and ")
     }
 
-    /// Writes the files as they would be if this were the end. It goes on, whatever comes of it.
+    /// Writes the files as they would be if this were the end. It goes on, whatever comes of it: who reads a pipe may take nothing
+    /// for a while, and gets what there is at the end.
     pub fn write_now(&self, recording: &Recording, options: &TraceOptions, printer: &Printer) {
         if self.files().next().is_none() {
             return printer.note("the profile goes to stdout, at the end");
         }
+        let is_now = |path: &Path| !file::is_special(path);
+        for path in self.files().filter(|path| !is_now(path)) {
+            printer.note(format!("{} is no regular file: it is written at the end", path.display()));
+        }
         // This is an end as good as any: the recording says that it goes on, and the profile needs no warning of it.
         let ended = Recording { finished: true, ..recording.clone() };
-        let profile = self.profile.as_ref().filter(|output| output.file().is_some());
+        let profile = self.profile.as_ref().filter(|output| output.file().is_some_and(is_now));
         let replacement = replacement(recording, options);
-        let written = self.write_recording(recording, &replacement, printer);
+        let written = if self.recording.as_deref().is_some_and(is_now) {
+            self.write_recording(recording, &replacement, printer)
+        } else {
+            Ok(())
+        };
         if let Err(error) =
             written.and_then(|()| write_one_profile(profile, &ended, options, &replacement, printer))
         {
