@@ -63,9 +63,6 @@ impl Plan {
             return printer.note("the profile goes to stdout, at the end");
         }
         let is_now = |path: &Path| !file::is_special(path);
-        for path in self.files().filter(|path| !is_now(path)) {
-            printer.note(format!("{} is no regular file: it is written at the end", path.display()));
-        }
         // This is an end as good as any: the recording says that it goes on, and the profile needs no warning of it.
         let ended = Recording { finished: true, ..recording.clone() };
         let profile = self.profile.as_ref().filter(|output| output.file().is_some_and(is_now));
@@ -79,6 +76,9 @@ impl Plan {
             written.and_then(|()| write_one_profile(profile, &ended, options, &replacement, printer))
         {
             printer.warn(format!("not all is written: {error:#}"));
+        }
+        for path in self.files().filter(|path| !is_now(path)) {
+            printer.note(format!("{} is no regular file: it is written at the end", path.display()));
         }
     }
 
