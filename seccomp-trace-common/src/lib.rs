@@ -30,7 +30,7 @@ pub const TASKS_PER_SLOT: u64 = 1024;
 pub const FOLLOWED_PER_SLOT: u64 = 16_384;
 /// Processes of all slots together that are.
 pub const MAX_FOLLOWED: u32 = 65_536;
-/// A slot may have followed processes up to this part of the room that all others leave: the first one all that a slot may have.
+/// A slot may have followed processes up to this part of the room that is left: the first one all that a slot may have, the next ones less.
 pub const FOLLOWED_SHARE: u64 = 3;
 /// Counters of followed processes, by the lower bits of their ids: a power of two.
 pub const PRESENCE: usize = 16_384;
@@ -154,7 +154,7 @@ pub struct Slot {
     pub tasks: u64,
     /// Those of them that came from outside and have not executed anything.
     pub arriving: u64,
-    /// Applications that have been executed: more than one, where others came before it who look like one.
+    /// Applications that have been executed: in one without an engine all that has been, else those that came before the first one.
     pub application: u64,
     /// 1 once the first one is about to be.
     pub begun: u64,
@@ -190,8 +190,10 @@ pub struct Slot {
     pub unfollowed: u32,
     /// Strangers that have come into it.
     pub foreign: u32,
-    /// [`Stats::unknown_leavers`] when the first one found no room to be followed.
+    /// [`Stats::unknown_leavers`] and one when the first one found no room to be followed.
     pub unknown_before: u64,
+    /// 1 while its namespace has its first process, which counts among the followed.
+    pub has_first: u64,
     /// Applications that carry something else than the first one.
     pub rivals: u64,
     /// How often one of its own went to a cgroup that is nobody's, or was born there.
@@ -306,8 +308,8 @@ pub mod origin {
     pub const F_LATE: u32 = 1;
     /// Its other threads came with it.
     pub const F_GROUP: u32 = 2;
-    /// A process that a runtime forked under the container's filter: a startContainer hook. The application is what
-    /// the runtime's own process becomes.
+    /// A process that a runtime forked under the container's filter, or with its root: a startContainer hook. The application is
+    /// what the runtime's own process becomes.
     pub const F_HOOK: u32 = 4;
 }
 
@@ -674,7 +676,7 @@ macro_rules! shared {
 shared! {
     Sets = set::COUNT * ABIS * NUMBERS + 8,
     Counts = ABIS * NUMBERS * 8 + 8,
-    Slot = 208 + PATH_LEN,
+    Slot = 216 + PATH_LEN,
     Made = 32 + PATH_LEN,
     Refused = 8 + PATH_LEN,
     Cell = 16,

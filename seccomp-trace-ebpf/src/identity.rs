@@ -162,6 +162,7 @@ pub fn is_own(task: KernelTask, number: u32) -> Option<bool> {
 }
 
 /// Is it in the PID namespace of a slot's container?
+#[inline(always)]
 pub fn is_in_namespace(task: KernelTask, number: u32) -> bool {
     // SAFETY: the map's own memory.
     let has_one = slots::slot(number).is_some_and(|slot| unsafe { (*slot).namespace } != 0);
@@ -275,10 +276,11 @@ pub fn begin(task: KernelTask, number: u32, has_filter: bool) -> Option<()> {
 pub enum Rival {
     /// It carries what the first one does.
     None,
-    /// It carries more: a filter, a namespace of its own. The first one was a stranger, who only looked like the application.
+    /// It carries more: a namespace of which it is the first process, or else a filter. The first one was a stranger, who only looked
+    /// like the application.
     Surer,
     /// It carries less.
-    Stranger,
+    Less,
     /// Nobody can tell which of the two it is.
     Equal,
 }
@@ -292,16 +294,16 @@ pub fn rival(task: KernelTask, number: u32, has_filter: bool) -> Rival {
     let Some(slot) = slots::slot(number) else { return Rival::None };
     // SAFETY: the map's own memory.
     let (filter, namespace) = unsafe { ((*slot).top_filter, (*slot).namespace) };
-    // The address of a filter that has gone may be another one's.
-    let brings_namespace = namespace == 0 && task.own_namespace().is_some();
-    if !brings_namespace && is_own(task, number) != Some(false) {
+    // Its filter alone does not say so: the first one's may be gone, and its address this one's.
+    if carried_by(task.0) == u64::from(number) && is_own(task, number) != Some(false) {
         return Rival::None;
     }
-    let first = u32::from(filter != 0) + u32::from(namespace != 0);
-    let own = u32::from(has_filter) + u32::from(task.own_namespace().is_some());
+    let rank = |has_namespace, has_filter| 2 * u32::from(has_namespace) + u32::from(has_filter);
+    let first = rank(namespace != 0, filter != 0);
+    let own = rank(task.own_namespace().is_some(), has_filter);
     match () {
         () if own > first => Rival::Surer,
-        () if own < first => Rival::Stranger,
+        () if own < first => Rival::Less,
         () => Rival::Equal,
     }
 }
@@ -309,15 +311,16 @@ pub fn rival(task: KernelTask, number: u32, has_filter: bool) -> Rival {
 /// What a slot's tasks carry is not known, or no longer.
 pub fn forget_application(number: u32) {
     let Some(slot) = slots::slot(number) else { return };
-    slots::clear_flag(number, flag::FOLLOWED);
+    if !slots::has_flag(number, flag::PINNED | flag::COMMAND) {
+        slots::clear_flag(number, flag::FOLLOWED);
+    }
     take_namespace_out(number);
+    slots::drop_namespace(number);
     // SAFETY: the map's own memory.
     unsafe {
         (*slot).top_filter = 0;
-        if (*slot).namespace != 0 {
-            (*slot).namespace = 0;
-            slots::drop_namespace(number);
-        }
+        (*slot).filter = 0;
+        (*slot).namespace = 0;
     }
 }
 
@@ -331,7 +334,10 @@ extern "C" fn begin_namespace(task: u64, number: u64, namespace: u64) -> u64 {
         return 0;
     }
     // SAFETY: the map's own memory.
-    unsafe { (*slot).namespace = namespace };
+    unsafe {
+        (*slot).namespace = namespace;
+        (*slot).has_first = 1;
+    }
     slots::add_followed(number);
     1
 }

@@ -14,7 +14,9 @@ use crate::{
     identity::{self, Rival},
     kernel::{self, Cgroup, Current, KernelTask},
     news, slots,
-    tasks::{self, entry, entry_in, forget, is_of, is_stranger, keep, root_of, unannounced},
+    tasks::{
+        self, entry, entry_in, forget, has_strange_root, is_of, is_stranger, keep, root_of, unannounced,
+    },
 };
 
 /// `(struct cgroup *dst, const char *path, struct task_struct *task, bool threadgroup)`, after the move.
@@ -167,7 +169,12 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
         && let Some(number) = by_cgroup
     {
         slots::count_foreign(number);
-        cgroups::guard(cgroup);
+        // A move there in this instant finds it guarded, and loses nothing by name.
+        if cgroups::guard(cgroup)
+            && let Some(owner) = owner
+        {
+            slots::lose_call(owner);
+        }
     }
     let raw = entry(parent.tid()?, parent.tgid()?);
     if let Some(outside) = raw.filter(|entry| entry.origin == OUTSIDE && is_of(entry, entry.slot)) {
@@ -204,8 +211,11 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
     let task = entry_in(number, parent, parent.tid()?)?;
     let root = root_of(parent.tid()?, parent.tgid()?);
     // Who has all that an application has, and makes a process, is about to execute it. Where there is no engine a service does so.
-    let has_changed_root =
-        root != 0 && parent.root()? != root && !slots::has_flag(number, flag::PINNED | flag::COMMAND);
+    // Who joins a container changes its root too, and may make the process that executes something (crun, runc from 1.4 on).
+    let has_changed_root = task.flags & F_LATE == 0
+        && root != 0
+        && parent.root()? != root
+        && !slots::has_flag(number, flag::PINNED | flag::COMMAND);
     let is_ready = parent.filters()? > task.arrived_with || has_changed_root;
     let is_hook = task.origin != JOINED && child.tgid()? == tid && is_ready;
     let flags = task.flags & (F_LATE | F_HOOK) | if is_hook { F_HOOK } else { 0 };
@@ -271,7 +281,11 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
         }
         follow(task, number);
         keep(tid, Task { origin: TENTATIVE, ..entry });
-    } else if entry.flags & F_LATE != 0 && !is_true_first(task, number, filters > entry.arrived_with) {
+    } else if entry.flags & F_LATE != 0 && !is_late_first(task, number, filters > entry.arrived_with) {
+        if has_strange_root(task, number, now)? {
+            // The container's own first process, and a stranger was faster.
+            slots::count_rival(number);
+        }
         identity::executed(task, number);
         keep(tid, Task { origin: JOINED, ..entry });
     } else {
@@ -280,41 +294,39 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
     Some(())
 }
 
-/// Is a task that came after the application the first of a container all the same, and that one a stranger who was faster? Who
-/// joins a container has no namespace of its own.
-fn is_true_first(task: KernelTask, number: u32, has_filter: bool) -> bool {
-    task.own_namespace().is_some() && identity::rival(task, number, has_filter) == Rival::Surer
+/// Has one executed something who came after the application, and is it the first of the container all the same? Then that one
+/// is a stranger who was faster. Who joins a container has no namespace of its own, and has the application's root.
+fn is_late_first(task: KernelTask, number: u32, has_filter: bool) -> bool {
+    task.own_namespace().is_some() && identity::rival(task, number, has_filter) != Rival::None
 }
 
 /// The first one to come fixes the boundary (a startContainer hook has the application's filters); those that arrived with it are
-/// the application too.
+/// the application too. One that carries something else is a rival: where nobody can say which of the two is the container's, the
+/// calls of both count, and so do those of one that carries less.
 fn become_application(task: KernelTask, entry: Task, filters: u32, root: u64) -> Option<()> {
     let number = entry.slot;
     let slot = slots::slot(number)?;
     let has_filter = filters > entry.arrived_with;
     // SAFETY: the map's own memory.
-    let is_first = unsafe { exchange(&raw mut (*slot).begun, 0, 1) };
+    let (is_first, has_begun) = unsafe { (exchange(&raw mut (*slot).begun, 0, 1), (*slot).application != 0) };
     let rival = if is_first { Rival::None } else { identity::rival(task, number, has_filter) };
     if rival != Rival::None {
         slots::count_rival(number);
     }
-    match rival {
-        Rival::Stranger => {
-            keep(task.tid()?, Task { origin: FOREIGN, ..entry });
-            return None;
-        }
-        // SAFETY: the map's own memory.
-        Rival::Equal => unsafe {
-            identity::forget_application(number);
-            (*slot).base = if filters < (*slot).base { filters } else { (*slot).base };
-        },
-        Rival::Surer => identity::forget_application(number),
-        Rival::None => {}
+    if rival == Rival::Equal || !(is_first || has_begun) {
+        // Or the first one is about to begin in this instant.
+        slots::lose_call(number);
+    }
+    if matches!(rival, Rival::Equal | Rival::Less) {
+        identity::executed(task, number);
+        keep(task.tid()?, Task { origin: JOINED, ..entry });
+        return None;
     }
     let is_it = is_first || rival == Rival::Surer;
     // SAFETY: the map's own memory.
     unsafe {
         if is_it {
+            identity::forget_application(number);
             (*slot).arrived_with = entry.arrived_with;
             (*slot).base = filters;
             (*slot).roots = [entry.root, root];

@@ -96,6 +96,7 @@ pub fn take(cgroup: u64, flags: u32, base: u32, maker: Maker, level: u32, path: 
         (*new).could_tamper = 0;
         (*new).unfollowed = 0;
         (*new).unknown_before = 0;
+        (*new).has_first = 0;
         (*new).rivals = 0;
         (*new).foreign = 0;
         (*new).left = 0;
@@ -281,8 +282,8 @@ pub fn drop_namespace(number: u32) {
     if let Some(slot) = slot(number) {
         // SAFETY: the map's own memory.
         unsafe {
-            if exchange(&raw mut (*slot).followed, 1, 0) {
-                end(slot, number);
+            if exchange(&raw mut (*slot).has_first, 1, 0) {
+                drop_followed(number);
             }
         }
     }
@@ -293,9 +294,8 @@ pub fn count_unfollowed(number: u32) {
     if let Some(slot) = slot(number) {
         // SAFETY: the map's own memory, and a counter of our own.
         unsafe {
-            if (*slot).unfollowed == 0 {
-                (*slot).unknown_before = news::unknown_leavers();
-            }
+            // The first one alone is kept.
+            exchange(&raw mut (*slot).unknown_before, 0, news::unknown_leavers() + 1);
             add(&raw mut (*slot).unfollowed, 1);
             add64(&raw mut UNFOLLOWED, 1);
         }

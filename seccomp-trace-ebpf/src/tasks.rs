@@ -4,7 +4,7 @@
 
 use aya_ebpf::{macros::map, maps::HashMap};
 use seccomp_trace_common::{
-    MAX_TASKS, Task, flag,
+    MAX_TASKS, Slot, Task, flag,
     origin::{ARRIVING, F_GROUP, F_LATE, FOREIGN, JOINED, OUTSIDE, TENTATIVE},
     set,
 };
@@ -78,23 +78,36 @@ pub fn unannounced(task: KernelTask, number: u32) -> Option<Task> {
     Some(Task { slot: number, generation: slot.generation, origin, arrived_with, flags, root: 0, _pad: 0 })
 }
 
-/// Has somebody come who is brought in by no runtime? Those have no more filters than who made the cgroup, and that one's root, or
-/// the application's (`docker exec`).
+/// Has somebody come who is brought in by no runtime? Those have no more filters than who made the cgroup, and a root that is
+/// known.
+#[inline(always)]
 pub fn is_stranger(task: KernelTask, number: u32, filters: u32, root: u64) -> Option<bool> {
     // SAFETY: the map's own memory.
     let slot = unsafe { &*slots::slot(number)? };
-    // Without an engine whoever comes may be meant.
-    if slot.flags & (flag::PINNED | flag::COMMAND | flag::RUNNING) != 0 {
-        return Some(false);
-    }
-    let has_more_filters = filters > slot.arrived_with;
-    let knows_root = slot.root == 0 || [slot.root, slot.roots[0], slot.roots[1]].contains(&root);
+    let has_more_filters = filters > slot.arrived_with && is_of_engine(slot);
+    let is_elsewhere = has_strange_root(task, number, root)?;
     Some(if slot.application == 0 {
         // A runtime that has one of the two is thinkable.
-        has_more_filters && !knows_root
+        has_more_filters && is_elsewhere
     } else {
-        has_more_filters || !(knows_root || identity::is_in_namespace(task, number))
+        has_more_filters || is_elsewhere
     })
+}
+
+/// Has somebody another root than who made the cgroup and than the application (`docker exec`), and is not in its namespace
+/// either?
+#[inline(always)]
+pub fn has_strange_root(task: KernelTask, number: u32, root: u64) -> Option<bool> {
+    // SAFETY: the map's own memory.
+    let slot = unsafe { &*slots::slot(number)? };
+    let is_known = slot.root == 0 || [slot.root, slot.roots[0], slot.roots[1]].contains(&root);
+    Some(is_of_engine(slot) && !is_known && !identity::is_in_namespace(task, number))
+}
+
+/// Is it said by an engine whose a slot's cgroup is? Without one whoever comes may be meant.
+#[inline(always)]
+fn is_of_engine(slot: &Slot) -> bool {
+    slot.flags & (flag::PINNED | flag::COMMAND | flag::RUNNING) == 0
 }
 
 pub fn keep(tid: u32, task: Task) {

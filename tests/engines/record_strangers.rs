@@ -9,7 +9,7 @@ use seccomp_trace::recording::{FoundBy, Lost, Origin, Recording};
 
 use crate::proof::command;
 use crate::proof::container::unused_name;
-use crate::recorder::{Container, IMAGE, PATIENCE, Recorder, docker, ensure_calls, image};
+use crate::recorder::{Container, IMAGE, PATIENCE, Recorder, calls, docker, ensure_calls, image};
 use crate::support::{self, Need, Running, Trial, compile};
 
 const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox, Need::Cc];
@@ -68,10 +68,18 @@ int main(int count, char **words) {
 
 /// All tests of this file.
 pub fn tests() -> Vec<Trial> {
-    vec![support::test("record_keeps_out_who_comes_while_it_starts", NEEDS, instants)]
+    vec![
+        support::test("record_keeps_out_who_comes_while_it_starts", NEEDS, || instants(&[], is_unharmed)),
+        support::test("record_names_who_comes_while_one_in_the_hosts_namespace_starts", NEEDS, || {
+            instants(&["--pid=host"], is_whole)
+        })
+        .only_in_full(),
+    ]
 }
 
-fn instants() -> Result<()> {
+type Check = fn(&Recording, usize) -> Result<()>;
+
+fn instants(options: &[&str], check: Check) -> Result<()> {
     let folder = support::temp_dir()?;
     compile::static_with_libc(folder.path(), "stranger", STRANGER)?;
     let profile = folder.path().join("tracing.json");
@@ -80,13 +88,14 @@ fn instants() -> Result<()> {
     image()?;
     let (prefix, turns) = (unused_name("instant"), support::turns(INSTANTS));
     let glob = format!("{prefix}-*");
-    let mut recorder = Recorder::ready(&["--wait", "--container", &glob, "--recording-dir", "{}"])?;
+    let mut recorder =
+        Recorder::ready(&["--wait", "--container", &glob, "--recording-dir", "{}", "--allow-incomplete"])?;
     let mut containers = Vec::new();
     for turn in 0..turns {
         let container = Container { name: format!("{prefix}-{turn}") };
         let security = format!("--security-opt=seccomp={}", profile.display());
         let words = ["create", "--network=none", &security, "--name", &container.name, IMAGE];
-        let id = docker(&[&words[..], &["sh", "-c", "sleep 0.4; umask 22"]].concat())?;
+        let id = docker(&[&words[..1], options, &words[1..], &["sh", "-c", "sleep 0.4; umask 22"]].concat())?;
         let wait = turn * STEP_MICROSECONDS * INSTANTS / turns;
         let mut stranger = Command::new(folder.path().join("stranger"));
         stranger.arg(&parent).arg(id.trim()).args([wait.to_string(), (turn & KINDS).to_string()]);
@@ -101,9 +110,26 @@ fn instants() -> Result<()> {
     recorder.interrupt()?;
     for (turn, container) in containers.iter().enumerate() {
         let recording = recorder.recording(&format!("{}.recording.json", container.name))?;
-        is_unharmed(&recording, turn)
+        check(&recording, turn)
             .map_err(|error| error.context(format!("turn {turn}: {}", recorder.said())))?;
     }
+    Ok(())
+}
+
+fn has_warning(recording: &Recording, code: &str) -> bool {
+    recording.warnings.iter().any(|warning| warning.code == code)
+}
+
+/// It has its own calls, and where a stranger's are among them he is named.
+fn is_whole(recording: &Recording, turn: usize) -> Result<()> {
+    let all = calls(recording, None);
+    ensure!(all.contains("umask") && all.contains("exit_group"), "{all:?}");
+    let is_named = has_warning(recording, "rival-applications");
+    ensure!(is_named || recording.lost == Lost::default(), "{:?}", recording.lost);
+    ensure!(
+        is_named || turn & PLAYS_IT == 0 || !all.contains("getpriority"),
+        "nobody is told of him: {all:?}"
+    );
     Ok(())
 }
 
@@ -113,7 +139,7 @@ fn is_unharmed(recording: &Recording, turn: usize) -> Result<()> {
     ensure!(boundary.found_by == FoundBy::Filter && !boundary.attached_late, "{boundary:?}");
     const STRANGERS: [&str; 2] = ["getitimer", "getpriority"];
     let none: &[&str] = &[];
-    let has_played = recording.warnings.iter().any(|warning| warning.code == "rival-applications");
+    let has_played = has_warning(recording, "rival-applications");
     ensure!(!has_played || turn & PLAYS_IT != 0, "{:?}", recording.warnings);
     let not_its = if has_played { none } else { &STRANGERS };
     ensure_calls(recording, Origin::Application, &["umask", "exit_group"], not_its)?;
@@ -124,10 +150,7 @@ fn is_unharmed(recording: &Recording, turn: usize) -> Result<()> {
     // With one of the two, or none, he may be a runtime that brings somebody in.
     if turn & NO_RUNTIME == NO_RUNTIME {
         ensure_calls(recording, Origin::Joined, &[], &STRANGERS)?;
-        ensure!(
-            recording.warnings.iter().any(|warning| warning.code == "foreign-tasks"),
-            "nobody is told of him"
-        );
+        ensure!(has_warning(recording, "foreign-tasks"), "nobody is told of him");
     }
     Ok(())
 }

@@ -52,7 +52,8 @@ impl Tracer {
         let mut slot = array::<Slot>(&self.ebpf, "SLOTS")?.get(&number, 0)?;
         if slot.unfollowed > 0 {
             // Of those who left since then nobody knows whose they were.
-            let unknown = self.stats()?.unknown_leavers.saturating_sub(slot.unknown_before);
+            let before = slot.unknown_before.saturating_sub(1);
+            let unknown = self.stats()?.unknown_leavers.saturating_sub(before);
             slot.lost = slot.lost.saturating_add(u32::try_from(unknown).unwrap_or(u32::MAX));
         }
         Ok(SlotView { path: text(&slot.path), slot })

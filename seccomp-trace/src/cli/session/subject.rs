@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use seccomp_trace_common::{Event, FOLLOWED_PER_SLOT, flag, set};
+use seccomp_trace_common::{Event, flag, set};
 
 use super::{denials::NotEntered, movers::Movers};
 use crate::{
@@ -33,6 +33,8 @@ pub struct Subject {
     provisional: BTreeSet<Place>,
     /// Has any of them come since [`Self::take_changed`]?
     has_changed: bool,
+    /// Those who look like the application, and are not the first one.
+    rivals: u64,
     /// Strangers that came into it.
     strangers: Movers,
     /// Those of its own that have left its cgroups.
@@ -64,6 +66,7 @@ impl Subject {
             had: BTreeMap::new(),
             tampered: BTreeSet::new(),
             losing: BTreeMap::new(),
+            rivals: 0,
             strangers: Movers::default(),
             leavers: Movers::default(),
         }
@@ -234,11 +237,12 @@ impl Subject {
             );
             self.builder.set_warning("foreign-tasks", message);
         }
-        if slot.rivals > 0 {
+        self.rivals += slot.rivals;
+        if self.rivals > 0 {
             let message = format!(
                 "processes from elsewhere that look like its first program executed something in its cgroup ({}): calls of theirs may be \
                  in the recording; find out who may move processes there",
-                slot.rivals
+                self.rivals
             );
             self.builder.set_warning("rival-applications", message);
         }
@@ -252,8 +256,7 @@ impl Subject {
         }
         if slot.unfollowed > 0 {
             let message = format!(
-                "{} processes of it found no room to be followed, of which {FOLLOWED_PER_SLOT} have some at a time: what they call \
-                 outside of its cgroup is missing",
+                "{} processes of it found no room to be followed: what they call outside of its cgroup is missing",
                 slot.unfollowed
             );
             self.builder.set_warning("unfollowed", message);
