@@ -154,7 +154,7 @@ pub struct Slot {
     pub tasks: u64,
     /// Those of them that came from outside and have not executed anything.
     pub arriving: u64,
-    /// Applications that have been executed: in one without an engine all that has been, else those that came before the first one.
+    /// 0 until the application has been executed; it grows with each other one that carries the same.
     pub application: u64,
     /// 1 once the first one is about to be.
     pub begun: u64,
@@ -192,9 +192,9 @@ pub struct Slot {
     pub foreign: u32,
     /// [`Stats::unknown_leavers`] and one when the first one found no room to be followed.
     pub unknown_before: u64,
-    /// 1 while its namespace has its first process, which counts among the followed.
-    pub has_first: u64,
-    /// Applications that carry something else than the first one.
+    /// Filters of the task that made the cgroup.
+    pub maker_filters: u64,
+    /// Those who look like the application, and do not carry what that one does.
     pub rivals: u64,
     /// How often one of its own went to a cgroup that is nobody's, or was born there.
     pub left: u64,

@@ -256,7 +256,7 @@ extern "C" fn filter_near_below(filter: u64, steps: u64) -> u64 {
 /// The application of a slot begins: from here on it is known what its tasks carry.
 pub fn begin(task: KernelTask, number: u32, has_filter: bool) -> Option<()> {
     let slot = slots::slot(number)?;
-    // SAFETY: the map's own memory; only one application's thread comes here.
+    // SAFETY: the map's own memory; only the first application's thread comes here.
     unsafe { (*slot).top_filter = if has_filter { task.filter()?.0 } else { 0 } };
     if slots::has_flag(number, flag::PINNED | flag::COMMAND) {
         return Some(());
@@ -271,57 +271,12 @@ pub fn begin(task: KernelTask, number: u32, has_filter: bool) -> Option<()> {
     Some(())
 }
 
-/// How an application that comes after a slot's first one stands to it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Rival {
-    /// It carries what the first one does.
-    None,
-    /// It carries more: a namespace of which it is the first process, or else a filter. The first one was a stranger, who only looked
-    /// like the application.
-    Surer,
-    /// It carries less.
-    Less,
-    /// Nobody can tell which of the two it is.
-    Equal,
-}
-
-/// How does another application stand to the first one?
-pub fn rival(task: KernelTask, number: u32, has_filter: bool) -> Rival {
+/// Does who executes something carry what a slot's application does? Its filter alone does not say so: the first one's may be gone,
+/// and its address this one's.
+pub fn is_with_application(task: KernelTask, number: u32) -> bool {
     // Where there is no engine, whoever comes may be meant; of what ran before us nothing is known.
-    if slots::has_flag(number, flag::PINNED | flag::COMMAND | flag::RUNNING) {
-        return Rival::None;
-    }
-    let Some(slot) = slots::slot(number) else { return Rival::None };
-    // SAFETY: the map's own memory.
-    let (filter, namespace) = unsafe { ((*slot).top_filter, (*slot).namespace) };
-    // Its filter alone does not say so: the first one's may be gone, and its address this one's.
-    if carried_by(task.0) == u64::from(number) && is_own(task, number) != Some(false) {
-        return Rival::None;
-    }
-    let rank = |has_namespace, has_filter| 2 * u32::from(has_namespace) + u32::from(has_filter);
-    let first = rank(namespace != 0, filter != 0);
-    let own = rank(task.own_namespace().is_some(), has_filter);
-    match () {
-        () if own > first => Rival::Surer,
-        () if own < first => Rival::Less,
-        () => Rival::Equal,
-    }
-}
-
-/// What a slot's tasks carry is not known, or no longer.
-pub fn forget_application(number: u32) {
-    let Some(slot) = slots::slot(number) else { return };
-    if !slots::has_flag(number, flag::PINNED | flag::COMMAND) {
-        slots::clear_flag(number, flag::FOLLOWED);
-    }
-    take_namespace_out(number);
-    slots::drop_namespace(number);
-    // SAFETY: the map's own memory.
-    unsafe {
-        (*slot).top_filter = 0;
-        (*slot).filter = 0;
-        (*slot).namespace = 0;
-    }
+    slots::has_flag(number, flag::PINNED | flag::COMMAND | flag::RUNNING)
+        || (carried_by(task.0) == u64::from(number) && is_own(task, number) != Some(false))
 }
 
 #[inline(never)]
@@ -334,10 +289,7 @@ extern "C" fn begin_namespace(task: u64, number: u64, namespace: u64) -> u64 {
         return 0;
     }
     // SAFETY: the map's own memory.
-    unsafe {
-        (*slot).namespace = namespace;
-        (*slot).has_first = 1;
-    }
+    unsafe { (*slot).namespace = namespace };
     slots::add_followed(number);
     1
 }
@@ -445,11 +397,6 @@ fn forget_namespace(number: u32, namespace: u64) {
 /// User space wants no more of a slot.
 pub fn release(number: u32) {
     slots::set_flag(number, flag::RELEASED);
-    take_namespace_out(number);
-}
-
-/// Nobody is a slot's own any more by being in its namespace.
-fn take_namespace_out(number: u32) {
     let Some(slot) = slots::slot(number) else { return };
     // SAFETY: the map's own memory.
     let namespace = unsafe { (*slot).namespace };

@@ -10,8 +10,7 @@ use seccomp_trace_common::{
 use crate::{
     atomic::{bump, exchange},
     cgroups::{self, NOBODY},
-    denials, enrol,
-    identity::{self, Rival},
+    denials, enrol, identity,
     kernel::{self, Cgroup, Current, KernelTask},
     news, slots,
     tasks::{
@@ -31,6 +30,7 @@ pub fn cgroup_attach_task(ctx: RawTracePointContext) -> i32 {
 
 fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Option<()> {
     let tid = task.tid()?;
+    let was_known = cgroups::slot_by(cgroup) != NOBODY;
     let by_cgroup = cgroups::somebody(enrol::slot_on_arrival(cgroup.0, path));
     let owner = identity::owner_in(task, by_cgroup);
     let Some(number) = by_cgroup else {
@@ -51,9 +51,9 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Optio
         let is_new_here = cgroups::guard(cgroup);
         if let Some(owner) = owner {
             slots::count_left(owner);
-            // Who moves himself makes no other call meanwhile. Of others those are missing that the cgroup's own slot had told.
+            // Who moves itself makes no other call meanwhile. Of others those are missing that the cgroup's own slot had told.
             let is_alone = task == KernelTask::current() && !(with_group && task.live()? > 1);
-            if is_new_here && !is_alone {
+            if is_new_here && was_known && !is_alone {
                 slots::lose_call(owner);
             }
         }
@@ -169,12 +169,7 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
         && let Some(number) = by_cgroup
     {
         slots::count_foreign(number);
-        // A move there in this instant finds it guarded, and loses nothing by name.
-        if cgroups::guard(cgroup)
-            && let Some(owner) = owner
-        {
-            slots::lose_call(owner);
-        }
+        cgroups::guard(cgroup);
     }
     let raw = entry(parent.tid()?, parent.tgid()?);
     if let Some(outside) = raw.filter(|entry| entry.origin == OUTSIDE && is_of(entry, entry.slot)) {
@@ -258,21 +253,25 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
     let slot = slots::slot(entry.slot)?;
     let filters = task.filters()?;
     // SAFETY: the map's own memory.
-    let (flags, root) = unsafe { ((*slot).flags, (*slot).root) };
+    let (flags, root, known, has_application) =
+        unsafe { ((*slot).flags, (*slot).root, (*slot).roots[1], (*slot).application != 0) };
     // In a cgroup without an engine a service may load a filter of its own; only a runtime changes the root as well.
     let has_filter = filters > entry.arrived_with && flags & flag::PINNED == 0;
     let now = task.root()?;
     // Whose root is another one's from the beginning has come from elsewhere.
-    let has_changed_root = now != root && (entry.flags & F_LATE != 0 || now != entry.root);
+    let has_changed_root =
+        now != root && (entry.flags & F_LATE != 0 || (entry.root != 0 && now != entry.root));
     let is_application = has_filter || flags & flag::COMMAND != 0 || root == 0 || has_changed_root;
     let is_hook = entry.flags & F_HOOK != 0;
     entry.flags &= F_LATE | F_HOOK;
+    // Who has the application's root, and no entry of its own making, was brought in before that one was executed.
+    let is_brought_in = has_application && now == known && entry.flags & F_LATE == 0;
     if entry.origin == FOREIGN {
         keep(tid, entry);
     } else if entry.origin == JOINED {
         identity::executed(task, number);
         keep(tid, entry);
-    } else if is_hook || !is_application {
+    } else if !is_application || (is_hook && !is_brought_in) {
         // SAFETY: the map's own memory.
         unsafe {
             if (*slot).application == 0 && (*slot).base == 0 {
@@ -281,64 +280,57 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
         }
         follow(task, number);
         keep(tid, Task { origin: TENTATIVE, ..entry });
-    } else if entry.flags & F_LATE != 0 && !is_late_first(task, number, filters > entry.arrived_with) {
-        if has_strange_root(task, number, now)? {
-            // The container's own first process, and a stranger was faster.
-            slots::count_rival(number);
-        }
-        identity::executed(task, number);
-        keep(tid, Task { origin: JOINED, ..entry });
+    } else if entry.flags & F_LATE != 0 || is_hook {
+        join(task, entry, now);
     } else {
         become_application(task, entry, filters, now);
     }
     Some(())
 }
 
-/// Has one executed something who came after the application, and is it the first of the container all the same? Then that one
-/// is a stranger who was faster. Who joins a container has no namespace of its own, and has the application's root.
-fn is_late_first(task: KernelTask, number: u32, has_filter: bool) -> bool {
-    task.own_namespace().is_some() && identity::rival(task, number, has_filter) != Rival::None
-}
-
-/// The first one to come fixes the boundary (a startContainer hook has the application's filters); those that arrived with it are
-/// the application too. One that carries something else is a rival: where nobody can say which of the two is the container's, the
-/// calls of both count, and so do those of one that carries less.
+/// The first one to come fixes the boundary (a startContainer hook has the application's filters); those that arrived with it, and
+/// carry what it carries, are the application too.
 fn become_application(task: KernelTask, entry: Task, filters: u32, root: u64) -> Option<()> {
     let number = entry.slot;
     let slot = slots::slot(number)?;
-    let has_filter = filters > entry.arrived_with;
-    // SAFETY: the map's own memory.
-    let (is_first, has_begun) = unsafe { (exchange(&raw mut (*slot).begun, 0, 1), (*slot).application != 0) };
-    let rival = if is_first { Rival::None } else { identity::rival(task, number, has_filter) };
-    if rival != Rival::None {
-        slots::count_rival(number);
-    }
-    if rival == Rival::Equal || !(is_first || has_begun) {
-        // Or the first one is about to begin in this instant.
-        slots::lose_call(number);
-    }
-    if matches!(rival, Rival::Equal | Rival::Less) {
-        identity::executed(task, number);
-        keep(task.tid()?, Task { origin: JOINED, ..entry });
-        return None;
-    }
-    let is_it = is_first || rival == Rival::Surer;
     // SAFETY: the map's own memory.
     unsafe {
-        if is_it {
-            identity::forget_application(number);
+        let is_first = exchange(&raw mut (*slot).begun, 0, 1);
+        let has_begun = (*slot).application != 0;
+        if is_first {
             (*slot).arrived_with = entry.arrived_with;
             (*slot).base = filters;
             (*slot).roots = [entry.root, root];
-            identity::begin(task, number, has_filter);
+            identity::begin(task, number, filters > entry.arrived_with);
+        } else if has_begun && !identity::is_with_application(task, number) {
+            return join(task, entry, root);
+        } else if !has_begun && !slots::has_flag(number, flag::PINNED | flag::COMMAND) {
+            // Two begin in this instant, and what they carry may be different.
+            slots::lose_call(number);
         }
         // Who sees that there is one sees all that.
         bump(&raw mut (*slot).application, 1);
+        if is_first {
+            news::tell_slot(event::APPLICATION, number);
+        }
     }
     identity::executed(task, number);
-    if is_it {
-        news::tell_slot(event::APPLICATION, number);
+    Some(())
+}
+
+/// It has been brought in by a runtime (`docker exec`); unless it has another root than all that are known. Then it may be the
+/// container's own first process, and a stranger has looked like that before; or it is such a stranger.
+fn join(task: KernelTask, entry: Task, root: u64) -> Option<()> {
+    let number = entry.slot;
+    if has_strange_root(task, number, root)? {
+        slots::count_rival(number);
+        // Below, there may be a container of its own.
+        if task.cgroup()?.level()? <= slots::level(number) {
+            slots::lose_call(number);
+        }
     }
+    identity::executed(task, number);
+    keep(task.tid()?, Task { origin: JOINED, ..entry });
     Some(())
 }
 

@@ -88,6 +88,7 @@ pub fn take(cgroup: u64, flags: u32, base: u32, maker: Maker, level: u32, path: 
         (*new).begun = u64::from(is_running);
         // The maker's, until the application's own are known. Of what runs already nothing is known.
         (*new).arrived_with = if is_running { 0 } else { maker.filters };
+        (*new).maker_filters = u64::from(maker.filters);
         (*new).base = base;
         (*new).level = level;
         (*new).unexecuted = 0;
@@ -96,7 +97,6 @@ pub fn take(cgroup: u64, flags: u32, base: u32, maker: Maker, level: u32, path: 
         (*new).could_tamper = 0;
         (*new).unfollowed = 0;
         (*new).unknown_before = 0;
-        (*new).has_first = 0;
         (*new).rivals = 0;
         (*new).foreign = 0;
         (*new).left = 0;
@@ -282,8 +282,8 @@ pub fn drop_namespace(number: u32) {
     if let Some(slot) = slot(number) {
         // SAFETY: the map's own memory.
         unsafe {
-            if exchange(&raw mut (*slot).has_first, 1, 0) {
-                drop_followed(number);
+            if exchange(&raw mut (*slot).followed, 1, 0) {
+                end(slot, number);
             }
         }
     }
@@ -319,7 +319,7 @@ pub fn count_left(number: u32) {
     }
 }
 
-/// Two have become the application who don't belong together.
+/// Somebody looks like the application, and does not carry what that one does.
 pub fn count_rival(number: u32) {
     if let Some(slot) = slot(number) {
         // SAFETY: the map's own memory.

@@ -79,18 +79,20 @@ pub fn unannounced(task: KernelTask, number: u32) -> Option<Task> {
 }
 
 /// Has somebody come who is brought in by no runtime? Those have no more filters than who made the cgroup, and a root that is
-/// known.
+/// known. One that has more is in the container already: in its namespace, or in its root.
 #[inline(always)]
 pub fn is_stranger(task: KernelTask, number: u32, filters: u32, root: u64) -> Option<bool> {
     // SAFETY: the map's own memory.
     let slot = unsafe { &*slots::slot(number)? };
-    let has_more_filters = filters > slot.arrived_with && is_of_engine(slot);
+    let has_more_filters =
+        filters > slot.arrived_with && u64::from(filters) > slot.maker_filters && is_of_engine(slot);
     let is_elsewhere = has_strange_root(task, number, root)?;
     Some(if slot.application == 0 {
         // A runtime that has one of the two is thinkable.
         has_more_filters && is_elsewhere
     } else {
-        has_more_filters || is_elsewhere
+        let is_inside = root == slot.roots[1] || identity::is_in_namespace(task, number);
+        is_elsewhere || (has_more_filters && !is_inside)
     })
 }
 

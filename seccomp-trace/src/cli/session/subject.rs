@@ -241,7 +241,7 @@ impl Subject {
         if self.rivals > 0 {
             let message = format!(
                 "processes from elsewhere that look like its first program executed something in its cgroup ({}): calls of theirs may be \
-                 in the recording; find out who may move processes there",
+                 in the recording, and calls of its own may be missing; find out who may move processes there",
                 self.rivals
             );
             self.builder.set_warning("rival-applications", message);
