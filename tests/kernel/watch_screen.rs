@@ -124,7 +124,8 @@ fn ctrl_c() -> Result<()> {
     // It goes on after one: the second one is ours.
     let watched = Watched::start(
         &[],
-        "sh -c 'trap \"echo interrupted\" INT; while :; do sleep 0.1; done'",
+        // It outlives seccomp-trace, and ends with the test.
+        "sh -c 'trap \"echo interrupted\" INT; while [ -e \"$PWD\" ]; do sleep 0.1; done'",
         WIDE,
         UTF8,
     )?;
