@@ -264,7 +264,7 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
     let is_application = has_filter || flags & flag::COMMAND != 0 || root == 0 || has_changed_root;
     let is_hook = entry.flags & F_HOOK != 0;
     entry.flags &= F_LATE | F_HOOK;
-    // Who has the application's root, and no entry of its own making, was brought in before that one was executed.
+    // Whoever has the application's root after that one's exec, and came before it, was brought in (an early `docker exec`): no hook.
     let is_brought_in = has_application && now == known && entry.flags & F_LATE == 0;
     if entry.origin == FOREIGN {
         keep(tid, entry);
