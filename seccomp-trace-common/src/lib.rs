@@ -40,7 +40,7 @@ pub const CELLS_PER_SLOT: u64 = 16;
 /// container's cgroup deeper.
 pub const LEVELS: u32 = 32;
 /// Cells that one look-up in the cgroup table reads at most.
-pub const PROBES: usize = 16;
+pub const PROBES: u32 = 16;
 
 /// The sets of a slot, as indexes of [`Sets`].
 pub mod set {
@@ -390,7 +390,7 @@ pub const FILTERS_PER_SLOT: u64 = 256;
 /// Filters of all slots together that have numbers.
 pub const MAX_FILTERS: u32 = 65_536;
 /// Links of a thread's chain of filters that are taken at once.
-pub const LINKS: usize = 32;
+pub const LINKS: u32 = 32;
 /// Instructions of the largest programs (`BPF_MAXINSNS`, include/uapi/linux/bpf_common.h).
 pub const LONGEST_FILTER: usize = 4096;
 

@@ -10,10 +10,10 @@ use seccomp_trace_common::{
 };
 
 use crate::{
-    atomic::{bump, change_bits, exchange},
+    atomic::{bump, exchange, set_bits},
     identity,
     kernel::{self, Cgroup, CssSet, Current, KernelTask},
-    rolled::rolled,
+    repeat::{LAST, NEXT, repeat},
     slots,
 };
 
@@ -27,20 +27,36 @@ fn home(cgroup: u64) -> u32 {
     (cgroup.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }
 
-#[inline(always)]
 fn place_of(cgroup: u64) -> Option<(u32, *mut Cell)> {
-    let (home, mask) = (home(cgroup), kernel::table_mask());
-    for probe in rolled(PROBES) {
-        let place = home.wrapping_add(probe) & mask;
-        let cell = CGROUPS.get_ptr_mut(place)?;
-        // SAFETY: the map's own memory; a cell is written whole before its id is.
-        match unsafe { (*cell).cgroup } {
-            id if id == cgroup => return Some((place, cell)),
-            EMPTY => return None,
-            _ => {}
-        }
+    let mut probe = Probe { cgroup, place: NOWHERE };
+    repeat(PROBES, &mut probe, next_probe);
+    if probe.place == NOWHERE {
+        return None;
     }
-    None
+    let place = probe.place as u32;
+    Some((place, CGROUPS.get_ptr_mut(place & kernel::table_mask())?))
+}
+
+/// A cgroup that is looked for, and where it is found.
+struct Probe {
+    cgroup: u64,
+    place: u64,
+}
+
+const NOWHERE: u64 = u64::MAX;
+
+extern "C" fn next_probe(step: u64, probe: &mut Probe) -> u64 {
+    let place = home(probe.cgroup).wrapping_add(step as u32) & kernel::table_mask();
+    let Some(cell) = CGROUPS.get_ptr_mut(place) else { return LAST };
+    // SAFETY: the map's own memory; a cell is written whole before its id is.
+    match unsafe { (*cell).cgroup } {
+        EMPTY => LAST,
+        id if id == probe.cgroup => {
+            probe.place = u64::from(place);
+            LAST
+        }
+        _ => NEXT,
+    }
 }
 
 /// No cgroup asked about has a cell. As a slot's number it is [`IGNORED`].
@@ -51,7 +67,7 @@ pub const NOBODY: u64 = u64::MAX;
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn cell_of_id(cgroup: u64) -> u64 {
-    // SAFETY: see `place_of`.
+    // SAFETY: see `next_probe`.
     place_of(cgroup).map_or(NOBODY, |(_, cell)| u64::from(unsafe { (*cell).slot }))
 }
 
@@ -72,29 +88,24 @@ pub fn slot_of_id(cgroup: u64) -> u64 {
 #[unsafe(no_mangle)]
 pub extern "C" fn nearest(cgroup: u64) -> u64 {
     let cgroup = Cgroup(cgroup);
-    let Some(level) = cgroup.level() else { return NOBODY };
+    let level = cgroup.level();
     let deepest = if level > LEVELS { LEVELS } else { level };
-    for above in 0..LEVELS {
-        // The compiler would count down to nothing, of which older verifiers (6.1) don't see that it ends.
-        let mut deepest = u64::from(deepest);
-        // SAFETY: a register that keeps its value.
-        unsafe { core::arch::asm!("{0} = {0}", inout(reg) deepest) };
-        if u64::from(above) >= deepest {
-            break;
-        }
-        let slot = slot_of_ancestor(cgroup.0, deepest - u64::from(above));
-        if slot != NOBODY {
-            return slot;
-        }
-    }
-    NOBODY
+    let mut ancestors = Ancestors { cgroup: cgroup.0, deepest: u64::from(deepest), slot: NOBODY };
+    repeat(deepest, &mut ancestors, next_ancestor);
+    ancestors.slot
 }
 
-/// The slot of what a cgroup lies in at a level, likewise.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn slot_of_ancestor(cgroup: u64, level: u64) -> u64 {
-    Cgroup(cgroup).ancestor(level as u32).map_or(NOBODY, slot_of_id)
+/// What a cgroup lies in, from the deepest on that is looked at.
+struct Ancestors {
+    cgroup: u64,
+    deepest: u64,
+    slot: u64,
+}
+
+extern "C" fn next_ancestor(above: u64, ancestors: &mut Ancestors) -> u64 {
+    let ancestor = Cgroup(ancestors.cgroup).ancestor((ancestors.deepest - above) as u32);
+    ancestors.slot = slot_of_id(ancestor);
+    if ancestors.slot == NOBODY { NEXT } else { LAST }
 }
 
 /// The slot of a cgroup that has a cell, or [`IGNORED`].
@@ -109,7 +120,7 @@ pub fn slot_of(cgroup: u64) -> Option<u32> {
 pub fn traced_now(current: Current, css_set: CssSet) -> Option<u32> {
     let cgroup = css_set.cgroup_id();
     let cell = CGROUPS.get_ptr_mut(home(cgroup) & kernel::table_mask())?;
-    // SAFETY: see `place_of`.
+    // SAFETY: see `next_probe`.
     let slot = match unsafe { (*cell).cgroup } {
         id if id == cgroup => u64::from(unsafe { (*cell).slot }),
         EMPTY => NOBODY,
@@ -140,7 +151,7 @@ extern "C" fn owner_by_cgroup(cell: u64) -> u64 {
 /// Somebody else's task has come into a cgroup, which can be told only by asking: from now on each call there is asked whose it is,
 /// also one that the cgroup's own slot has told already. False where that was so before.
 pub fn guard(cgroup: Cgroup) -> bool {
-    guard_id(cgroup.id().unwrap_or(EMPTY)) != 0
+    guard_id(cgroup.id()) != 0
 }
 
 #[inline(never)]
@@ -148,19 +159,19 @@ pub fn guard(cgroup: Cgroup) -> bool {
 extern "C" fn guard_id(cgroup: u64) -> u64 {
     const { assert!(offset_of!(Cell, slot).is_multiple_of(8)) };
     let Some((_, cell)) = place_of(cgroup) else { return 0 };
-    // SAFETY: as in `place_of`.
+    // SAFETY: as in `next_probe`.
     unsafe {
         if (*cell).slot >= GUARDED {
             return 0;
         }
-        change_bits((&raw mut (*cell).slot).cast(), GUARDED, 0);
+        set_bits((&raw mut (*cell).slot).cast(), u64::from(GUARDED));
     }
     1
 }
 
 #[inline(never)]
 fn nearest_to_current() -> u64 {
-    KernelTask::current().cgroup().map_or(NOBODY, |cgroup| nearest(cgroup.0))
+    nearest(KernelTask::current().cgroup().0)
 }
 
 /// The slot of a cgroup of the default hierarchy, where it is traced.
@@ -171,8 +182,7 @@ pub fn traced(cgroup: Cgroup) -> Option<u32> {
 /// Likewise, or [`IGNORED`], or [`NOBODY`].
 #[inline(always)]
 pub fn slot_by(cgroup: Cgroup) -> u64 {
-    let Some(id) = cgroup.id() else { return NOBODY };
-    match slot_of_id(id) {
+    match slot_of_id(cgroup.id()) {
         NOBODY if slots::is_any_crowded() => nearest(cgroup.0),
         slot => slot,
     }
@@ -195,11 +205,9 @@ pub fn insert(cgroup: u64, slot: u32) -> bool {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn insert_id(cgroup: u64, slot: u32) -> u32 {
-    // SAFETY: a counter of our own. Its compare-exchange is a full barrier: whoever sweeps sees it, or we see what was swept.
+    // SAFETY: a counter of our own. To add and read is a full barrier: whoever sweeps sees it, or we see what was swept.
     unsafe {
-        if bump(&raw mut INSERTING, 1) == u64::MAX {
-            return 0;
-        }
+        bump(&raw mut INSERTING, 1);
         let is_in = insert_now(cgroup, slot);
         bump(&raw mut INSERTING, -1);
         u32::from(is_in)
@@ -208,25 +216,37 @@ extern "C" fn insert_id(cgroup: u64, slot: u32) -> u32 {
 
 #[inline(always)]
 fn insert_now(cgroup: u64, slot: u32) -> bool {
-    let (home, mask) = (home(cgroup), kernel::table_mask());
-    for probe in rolled(PROBES) {
-        let Some(cell) = CGROUPS.get_ptr_mut(home.wrapping_add(probe) & mask) else { return false };
-        if claim(cell) {
-            // SAFETY: as in `place_of`; the id is claimed first and written last.
-            unsafe {
-                (*cell).slot = slot;
-                return exchange(&raw mut (*cell).cgroup, BUSY, cgroup);
-            }
-        }
+    let mut insertion = Insertion { cgroup, slot: u64::from(slot), is_in: 0 };
+    repeat(PROBES, &mut insertion, next_insertion);
+    insertion.is_in != 0
+}
+
+/// A cgroup that is to have a cell, and whether it has got one.
+struct Insertion {
+    cgroup: u64,
+    slot: u64,
+    is_in: u64,
+}
+
+extern "C" fn next_insertion(step: u64, insertion: &mut Insertion) -> u64 {
+    let place = home(insertion.cgroup).wrapping_add(step as u32) & kernel::table_mask();
+    let Some(cell) = CGROUPS.get_ptr_mut(place) else { return LAST };
+    if !claim(cell) {
+        return NEXT;
     }
-    false
+    // SAFETY: as in `next_probe`; the id is claimed first and written last.
+    unsafe {
+        (*cell).slot = insertion.slot as u32;
+        insertion.is_in = u64::from(exchange(&raw mut (*cell).cgroup, BUSY, insertion.cgroup));
+    }
+    LAST
 }
 
 /// Makes a free cell ours. One that was removed may become empty in this instant: it must not be passed, since nobody
 /// looks behind it. What changes twice has been taken.
 #[inline(always)]
 fn claim(cell: *mut Cell) -> bool {
-    // SAFETY: as in `place_of`.
+    // SAFETY: as in `next_probe`.
     unsafe {
         let id = &raw mut (*cell).cgroup;
         let free = |id: u64| id == EMPTY || id == REMOVED;
@@ -241,7 +261,7 @@ fn claim(cell: *mut Cell) -> bool {
 /// Gives an enrolled cgroup another slot, and returns the one it had.
 pub fn replace(cgroup: u64, slot: u32) -> Option<u32> {
     let (_, cell) = place_of(cgroup)?;
-    // SAFETY: as in `place_of`.
+    // SAFETY: as in `next_probe`.
     unsafe {
         let old = unguarded((*cell).slot);
         (*cell).slot = slot;
@@ -252,7 +272,7 @@ pub fn replace(cgroup: u64, slot: u32) -> Option<u32> {
 /// Takes a cgroup out, and returns the slot it had.
 pub fn remove(cgroup: u64) -> Option<u32> {
     let (place, cell) = place_of(cgroup)?;
-    // SAFETY: as in `place_of`.
+    // SAFETY: as in `next_probe`.
     unsafe {
         let slot = unguarded((*cell).slot);
         if !exchange(&raw mut (*cell).cgroup, cgroup, REMOVED) {
@@ -268,20 +288,19 @@ pub fn remove(cgroup: u64) -> Option<u32> {
 /// removed one (by a compare-exchange, thus a full barrier); nobody who may have passed it before is still inserting;
 /// and the next one is empty. Who begins to insert after that takes a removed cell, or an empty one, and passes neither.
 fn sweep(place: u32) {
-    let mask = kernel::table_mask();
-    for back in rolled(PROBES) {
-        let here = place.wrapping_sub(back);
-        let Some(behind) = CGROUPS.get_ptr_mut(here.wrapping_add(1) & mask) else { return };
-        let Some(cell) = CGROUPS.get_ptr_mut(here & mask) else { return };
-        // SAFETY: as in `place_of`, and a counter of our own.
-        unsafe {
-            let id = &raw mut (*cell).cgroup;
-            let may_go = exchange(id, REMOVED, REMOVED)
-                && core::ptr::read_volatile(&raw const INSERTING) == 0
-                && core::ptr::read_volatile(&raw const (*behind).cgroup) == EMPTY;
-            if !may_go || !exchange(id, REMOVED, EMPTY) {
-                return;
-            }
-        }
+    repeat(PROBES, &mut u64::from(place), next_sweep);
+}
+
+extern "C" fn next_sweep(back: u64, place: &mut u64) -> u64 {
+    let (here, mask) = ((*place as u32).wrapping_sub(back as u32), kernel::table_mask());
+    let Some(behind) = CGROUPS.get_ptr_mut(here.wrapping_add(1) & mask) else { return LAST };
+    let Some(cell) = CGROUPS.get_ptr_mut(here & mask) else { return LAST };
+    // SAFETY: as in `next_probe`, and a counter of our own.
+    unsafe {
+        let id = &raw mut (*cell).cgroup;
+        let may_go = exchange(id, REMOVED, REMOVED)
+            && core::ptr::read_volatile(&raw const INSERTING) == 0
+            && core::ptr::read_volatile(&raw const (*behind).cgroup) == EMPTY;
+        if may_go && exchange(id, REMOVED, EMPTY) { NEXT } else { LAST }
     }
 }

@@ -6,7 +6,7 @@
 
 use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
-    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, generated::bpf_ktime_get_boot_ns},
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_boot_ns},
     macros::map,
     maps::{HashMap, PerCpuArray},
 };
@@ -17,7 +17,7 @@ use seccomp_trace_common::{
 
 use crate::{
     arch, atomic, filters, identity,
-    kernel::{Current, KernelTask},
+    kernel::{self, Current, KernelTask},
     news,
     sightings::{self, NO_CALL},
     slots,
@@ -54,51 +54,45 @@ pub fn forget(tid: u32) {
 }
 
 /// A call has ended, and it is not one that the application's set knows.
+#[inline(always)]
 pub fn left(slot: u32, abi: usize, number: u32, result: i64) {
-    left_of(u64::from(slot), abi as u64, u64::from(number), result);
-}
-
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn left_of(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
-    let (slot, abi, number) = (slot as u32, abi as usize, number as u32);
     if abi >= ABIS {
-        return 0;
+        return;
     }
     // What a tracer has skipped to which a filter handed it; without one, a signal handler's return.
     if number == NO_CALL {
         if KernelTask::current().lets_tracer_skip() {
             skipped(slot);
         }
-        return 0;
+        return;
     }
     // It may be one that was made and could not be kept.
     if number as usize >= NUMBERS && slots::has_lost_calls(slot) {
-        return 0;
+        return;
     }
     // A signal has taken it from its supervisor, who is asked again, or a handler is told EINTR.
     if RESTARTS.contains(&result) {
-        return 0;
+        return;
     }
     if result == 0 && (arch::EXECS[abi].contains(&number) || arch::CLONES[abi].contains(&number)) {
-        return 0;
+        return;
     }
     let is_paired = sightings::is_paired(slot, abi, number);
     if !is_paired && sightings::was_let_in(slot, abi, number) {
-        return 0;
+        return;
     }
     // SAFETY: a helper that takes nothing.
     if was_inside(u64::from(slot), bpf_get_current_pid_tgid(), u64::from(number)) != 0 {
-        return 0;
+        return;
     }
     if slots::has_flag(slot, flag::UNSETTLED) {
-        return 0;
+        return;
     }
     // A thread that is killed beside others has no exit of its call, but an end.
     if KernelTask::current().is_killed() {
         denied(slot, abi, number, answer::KILL, 0);
         is_inside(bpf_get_current_pid_tgid() as u32, KILLED, slot);
-        return 0;
+        return;
     }
     let (answer, errno) = match result {
         // What comes back then differs: the number on x86, the first argument on aarch64 (syscall_rollback).
@@ -107,7 +101,6 @@ extern "C" fn left_of(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
         _ => (answer::VALUE, 0),
     };
     denied(slot, abi, number, answer, errno);
-    0
 }
 
 /// Was the thread in this call already before its entries were looked at, or did it enter without a filter?
@@ -186,8 +179,8 @@ extern "C" fn denied_of(slot: u64, abi: u64, number: u64, how: u64) -> u64 {
         *first = Denied {
             count: 1,
             time: bpf_ktime_get_boot_ns(),
-            comm: bpf_get_current_comm().unwrap_or([0; 16]),
-            tracer: if is_traced { task.tracer_comm().unwrap_or([0; 16]) } else { [0; 16] },
+            comm: kernel::comm(),
+            tracer: if is_traced { task.tracer_comm() } else { [0; 16] },
             arguments: Current::task().arguments(abi as usize),
         };
         let has_room = (*kept).denials < DENIALS_PER_SLOT;

@@ -50,9 +50,8 @@ const OWNERS: u32 = flag::COMMAND | flag::PINNED | flag::RUNNING | flag::CONTAIN
 #[raw_tracepoint(tracepoint = "cgroup_mkdir")]
 pub fn cgroup_mkdir(ctx: RawTracePointContext) -> i32 {
     let cgroup = Cgroup(ctx.arg(0));
-    if cgroup.is_default()
-        && let Some(id) = cgroup.id()
-    {
+    if cgroup.is_default() {
+        let id = cgroup.id();
         made(cgroup, id, ctx.arg(1));
         debug!(&ctx, "kernel program: cgroup {} is made, its slot is {}", id, slot_of_id(id));
     }
@@ -98,9 +97,10 @@ unsafe fn write_note(note: *mut Made, id: u64, path: u64) {
     // SAFETY: the caller's pointer is to a map's value; the helper checks the path's address.
     unsafe {
         (*note).cgroup = id;
-        (*note).root = maker.root().unwrap_or(0);
-        (*note).filters = u64::from(maker.filters().unwrap_or(0));
-        (*note).told = Refused { level: 0, _pad: 0, path: [0; PATH_LEN] };
+        (*note).root = maker.root();
+        (*note).filters = u64::from(maker.filters());
+        ((*note).told.level, (*note).told._pad) = (0, 0);
+        kernel::clear(&raw mut (*note).told.path);
         if path != 0 {
             let _ = bpf_probe_read_kernel_str_bytes(path as *const u8, &mut (*note).told.path);
         }
@@ -113,13 +113,12 @@ unsafe fn write_note(note: *mut Made, id: u64, path: u64) {
 fn is_owned(slot: u32) -> bool {
     slots::has_flag(slot, OWNERS)
         || slots::has_application(slot)
-        || KernelTask::current().cgroup().and_then(traced) == Some(slot)
+        || traced(KernelTask::current().cgroup()) == Some(slot)
 }
 
 /// The slot in which a new cgroup lies, or [`IGNORED`], or [`NOBODY`]. Its parent may lie deeper than [`nearest`] looks.
 fn slot_above(cgroup: Cgroup) -> u64 {
-    let parent = cgroup.level().and_then(|level| cgroup.ancestor(level.wrapping_sub(1)));
-    match parent.map_or(NOBODY, slot_of_id) {
+    match slot_of_id(cgroup.ancestor(cgroup.level().wrapping_sub(1))) {
         NOBODY => nearest(cgroup.0),
         slot => slot,
     }
@@ -158,7 +157,7 @@ fn join(cgroup: Cgroup, id: u64, slot: u32) -> bool {
 #[unsafe(no_mangle)]
 pub extern "C" fn slot_on_arrival(cgroup: u64, path: u64) -> u64 {
     let cgroup = Cgroup(cgroup);
-    let Some(id) = cgroup.id() else { return NOBODY };
+    let id = cgroup.id();
     match slot_of_id(id) {
         NOBODY => {}
         slot => {
@@ -247,7 +246,7 @@ extern "C" fn place_of(cgroup: u64, id: u64, flags: u64, which: u64) -> u64 {
         let Made { root, filters, .. } = *note;
         (slots::Maker { root, filters: filters as u32 }, &raw const (*note).told.path)
     };
-    let level = Cgroup(cgroup).level().unwrap_or(0);
+    let level = Cgroup(cgroup).level();
     if let Some(slot) = slots::take(id, flags as u32, 0, maker, level, path.cast()) {
         if insert(id, slot) {
             news::tell_slot(event::ENROLLED, slot);
@@ -267,7 +266,7 @@ fn tell_if_doubtful(cgroup: Cgroup, id: u64, slot: u32, path: u64) {
         return;
     }
     let level = slots::level(slot);
-    if cgroup.level().is_some_and(|own| own > level)
+    if cgroup.level() > level
         && let Some(which) = note(id, path)
     {
         refuse(id, level, which);
@@ -302,9 +301,8 @@ pub const EEXIST: i32 = -17;
 #[raw_tracepoint(tracepoint = "cgroup_rmdir")]
 pub fn cgroup_rmdir(ctx: RawTracePointContext) -> i32 {
     let cgroup = Cgroup(ctx.arg(0));
-    if cgroup.is_default()
-        && let Some(id) = cgroup.id()
-    {
+    if cgroup.is_default() {
+        let id = cgroup.id();
         let _ = MADE.remove(id);
         if let Some(slot) = cgroups::remove(id)
             && slot != IGNORED

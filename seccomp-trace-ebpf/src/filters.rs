@@ -14,7 +14,7 @@ use seccomp_trace_common::{
 use crate::{
     atomic,
     kernel::{Filter, KernelTask},
-    rolled::rolled,
+    repeat::{LAST, NEXT, repeat},
     slots,
 };
 
@@ -42,32 +42,50 @@ extern "C" fn top_of(slot: u64) -> u64 {
     if top & NEW == 0 {
         return top;
     }
-    let (mut filter, mut number, mut taken) = (filter.0, top, 0);
-    for _ in rolled(LINKS) {
-        let below = Filter(filter).below().unwrap_or(0);
-        let under = match below {
-            0 => 0,
-            below => match number_of(slot, below) {
-                0 => u64::from(u32::MAX),
-                under => under,
-            },
-        };
-        if tell_program(slot, filter, number, under) == 0 {
-            forget(slot, filter);
-            if under & NEW != 0 {
-                forget(slot, below);
-            }
-            return taken;
-        }
-        taken = top & (NEW - 1);
-        if under & NEW == 0 {
-            return taken;
-        }
-        (filter, number) = (below, under);
+    let mut chain = Chain { slot, filter: filter.0, number: top, known: 0, is_done: 0 };
+    repeat(LINKS, &mut chain, next_link);
+    if chain.is_done == 0 {
+        // A longer chain is not known to its end.
+        forget(slot, chain.filter);
     }
-    // A longer chain is not known to its end.
-    forget(slot, filter);
-    taken
+    if chain.known != 0 { top & (NEW - 1) } else { 0 }
+}
+
+/// The filters of a thread, from the top on, whose programs are taken.
+struct Chain {
+    slot: u64,
+    /// The one that is next.
+    filter: u64,
+    number: u64,
+    /// Is at least the top one's taken?
+    known: u64,
+    is_done: u64,
+}
+
+extern "C" fn next_link(_: u64, chain: &mut Chain) -> u64 {
+    let (slot, filter) = (chain.slot, chain.filter);
+    chain.is_done = 1;
+    let below = Filter(filter).below();
+    let under = match below {
+        0 => 0,
+        below => match number_of(slot, below) {
+            0 => u64::from(u32::MAX),
+            under => under,
+        },
+    };
+    if tell_program(slot, filter, chain.number, under) == 0 {
+        forget(slot, filter);
+        if under & NEW != 0 {
+            forget(slot, below);
+        }
+        return LAST;
+    }
+    chain.known = 1;
+    if under & NEW == 0 {
+        return LAST;
+    }
+    (chain.filter, chain.number, chain.is_done) = (below, under, 0);
+    NEXT
 }
 
 /// A filter's number in a slot, with [`NEW`] where it has just been given; 0 where none is left.
@@ -100,15 +118,14 @@ extern "C" fn number_of(slot: u64, filter: u64) -> u64 {
 }
 
 /// Addresses are used again at once; where its program and its answers are those that they were, so is the filter.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn fingerprint_of(filter: u64) -> u64 {
+#[inline(always)]
+fn fingerprint_of(filter: u64) -> u64 {
     const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
     let filter = Filter(filter);
-    let (code, length) = filter.program().unwrap_or((0, 0));
-    let mut print = code ^ filter.below().unwrap_or(0).rotate_left(32) ^ u64::from(length);
-    for index in rolled(8) {
-        print = print.wrapping_mul(SPREAD) ^ filter.native_word(index).unwrap_or(0);
+    let (code, length) = filter.program();
+    let mut print = code ^ filter.below().rotate_left(32) ^ u64::from(length);
+    for word in filter.native_words() {
+        print = print.wrapping_mul(SPREAD) ^ word;
     }
     print
 }
@@ -137,10 +154,8 @@ struct Taken<const LENGTH: usize> {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn tell_program(slot: u64, filter: u64, number: u64, under: u64) -> u64 {
-    let (Some((code, length)), Some(generation)) = (Filter(filter).program(), slots::generation(slot as u32))
-    else {
-        return 0;
-    };
+    let (code, length) = Filter(filter).program();
+    let Some(generation) = slots::generation(slot as u32) else { return 0 };
     let head = FilterHead {
         slot: slot as u32,
         generation,

@@ -7,14 +7,14 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap},
 };
-use seccomp_trace_common::{MAX_FOLLOWED, Owner, PRESENCE, cell::IGNORED, flag};
+use seccomp_trace_common::{MAX_FOLLOWED, Owner, PRESENCE, Slot, cell::IGNORED, flag};
 
 use crate::{
     atomic,
     cgroups::{self, NOBODY},
     enrol::EEXIST,
     kernel::{Current, Filter, KernelTask},
-    rolled::rolled,
+    repeat::{LAST, NEXT, repeat},
     slots, tasks,
 };
 
@@ -28,13 +28,16 @@ static FOLLOWED: HashMap<u32, Owner> = HashMap::with_max_entries(MAX_FOLLOWED, B
 #[map]
 static PRESENT: Array<[u32; PRESENCE]> = Array::with_max_entries(1, 0);
 
-/// PID namespaces can be nested so deep (`MAX_PID_NS_LEVEL`, include/linux/pid_namespace.h).
-const MAX_LEVEL: u32 = 32;
-
 /// Is it surely nobody's by what it carries? So it is with almost all processes of the host.
 #[inline(always)]
 pub fn is_unmarked(current: Current) -> bool {
     current.pid_level() == 0 && !may_be_followed(current.tgid())
+}
+
+/// The same of any task.
+#[inline(always)]
+pub fn carries_nothing(task: KernelTask) -> bool {
+    task.pid_level() == 0 && !may_be_followed(task.tgid())
 }
 
 #[inline(always)]
@@ -57,7 +60,7 @@ fn may_be_followed(tgid: u32) -> bool {
 
 /// The slot whose a task is, that of its cgroup included.
 pub fn owner(task: KernelTask) -> Option<u32> {
-    owner_in(task, cgroups::traced(task.cgroup()?))
+    owner_in(task, cgroups::traced(task.cgroup()))
 }
 
 /// Likewise of a task that is in a cgroup with this slot.
@@ -97,43 +100,48 @@ extern "C" fn carried_by(task: u64) -> u64 {
     if kept != NOBODY && !slots::has_flag(kept as u32, flag::PINNED) {
         return kept;
     }
-    let task = KernelTask(task);
-    let deepest = task.pid_level().unwrap_or(0);
-    for above in rolled(MAX_LEVEL as usize) {
-        let mut left = u64::from(deepest);
-        // SAFETY: a register that keeps its value: see `cgroups::nearest`.
-        unsafe { core::arch::asm!("{0} = {0}", inout(reg) left) };
-        if u64::from(above) >= left {
-            break;
-        }
-        let slot = by_namespace(task.0, left - u64::from(above));
-        if slot != NOBODY {
-            return slot;
-        }
-    }
-    kept
+    let deepest = KernelTask(task).pid_level();
+    let mut carried = Carried { task, deepest: u64::from(deepest), slot: kept };
+    repeat(deepest, &mut carried, next_level);
+    carried.slot
 }
 
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn by_namespace(task: u64, level: u64) -> u64 {
-    let Some(namespace) = KernelTask(task).namespace(level as u32) else { return NOBODY };
+/// What a task carries, from the deepest of its namespaces on.
+struct Carried {
+    task: u64,
+    deepest: u64,
+    slot: u64,
+}
+
+extern "C" fn next_level(above: u64, carried: &mut Carried) -> u64 {
+    let slot = by_namespace(KernelTask(carried.task), (carried.deepest - above) as u32);
+    if slot == NOBODY {
+        return NEXT;
+    }
+    carried.slot = slot;
+    LAST
+}
+
+#[inline(always)]
+fn by_namespace(task: KernelTask, level: u32) -> u64 {
+    let namespace = task.namespace(level);
     // SAFETY: copied at once.
     let Some(owner) = (unsafe { NAMESPACES.get(namespace).copied() }) else { return NOBODY };
-    let Some(start) = KernelTask::first_of(namespace).and_then(KernelTask::start) else { return NOBODY };
-    if start == owner.start && is_wanted(&owner) { u64::from(owner.slot) } else { NOBODY }
+    if KernelTask::first_of(namespace).start() == owner.start && is_wanted(&owner) { u64::from(owner.slot) } else { NOBODY }
 }
 
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn by_process(task: u64) -> u64 {
     let task = KernelTask(task);
-    let Some(tgid) = task.tgid().filter(|tgid| may_be_followed(*tgid)) else { return NOBODY };
+    let tgid = task.tgid();
+    if !may_be_followed(tgid) {
+        return NOBODY;
+    }
     // SAFETY: copied at once.
     let Some(owner) = (unsafe { FOLLOWED.get(tgid).copied() }) else { return NOBODY };
-    let Some(start) = task.leader().and_then(KernelTask::start) else { return NOBODY };
     let is_followed = is_wanted(&owner) && slots::has_flag(owner.slot, flag::FOLLOWED);
-    if start == owner.start && is_followed { u64::from(owner.slot) } else { NOBODY }
+    if task.leader().start() == owner.start && is_followed { u64::from(owner.slot) } else { NOBODY }
 }
 
 fn is_current(owner: &Owner) -> bool {
@@ -145,20 +153,41 @@ fn is_wanted(owner: &Owner) -> bool {
 }
 
 /// Does what a task carries say that it belongs to a slot? None: nothing can say it.
+#[inline(always)]
 pub fn is_own(task: KernelTask, number: u32) -> Option<bool> {
+    match is_own_of(task.0, u64::from(number)) {
+        OWN => Some(true),
+        NOT_OWN => Some(false),
+        _ => None,
+    }
+}
+
+const UNKNOWN: u64 = 0;
+const OWN: u64 = 1;
+const NOT_OWN: u64 = 2;
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn is_own_of(task: u64, number: u64) -> u64 {
+    let (task, number) = (KernelTask(task), number as u32);
+    let Some(slot) = slots::slot(number) else { return UNKNOWN };
     // SAFETY: the map's own memory.
-    let slot = unsafe { &*slots::slot(number)? };
-    if slot.top_filter != 0 {
-        Some(has_filter(task, number))
+    let slot = unsafe { &*slot };
+    let is_own = if slot.top_filter != 0 {
+        has_filter(task, slot)
     } else if slot.namespace != 0 {
-        Some(carried_by(task.0) == u64::from(number))
+        carried_by(task.0) == u64::from(number)
     } else {
         let is_followed = by_process(task.0) == u64::from(number);
         // Each of its processes is followed, where there was room for them; where there is no engine, whoever comes may be meant.
         const OF_ENGINE: u32 = flag::FOLLOWED | flag::PINNED | flag::COMMAND;
         let are_all = slot.flags & OF_ENGINE == flag::FOLLOWED && slot.unfollowed == 0;
-        (is_followed || are_all).then_some(is_followed)
-    }
+        if !is_followed && !are_all {
+            return UNKNOWN;
+        }
+        is_followed
+    };
+    if is_own { OWN } else { NOT_OWN }
 }
 
 /// Is it in the PID namespace of a slot's container?
@@ -169,88 +198,42 @@ pub fn is_in_namespace(task: KernelTask, number: u32) -> bool {
     has_one && carried_by(task.0) == u64::from(number)
 }
 
-/// Are its calls asked of the container's filter?
-pub fn has_filter(task: KernelTask, number: u32) -> bool {
-    has_filter_of(task.0, u64::from(number)) != 0
-}
-
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn has_filter_of(task: u64, number: u64) -> u64 {
-    let task = KernelTask(task);
-    let Some(slot) = slots::slot(number as u32) else { return 0 };
-    // SAFETY: the map's own memory.
-    let (filter, base) = unsafe { ((*slot).top_filter, u64::from((*slot).base)) };
+/// Are its calls asked of the filter of a slot's container?
+#[inline(always)]
+pub fn has_filter(task: KernelTask, slot: &Slot) -> bool {
+    let (filter, base) = (slot.top_filter, u64::from(slot.base));
     let Some(top) = task.filter() else {
         // At a task's end they are gone, and only their number is left (`do_exit`, Linux 6.11).
-        return u64::from(task.filters().is_some_and(|filters| u64::from(filters) >= base));
+        return u64::from(task.filters()) >= base;
     };
     // By the chain itself, and not by the task's number of them: another thread may be giving it a filter (TSYNC), and the number
-    // comes later.
-    let links = links(top.0);
-    u64::from(links >= base && filter_below(top.0, links - base) == filter)
+    // comes later. By its place in the chain as well: another filter may be at its address by now.
+    let mut walk = Walk { filter: top.0, links: 0, wanted: filter, at: u64::MAX };
+    repeat(CHAIN, &mut walk, next_link);
+    walk.at != u64::MAX && walk.links - walk.at == base
 }
 
 /// Filters in one chain, at most: of 32,768 instructions at least nine each, five of which the kernel makes of one and four that it adds (`MAX_INSNS_PER_PATH`, kernel/seccomp.c).
-const CHAIN: u64 = 64 * 64;
+const CHAIN: u32 = 3641;
 
-/// How long the chain of a filter is, itself included.
-#[inline(always)]
-fn links(filter: u64) -> u64 {
-    let (mut filter, mut links) = (filter, 0);
-    for _ in rolled(64) {
-        let near = links_near(filter);
-        links += near;
-        if near < 64 {
-            break;
-        }
-        filter = filter_near_below(filter, 64);
-    }
-    links
+/// A way down a chain of filters.
+struct Walk {
+    /// The one that comes next; 0: the chain is at its end.
+    filter: u64,
+    /// How many are behind.
+    links: u64,
+    wanted: u64,
+    /// How many were above the wanted one.
+    at: u64,
 }
 
-/// The same up to 64.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn links_near(filter: u64) -> u64 {
-    let (mut filter, mut links) = (filter, 0);
-    for step in rolled(64) {
-        if filter == 0 {
-            break;
-        }
-        links = u64::from(step) + 1;
-        filter = Filter(filter).below().unwrap_or(0);
+extern "C" fn next_link(_: u64, walk: &mut Walk) -> u64 {
+    if walk.filter == walk.wanted {
+        walk.at = walk.links;
     }
-    links
-}
-
-/// The filter so many below another one. In two loops, each of which is verified once.
-#[inline(always)]
-fn filter_below(filter: u64, steps: u64) -> u64 {
-    const { assert!(CHAIN >= 3641) };
-    let mut filter = filter;
-    for round in rolled(64) {
-        let done = u64::from(round) * 64;
-        if done >= steps || filter == 0 {
-            break;
-        }
-        filter = filter_near_below(filter, steps - done);
-    }
-    filter
-}
-
-/// The same for the first 64 steps.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn filter_near_below(filter: u64, steps: u64) -> u64 {
-    let mut filter = filter;
-    for step in rolled(64) {
-        if u64::from(step) >= steps || filter == 0 {
-            break;
-        }
-        filter = Filter(filter).below().unwrap_or(0);
-    }
-    filter
+    walk.links += 1;
+    walk.filter = Filter(walk.filter).below();
+    if walk.filter == 0 { LAST } else { NEXT }
 }
 
 /// The application of a slot begins: from here on it is known what its tasks carry.
@@ -295,7 +278,7 @@ extern "C" fn begin_namespace(task: u64, number: u64, namespace: u64) -> u64 {
 }
 
 fn new_owner(task: KernelTask, slot: u32) -> Option<Owner> {
-    Some(Owner { slot, generation: slots::generation(slot)?, start: task.leader()?.start()? })
+    Some(Owner { slot, generation: slots::generation(slot)?, start: task.leader().start() })
 }
 
 /// From now on this process is a slot's, wherever it goes.
@@ -310,7 +293,8 @@ extern "C" fn follow_as(task: u64, number: u64) -> u64 {
         return 0;
     }
     let (task, number) = (KernelTask(task), number as u32);
-    let (Some(tgid), Some(owner)) = (task.tgid(), new_owner(task, number)) else { return 0 };
+    let tgid = task.tgid();
+    let Some(owner) = new_owner(task, number) else { return 0 };
     unfollow_as(u64::from(tgid));
     let inserted =
         if slots::may_follow(number) { FOLLOWED.insert(tgid, owner, u64::from(BPF_NOEXIST)) } else { Err(0) };
@@ -379,7 +363,7 @@ pub fn executed(task: KernelTask, number: u32) {
 pub fn ended(task: KernelTask, tgid: u32) -> Option<()> {
     unfollow_as(u64::from(tgid));
     let namespace = task.own_namespace()?;
-    let slot = by_namespace(task.0, u64::from(task.pid_level()?));
+    let slot = by_namespace(task, task.pid_level());
     if slot != NOBODY {
         forget_namespace(slot as u32, namespace);
     }

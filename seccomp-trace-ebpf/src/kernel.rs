@@ -1,10 +1,10 @@
 //! Reading the kernel's own structures, by the offsets that user space took from BTF.
 
-use core::ptr::read_volatile;
+use core::{mem::MaybeUninit, ptr::read_volatile};
 
 use aya_ebpf::helpers::{
-    bpf_get_current_task_btf, bpf_probe_read_kernel,
-    generated::{bpf_get_current_task, bpf_task_pt_regs},
+    bpf_get_current_task_btf,
+    generated::{bpf_get_current_comm, bpf_get_current_task, bpf_probe_read_kernel, bpf_task_pt_regs},
 };
 use seccomp_trace_common::{ABI_COMPAT, ABI_NATIVE, ABI_X32, COMM_LEN, Config, Offsets, X32_BIT};
 
@@ -241,9 +241,35 @@ pub fn is_watched() -> bool {
     unsafe { read_volatile(&raw const CONFIG.watch) != 0 }
 }
 
-fn read<T>(base: u64, offset: u32) -> Option<T> {
-    // SAFETY: the helper checks the address and fails on a bad one.
-    unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) }.ok()
+/// A field of one of the kernel's structures, or 0: what can't be read the helper clears (`bpf_probe_read_kernel_common` in
+/// kernel/trace/bpf_trace.c). So it is behind a null pointer, and such are met alone in tasks that have ended. To ask at each read
+/// would double the ways that the verifier goes.
+#[inline(always)]
+fn read<T: Copy>(base: u64, offset: u32) -> T {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper checks the address, and writes the value whole; all zeros are one of each type that is read.
+    unsafe {
+        bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, (base + u64::from(offset)) as *const _);
+        value.assume_init()
+    }
+}
+
+/// Makes all of it zeros at once: a loop would go over its bytes, at run time and when it is verified.
+#[inline(always)]
+pub unsafe fn clear<T>(value: *mut T) {
+    // SAFETY: the caller's pointer is into a map's value. Nothing can be read at 0: see `read`.
+    unsafe { bpf_probe_read_kernel(value.cast(), size_of::<T>() as u32, core::ptr::null()) };
+}
+
+/// The current task's name.
+#[inline(always)]
+pub fn comm() -> [u8; COMM_LEN] {
+    let mut comm = MaybeUninit::<[u8; COMM_LEN]>::uninit();
+    // SAFETY: the helper writes it whole.
+    unsafe {
+        bpf_get_current_comm(comm.as_mut_ptr().cast(), COMM_LEN as u32);
+        comm.assume_init()
+    }
 }
 
 /// A `task_struct`.
@@ -251,130 +277,150 @@ fn read<T>(base: u64, offset: u32) -> Option<T> {
 pub struct KernelTask(pub u64);
 
 impl KernelTask {
+    #[inline(always)]
     pub fn current() -> Self {
         // SAFETY: the helper takes nothing and can't fail. A plain number: global functions take no others.
         Self(unsafe { bpf_get_current_task() })
     }
 
-    pub fn tid(self) -> Option<u32> {
+    #[inline(always)]
+    pub fn tid(self) -> u32 {
         read(self.0, offset!(task_pid))
     }
 
-    pub fn tgid(self) -> Option<u32> {
+    #[inline(always)]
+    pub fn tgid(self) -> u32 {
         read(self.0, offset!(task_tgid))
     }
 
     /// How many seccomp filters its calls pass.
-    pub fn filters(self) -> Option<u32> {
+    #[inline(always)]
+    pub fn filters(self) -> u32 {
         read(self.0, offset!(task_filters))
     }
 
     /// When it began, in `CLOCK_MONOTONIC`, in ns: it changes only with its number and memory.
-    pub fn start(self) -> Option<u64> {
+    #[inline(always)]
+    pub fn start(self) -> u64 {
         read(self.0, offset!(task_start))
     }
 
     /// The thread that leads its process.
-    pub fn leader(self) -> Option<Self> {
-        read(self.0, offset!(task_leader)).map(Self)
+    #[inline(always)]
+    pub fn leader(self) -> Self {
+        Self(read(self.0, offset!(task_leader)))
     }
 
     /// Threads of its process that have not ended.
-    pub fn live(self) -> Option<u32> {
-        read(read(self.0, offset!(task_signal))?, offset!(signal_live))
+    #[inline(always)]
+    pub fn live(self) -> u32 {
+        read(read(self.0, offset!(task_signal)), offset!(signal_live))
     }
 
     /// How deep its PID namespace is nested; 0: it is the host's.
-    pub fn pid_level(self) -> Option<u32> {
-        read(read(self.0, offset!(task_thread_pid))?, offset!(pid_level))
+    #[inline(always)]
+    pub fn pid_level(self) -> u32 {
+        read(read(self.0, offset!(task_thread_pid)), offset!(pid_level))
     }
 
     /// Where it stands what it is in a PID namespace that is nested so deep.
-    fn in_namespace(self, level: u32) -> Option<u64> {
-        let pid: u64 = read(self.0, offset!(task_thread_pid))?;
-        Some(pid + u64::from(offset!(pid_numbers)) + u64::from(level) * u64::from(UPID))
+    #[inline(always)]
+    fn in_namespace(self, level: u32) -> u64 {
+        let pid: u64 = read(self.0, offset!(task_thread_pid));
+        pid + u64::from(offset!(pid_numbers)) + u64::from(level) * u64::from(UPID)
     }
 
     /// The address of its PID namespace that is nested so deep. It can't be left.
-    pub fn namespace(self, level: u32) -> Option<u64> {
-        read(self.in_namespace(level)?, offset!(upid_namespace))
+    #[inline(always)]
+    pub fn namespace(self, level: u32) -> u64 {
+        read(self.in_namespace(level), offset!(upid_namespace))
     }
 
     /// The PID namespace that it began itself, as its first process.
+    #[inline(always)]
     pub fn own_namespace(self) -> Option<u64> {
-        let level = self.pid_level().filter(|level| *level > 0)?;
+        let level = self.pid_level();
         // A thread has a number of its own.
-        let number: u32 = read(self.leader()?.in_namespace(level)?, offset!(upid_number))?;
-        if number == 1 { self.namespace(level) } else { None }
+        let number: u32 = read(self.leader().in_namespace(level), offset!(upid_number));
+        (level > 0 && number == 1).then(|| self.namespace(level))
     }
 
     /// The first process of a PID namespace.
-    pub fn first_of(namespace: u64) -> Option<Self> {
-        Self(read(namespace, offset!(namespace_reaper))?).leader()
+    #[inline(always)]
+    pub fn first_of(namespace: u64) -> Self {
+        Self(read(namespace, offset!(namespace_reaper))).leader()
     }
 
     /// Does it end, or has it ended? Set before `sched_process_exit` (`do_exit` in kernel/exit.c).
+    #[inline(always)]
     pub fn is_ending(self) -> bool {
-        read::<u32>(self.0, offset!(task_flags)).is_some_and(|flags| flags & PF_EXITING != 0)
+        read::<u32>(self.0, offset!(task_flags)) & PF_EXITING != 0
     }
 
     /// Has a filter killed it?
+    #[inline(always)]
     pub fn is_killed(self) -> bool {
-        read(self.0, offset!(task_seccomp_mode)) == Some(SECCOMP_MODE_DEAD)
+        read::<u32>(self.0, offset!(task_seccomp_mode)) == SECCOMP_MODE_DEAD
     }
 
     /// Has a filter sent it SIGSYS, which it has not seen yet?
+    #[inline(always)]
     pub fn is_trapped(self) -> bool {
-        read::<u64>(self.0, offset!(task_pending)).is_some_and(|signals| signals & SIGSYS != 0)
+        read::<u64>(self.0, offset!(task_pending)) & SIGSYS != 0
     }
 
     /// Is it traced by ptrace(2)?
+    #[inline(always)]
     pub fn is_traced(self) -> bool {
-        read::<u32>(self.0, offset!(task_ptrace)).is_some_and(|flags| flags != 0)
+        read::<u32>(self.0, offset!(task_ptrace)) != 0
     }
 
     /// Do filters hand calls to its tracer, who may skip them (SECCOMP_RET_TRACE)?
+    #[inline(always)]
     pub fn lets_tracer_skip(self) -> bool {
-        read::<u32>(self.0, offset!(task_ptrace)).is_some_and(|flags| flags & PT_TRACESECCOMP != 0)
+        read::<u32>(self.0, offset!(task_ptrace)) & PT_TRACESECCOMP != 0
     }
 
     /// Its tracer's name, where it is traced.
-    pub fn tracer_comm(self) -> Option<[u8; COMM_LEN]> {
-        read(read(self.0, offset!(task_parent))?, offset!(task_comm))
+    #[inline(always)]
+    pub fn tracer_comm(self) -> [u8; COMM_LEN] {
+        read(read(self.0, offset!(task_parent)), offset!(task_comm))
     }
 
     /// Its filter that was loaded last; none where it has none, or has ended (since 6.11).
+    #[inline(always)]
     pub fn filter(self) -> Option<Filter> {
-        read(self.0, offset!(task_filter)).filter(|address| *address != 0).map(Filter)
+        let address: u64 = read(self.0, offset!(task_filter));
+        (address != 0).then_some(Filter(address))
     }
 
     /// Is it root of the host for BPF, or can it become so? It may open any map and program by its id, and load programs of its own that
     /// write our maps: none of that can be forbidden to it.
+    #[inline(always)]
     pub fn is_admin(self) -> bool {
-        self.has_admin_right().unwrap_or(false)
-    }
-
-    fn has_admin_right(self) -> Option<bool> {
-        let cred: u64 = read(self.0, offset!(task_cred))?;
+        let cred: u64 = read(self.0, offset!(task_cred));
         // The lower half, whatever the kernel makes of the whole.
-        let permitted: u32 = read(cred, offset!(cred_permitted))?;
-        let level: u32 = read(read(cred, offset!(cred_user_ns))?, offset!(user_ns_level))?;
-        Some(permitted & CAP_SYS_ADMIN != 0 && level == 0)
+        let permitted: u32 = read(cred, offset!(cred_permitted));
+        let level: u32 = read(read(cred, offset!(cred_user_ns)), offset!(user_ns_level));
+        permitted & CAP_SYS_ADMIN != 0 && level == 0
     }
 
-    /// The dentry of its root directory: the container's own after pivot_root.
-    pub fn root(self) -> Option<u64> {
-        read(read(self.0, offset!(task_fs))?, offset!(fs_root))
+    /// The dentry of its root directory: the container's own after pivot_root. 0: it has ended.
+    #[inline(always)]
+    pub fn root(self) -> u64 {
+        read(read(self.0, offset!(task_fs)), offset!(fs_root))
     }
 
     /// Its cgroups in all hierarchies, as one address: equal for tasks in the same ones.
-    pub fn css_set(self) -> Option<u64> {
+    #[inline(always)]
+    pub fn css_set(self) -> u64 {
         read(self.0, offset!(task_cgroups))
     }
 
     /// Its cgroup in the default hierarchy.
-    pub fn cgroup(self) -> Option<Cgroup> {
-        read(self.css_set()?, offset!(css_set_cgroup)).map(Cgroup)
+    #[inline(always)]
+    pub fn cgroup(self) -> Cgroup {
+        Cgroup(read(self.css_set(), offset!(css_set_cgroup)))
     }
 }
 
@@ -384,33 +430,34 @@ pub struct Filter(pub u64);
 
 impl Filter {
     /// The address of the one that was loaded before it; 0: it was the first.
-    pub fn below(self) -> Option<u64> {
+    #[inline(always)]
+    pub fn below(self) -> u64 {
         read(self.0, offset!(filter_prev))
     }
 
     /// The address of its program's instructions, as they were loaded, and their number.
-    pub fn program(self) -> Option<(u64, u16)> {
-        let original = read(read(self.0, offset!(filter_prog))?, offset!(prog_orig))?;
-        Some((read(original, offset!(orig_filter))?, read(original, offset!(orig_length))?))
+    #[inline(always)]
+    pub fn program(self) -> (u64, u16) {
+        let original = read(read(self.0, offset!(filter_prog)), offset!(prog_orig));
+        (read(original, offset!(orig_filter)), read(original, offset!(orig_length)))
     }
 
     /// Do it and all below it let this call in whatever its arguments are? Not known of x32's.
-    pub fn always_lets_in(self, abi: usize, number: u32) -> Option<bool> {
+    #[inline(always)]
+    pub fn always_lets_in(self, abi: usize, number: u32) -> bool {
         let bits = match abi {
             ABI_NATIVE => offset!(filter_native),
             ABI_COMPAT => offset!(filter_compat),
             _ => 0,
         };
-        if bits == 0 {
-            return None;
-        }
-        let word: u64 = read(self.0 + u64::from(number / 64) * 8, bits)?;
-        Some(word >> (number % 64) & 1 != 0)
+        let word: u64 = read(self.0 + u64::from(number / 64) * 8, bits);
+        bits != 0 && word >> (number % 64) & 1 != 0
     }
 
-    /// One of the eight words of those bits, of 64-bit calls.
-    pub fn native_word(self, index: u32) -> Option<u64> {
-        read(self.0 + u64::from(index) * 8, offset!(filter_native))
+    /// The first eight words of those bits, of 64-bit calls.
+    #[inline(always)]
+    pub fn native_words(self) -> [u64; 8] {
+        read(self.0, offset!(filter_native))
     }
 }
 
@@ -420,24 +467,27 @@ pub struct Cgroup(pub u64);
 
 impl Cgroup {
     /// Is it in the default hierarchy? Ids of the others overlap with its.
+    #[inline(always)]
     pub fn is_default(self) -> bool {
-        read::<u64>(self.0, offset!(cgroup_root)).and_then(|root| read::<u32>(root, offset!(root_hierarchy)))
-            == Some(0)
+        read::<u32>(read(self.0, offset!(cgroup_root)), offset!(root_hierarchy)) == 0
     }
 
     /// The inode number of its directory; what `bpf_get_current_cgroup_id` returns.
-    pub fn id(self) -> Option<u64> {
-        read(read(self.0, offset!(cgroup_kn))?, offset!(kn_id))
+    #[inline(always)]
+    pub fn id(self) -> u64 {
+        read(read(self.0, offset!(cgroup_kn)), offset!(kn_id))
     }
 
     /// How deep it lies; the root is at 0.
-    pub fn level(self) -> Option<u32> {
+    #[inline(always)]
+    pub fn level(self) -> u32 {
         read(self.0, offset!(cgroup_level))
     }
 
     /// The id of what it lies in at a level that is not deeper than its own.
-    pub fn ancestor(self, level: u32) -> Option<u64> {
-        let ancestor: u64 = read(self.0 + u64::from(level) * 8, offset!(cgroup_ancestors))?;
-        if offset!(ancestors_are_ids) != 0 { Some(ancestor) } else { Self(ancestor).id() }
+    #[inline(always)]
+    pub fn ancestor(self, level: u32) -> u64 {
+        let ancestor: u64 = read(self.0 + u64::from(level) * 8, offset!(cgroup_ancestors));
+        if offset!(ancestors_are_ids) != 0 { ancestor } else { Self(ancestor).id() }
     }
 }

@@ -25,7 +25,7 @@ mod last_entry;
 mod moves;
 mod news;
 mod program;
-mod rolled;
+mod repeat;
 mod sightings;
 mod slots;
 mod tasks;

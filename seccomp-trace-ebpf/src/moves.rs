@@ -14,7 +14,7 @@ use crate::{
     kernel::{self, Cgroup, Current, KernelTask},
     news, slots,
     tasks::{
-        self, entry, entry_in, forget, has_strange_root, is_of, is_stranger, keep, root_of, unannounced,
+        self, Kept, entry, entry_in, forget, has_strange_root, is_of, is_stranger, keep, root_of,
     },
 };
 
@@ -29,7 +29,7 @@ pub fn cgroup_attach_task(ctx: RawTracePointContext) -> i32 {
 }
 
 fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Option<()> {
-    let tid = task.tid()?;
+    let tid = task.tid();
     let was_known = cgroups::slot_by(cgroup) != NOBODY;
     let by_cgroup = cgroups::somebody(enrol::slot_on_arrival(cgroup.0, path));
     let owner = identity::owner_in(task, by_cgroup);
@@ -52,7 +52,7 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Optio
         if let Some(owner) = owner {
             slots::count_left(owner);
             // Who moves itself makes no other call meanwhile. Of others those are missing that the cgroup's own slot had told.
-            let is_alone = task == KernelTask::current() && !(with_group && task.live()? > 1);
+            let is_alone = task == KernelTask::current() && !(with_group && task.live() > 1);
             if is_new_here && was_known && !is_alone {
                 slots::lose_call(owner);
             }
@@ -82,7 +82,7 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Optio
 /// Of a task that ends the kernel tells moves that it does not make. A leader that has ended before its process says nothing about
 /// that.
 fn is_over(task: KernelTask, with_group: bool) -> bool {
-    task.is_ending() && !(with_group && task.live().is_some_and(|live| live > 0))
+    task.is_ending() && !(with_group && task.live() > 0)
 }
 
 /// Where nothing tells whose somebody is, all that comes is followed.
@@ -99,8 +99,8 @@ fn arrive(task: KernelTask, tid: u32, number: u32, flags: u32) -> Option<()> {
     let late = unsafe { (*slot).application } != 0;
     let flags = flags | if late { F_LATE } else { 0 };
     let generation = slots::generation(number)?;
-    let (arrived_with, root) = (task.filters()?, task.root().unwrap_or(0));
-    let is_foreign = is_stranger(task, number, arrived_with, root)?;
+    let (arrived_with, root) = (task.filters(), task.root());
+    let is_foreign = is_stranger(task, number, arrived_with, root);
     let origin = if is_foreign { FOREIGN } else { ARRIVING };
     keep(tid, Task { slot: number, generation, origin, arrived_with, flags, root, _pad: 0 });
     if is_foreign {
@@ -113,7 +113,7 @@ fn arrive(task: KernelTask, tid: u32, number: u32, flags: u32) -> Option<()> {
 /// tells from where it came.
 fn is_member(task: KernelTask, number: u32) -> Option<bool> {
     let current = KernelTask::current();
-    let entry = entry(task.tid()?, task.tgid()?).filter(|entry| is_of(entry, number));
+    let entry = entry(task.tid(), task.tgid()).filter(|entry| is_of(entry, number));
     if let Some(entry) = entry {
         return Some(entry.origin != OUTSIDE);
     }
@@ -124,7 +124,7 @@ fn is_member(task: KernelTask, number: u32) -> Option<bool> {
     {
         return Some(is_own);
     }
-    if current != task && cgroups::traced(current.cgroup()?) == Some(number) {
+    if current != task && cgroups::traced(current.cgroup()) == Some(number) {
         return Some(true);
     }
     // It has moved itself, or somebody outside has moved it: what it carries tells.
@@ -133,11 +133,11 @@ fn is_member(task: KernelTask, number: u32) -> Option<bool> {
     Some(if slot.application == 0 {
         false
     } else if slot.base > slot.arrived_with {
-        task.filters()? >= slot.base
+        task.filters() >= slot.base
     } else if slot.flags & flag::COMMAND != 0 || slot.flags & LATE == LATE {
         true
     } else {
-        slot.root != 0 && task.root()? != slot.root
+        slot.root != 0 && task.root() != slot.root
     })
 }
 
@@ -149,15 +149,20 @@ pub fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
 }
 
 fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
-    let tid = child.tid()?;
-    if child.tgid()? == tid {
+    let tid = child.tid();
+    let is_process = child.tgid() == tid;
+    if is_process {
         identity::inherit(parent, child);
     }
-    let cgroup = child.cgroup()?;
-    let is_elsewhere = parent.css_set()? != child.css_set()? && parent.cgroup()? != cgroup;
+    let cgroup = child.cgroup();
+    let is_elsewhere = parent.css_set() != child.css_set() && parent.cgroup() != cgroup;
     // As numbers: of no slot the compiler reads what it has not written, which verifiers refuse.
     let by_cgroup = if is_elsewhere { enrol::slot_on_arrival(cgroup.0, 0) } else { cgroups::slot_by(cgroup) };
-    let owner = match tasks::slot_of_entry(u64::from(parent.tid()?), u64::from(parent.tgid()?)) {
+    // Most are the host's.
+    if !is_elsewhere && is_nobodys(by_cgroup) && identity::carries_nothing(child) {
+        return None;
+    }
+    let owner = match tasks::slot_of_entry(u64::from(parent.tid()), u64::from(parent.tgid())) {
         // It is what its parent is, which came from outside, in its cgroup and where that one has gone.
         of_parent if of_parent == by_cgroup && !is_elsewhere => of_parent,
         of_parent if of_parent != NOBODY && is_nobodys(by_cgroup) && is_owner(parent, of_parent) => of_parent,
@@ -171,8 +176,8 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
         slots::count_foreign(number);
         cgroups::guard(cgroup);
     }
-    let raw = entry(parent.tid()?, parent.tgid()?);
-    if let Some(outside) = raw.filter(|entry| entry.origin == OUTSIDE && is_of(entry, entry.slot)) {
+    let of_parent = entry(parent.tid(), parent.tgid());
+    if let Some(outside) = of_parent.filter(|entry| entry.origin == OUTSIDE && is_of(entry, entry.slot)) {
         if by_cgroup.is_none() {
             keep(tid, outside);
         }
@@ -180,7 +185,7 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
         // It was born into a container's namespace by somebody outside (setns), who may bring it into the cgroup, too.
         let number = owner?;
         let generation = slots::generation(number)?;
-        let (arrived_with, root) = (child.filters()?, child.root().unwrap_or(0));
+        let (arrived_with, root) = (child.filters(), child.root());
         keep(tid, Task { slot: number, generation, origin: OUTSIDE, arrived_with, flags: 0, root, _pad: 0 });
         return None;
     }
@@ -193,29 +198,38 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
     let number = owner?;
     let is_inside = by_cgroup != owner
         || !is_elsewhere
-        || cgroups::traced(parent.cgroup()?) == by_cgroup
+        || cgroups::traced(parent.cgroup()) == by_cgroup
         || identity::owner(parent) == owner;
     if !is_inside {
         // Born in a cgroup that is not its parent's (CLONE_INTO_CGROUP): no move is told of it.
         follow(child, number);
         return arrive(child, tid, number, 0);
     }
-    if child.tgid()? == tid && by_cgroup == owner {
+    if is_process && by_cgroup == owner {
         follow(child, number);
     }
-    let task = entry_in(number, parent, parent.tid()?)?;
-    let root = root_of(parent.tid()?, parent.tgid()?);
+    inherit(parent.0, child.0, u64::from(number));
+    Some(())
+}
+
+/// A task is born in its parent's slot, and counts as that one does.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn inherit(parent: u64, child: u64, number: u64) -> u64 {
+    let (parent, child, number) = (KernelTask(parent), KernelTask(child), number as u32);
+    let Some(task) = entry_in(number, parent) else { return 0 };
+    let (tid, root) = (child.tid(), root_of(parent.tid(), parent.tgid()));
     // Who has all that an application has, and makes a process, is about to execute it. Where there is no engine a service does so.
     // Who joins a container changes its root too, and may make the process that executes something (crun, runc from 1.4 on).
     let has_changed_root = task.flags & F_LATE == 0
         && root != 0
-        && parent.root()? != root
+        && parent.root() != root
         && !slots::has_flag(number, flag::PINNED | flag::COMMAND);
-    let is_ready = parent.filters()? > task.arrived_with || has_changed_root;
-    let is_hook = task.origin != JOINED && child.tgid()? == tid && is_ready;
+    let is_ready = parent.filters() > task.arrived_with || has_changed_root;
+    let is_hook = task.origin != JOINED && child.tgid() == tid && is_ready;
     let flags = task.flags & (F_LATE | F_HOOK) | if is_hook { F_HOOK } else { 0 };
     keep(tid, Task { flags, root, ..task });
-    Some(())
+    0
 }
 
 fn is_nobodys(slot: u64) -> bool {
@@ -223,7 +237,7 @@ fn is_nobodys(slot: u64) -> bool {
 }
 
 fn is_owner(task: KernelTask, slot: u64) -> bool {
-    task.cgroup().is_some_and(|cgroup| identity::owner_of(task.0, cgroups::slot_by(cgroup)) == slot)
+    identity::owner_of(task.0, cgroups::slot_by(task.cgroup())) == slot
 }
 
 /// `(struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)`.
@@ -234,7 +248,7 @@ pub fn sched_process_exec(ctx: RawTracePointContext) -> i32 {
 }
 
 fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
-    let tid = task.tid()?;
+    let tid = task.tid();
     // The other threads are gone, and an exec of one that did not lead the process has taken the leader's id.
     if old_tid != tid {
         tasks::rename(u64::from(old_tid), u64::from(tid));
@@ -244,20 +258,20 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
         denials::forget(old_tid);
         denials::forget(tid);
     }
-    let Some(mut entry) = entry_in(number, task, tid) else {
+    let Some(mut entry) = entry_in(number, task) else {
         identity::executed(task, number);
         return None;
     };
     entry.root = root_of(tid, tid);
     forget(tid);
     let slot = slots::slot(entry.slot)?;
-    let filters = task.filters()?;
+    let filters = task.filters();
     // SAFETY: the map's own memory.
     let (flags, root, known, has_application) =
         unsafe { ((*slot).flags, (*slot).root, (*slot).roots[1], (*slot).application != 0) };
     // In a cgroup without an engine a service may load a filter of its own; only a runtime changes the root as well.
     let has_filter = filters > entry.arrived_with && flags & flag::PINNED == 0;
-    let now = task.root()?;
+    let now = task.root();
     // Whose root is another one's from the beginning has come from elsewhere.
     let has_changed_root =
         now != root && (entry.flags & F_LATE != 0 || (entry.root != 0 && now != entry.root));
@@ -322,15 +336,15 @@ fn become_application(task: KernelTask, entry: Task, filters: u32, root: u64) ->
 /// container's own first process, and a stranger has looked like that before; or it is such a stranger.
 fn join(task: KernelTask, entry: Task, root: u64) -> Option<()> {
     let number = entry.slot;
-    if has_strange_root(task, number, root)? {
+    if has_strange_root(task, number, root) {
         slots::count_rival(number);
         // Below, there may be a container of its own.
-        if task.cgroup()?.level()? <= slots::level(number) {
+        if task.cgroup().level() <= slots::level(number) {
             slots::lose_call(number);
         }
     }
     identity::executed(task, number);
-    keep(task.tid()?, Task { origin: JOINED, ..entry });
+    keep(task.tid(), Task { origin: JOINED, ..entry });
     Some(())
 }
 
@@ -342,7 +356,7 @@ pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
 }
 
 fn exited(task: KernelTask) -> Option<()> {
-    let (tid, tgid) = (task.tid()?, task.tgid()?);
+    let (tid, tgid) = (task.tid(), task.tgid());
     if kernel::finds_denials() {
         denials::ended(task, tid);
     }
@@ -353,7 +367,7 @@ fn exited(task: KernelTask) -> Option<()> {
         unsafe { (*slot).unexecuted = 1 };
     }
     // A leader's entry may be that of the other threads, which came with it.
-    let is_last = task.live()? == 0;
+    let is_last = task.live() == 0;
     if is_last || entry(tid, tid).is_none_or(|entry| entry.flags & F_GROUP == 0) {
         forget(tid);
     }
@@ -366,11 +380,10 @@ fn exited(task: KernelTask) -> Option<()> {
 
 /// Has it come from outside, and not executed anything since?
 fn has_executed_nothing(task: KernelTask, tid: u32, tgid: u32) -> Option<bool> {
-    let entry = match entry(tid, tid) {
-        Some(entry) => entry,
+    match entry(tid, tid) {
+        Some(entry) => Some(entry.origin == ARRIVING && is_of(&entry, entry.slot)),
         // Who ends before its move was told.
-        None if tgid == tid => unannounced(task, identity::owner(task)?)?,
-        None => return None,
-    };
-    Some(entry.origin == ARRIVING && is_of(&entry, entry.slot))
+        None if tgid == tid => Some(Kept::of(identity::owner(task)?, task).is(ARRIVING)),
+        None => None,
+    }
 }

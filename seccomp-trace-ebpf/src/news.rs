@@ -1,13 +1,13 @@
 //! The news: what user space is told, and what it has to look for itself where there was no room.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_comm, generated::bpf_ktime_get_boot_ns},
+    helpers::generated::bpf_ktime_get_boot_ns,
     macros::map,
     maps::{Array, RingBuf},
 };
 use seccomp_trace_common::{Event, Stats, event};
 
-use crate::{atomic::add64, slots};
+use crate::{atomic::add64, kernel, slots};
 
 /// The news. Sized at load; full, it loses news and never a call.
 #[map]
@@ -83,7 +83,7 @@ extern "C" fn tell_of(number: u64, what: u64, call: u64, detail: u64) -> u64 {
             number: call as u32,
             detail: detail as u32,
             time: bpf_ktime_get_boot_ns(),
-            comm: bpf_get_current_comm().unwrap_or([0; 16]),
+            comm: kernel::comm(),
         }
     };
     u64::from(EVENTS.output::<Event>(event, 0).is_ok())

@@ -7,11 +7,10 @@ use seccomp_trace_common::{
 
 use crate::{
     arch,
-    atomic::{self, TRIES},
+    atomic,
     counters, denials, filters, identity,
     kernel::{self, KernelTask},
     news,
-    rolled::rolled,
     slots, tasks,
 };
 
@@ -88,19 +87,27 @@ extern "C" fn first_of(slot: u64, abi: u64, number: u64, seen: u64) -> u64 {
     if kernel::is_watched() && may_count(slot, set) {
         counters::count_first(slot, abi, number);
     }
-    if (number as usize) < NUMBERS && abi < ABIS && set < set::COUNT {
-        let Some(sets) = slots::sets(slot) else { return 0 };
-        // SAFETY: the map's own memory, all three indexes in their bounds.
-        if let Some(byte) = place(sets, set, abi, number) {
-            // SAFETY: the map's own memory.
-            unsafe { mark(byte, slot, set, abi, number, seen) };
-        }
-        if is_paired_now {
-            // Somebody else's plain store may have taken it away.
-            pair(slot, abi, number);
-        }
-    } else {
+    keep_call(u64::from(slot), set as u64, abi as u64, u64::from(number), u64::from(seen));
+    if is_paired_now {
+        // Somebody else's plain store may have taken it away.
+        pair(slot, abi, number);
+    }
+    0
+}
+
+/// A call is in a set from now on. Global, so that it is verified once, and not for each set.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn keep_call(slot: u64, set: u64, abi: u64, number: u64, seen: u64) -> u64 {
+    let (slot, set, abi, number) = (slot as u32, set as usize, abi as usize, number as u32);
+    if (number as usize) >= NUMBERS || abi >= ABIS || set >= set::COUNT {
         beyond(slot, set, abi, number);
+        return 0;
+    }
+    let Some(sets) = slots::sets(slot) else { return 0 };
+    if let Some(byte) = place(sets, set, abi, number) {
+        // SAFETY: the map's own memory.
+        unsafe { mark(byte, slot, set, abi, number, seen as u8) };
     }
     0
 }
@@ -135,7 +142,7 @@ fn is_conditional(slot: u32, abi: usize, number: u32) -> bool {
         && !is_paired(slot, abi, number)
         && KernelTask::current()
             .filter()
-            .is_some_and(|filter| filter.always_lets_in(abi, number) != Some(true))
+            .is_some_and(|filter| !filter.always_lets_in(abi, number))
 }
 
 /// Somebody calls bpf(2).
@@ -172,7 +179,7 @@ extern "C" fn keep_filter(number: u64) -> u64 {
         let least = if (*slot).flags & flag::COMMAND != 0 { 0 } else { (*slot).arrived_with };
         if (*slot).filter == 0
             && (*slot).base > least
-            && KernelTask::current().filters() == Some((*slot).base)
+            && KernelTask::current().filters() == (*slot).base
         {
             (*slot).filter = u64::from(filters::top(number as u32));
         }
@@ -207,7 +214,7 @@ pub fn was_let_in(slot: u32, abi: usize, number: u32) -> bool {
     })
 }
 
-/// From now on this call's entries and exits are held against each other. By compare-exchange: [`mark`] must not lose
+/// From now on this call's entries and exits are held against each other. By an atomic step: [`mark`] must not lose
 /// what it stores. It may take this away in the same instant, so this is asked for twice.
 fn pair(slot: u32, abi: usize, number: u32) {
     pair_of(u64::from(slot), abi as u64, u64::from(number));
@@ -222,15 +229,10 @@ extern "C" fn pair_of(slot: u64, abi: u64, number: u64) -> u64 {
         return 0;
     }
     let (word, shift) = (number & !7, (number & 7) * 8);
-    for _ in rolled(TRIES) {
-        // SAFETY: the map's own memory; words of eight bytes divide a set evenly.
-        unsafe {
-            let at = (&raw mut (*sets).calls[set::APPLICATION][abi][word]).cast::<u64>();
-            let old = *at;
-            if atomic::exchange(at, old, old | u64::from(PAIRED) << shift) {
-                return 0;
-            }
-        }
+    // SAFETY: the map's own memory; words of eight bytes divide a set evenly.
+    unsafe {
+        let word = (&raw mut (*sets).calls[set::APPLICATION][abi][word]).cast();
+        atomic::set_bits(word, u64::from(PAIRED) << shift);
     }
     0
 }

@@ -13,10 +13,11 @@ use seccomp_trace_common::{
 };
 
 use crate::{
-    atomic::{add, add64, bump, change_bits, exchange, reserve},
+    atomic::{add, add64, bump, clear_bits, exchange, set_bits},
     counters,
     kernel::KernelTask,
     news::{self, count_untold, tell_slot},
+    repeat::{LAST, NEXT, repeat},
 };
 
 /// Sized at load, as is [`SETS`].
@@ -61,7 +62,7 @@ pub struct Maker {
 impl Maker {
     pub fn current() -> Self {
         let task = KernelTask::current();
-        Self { root: task.root().unwrap_or(0), filters: task.filters().unwrap_or(0) }
+        Self { root: task.root(), filters: task.filters() }
     }
 }
 
@@ -116,20 +117,25 @@ pub fn has_flag(number: u32, flags: u32) -> bool {
 
 /// As user space says, or the kernel's events: both at once.
 pub fn set_flag(number: u32, flag: u32) {
-    change_flags(number, flag, 0);
+    if let Some(flags) = flags(number) {
+        // SAFETY: the map's own memory.
+        unsafe { set_bits(flags, u64::from(flag)) };
+    }
 }
 
 /// As [`set_flag`].
 pub fn clear_flag(number: u32, flag: u32) {
-    change_flags(number, 0, flag);
+    if let Some(flags) = flags(number) {
+        // SAFETY: as in `set_flag`.
+        unsafe { clear_bits(flags, u64::from(flag)) };
+    }
 }
 
-fn change_flags(number: u32, set: u32, clear: u32) {
+/// Its flags, in the lower half of a word.
+fn flags(number: u32) -> Option<*mut u64> {
     const { assert!(offset_of!(Slot, flags).is_multiple_of(8)) };
-    if let Some(slot) = slot(number) {
-        // SAFETY: the map's own memory.
-        unsafe { change_bits((&raw mut (*slot).flags).cast(), set, clear) };
-    }
+    // SAFETY: only an address is taken.
+    slot(number).map(|slot| unsafe { &raw mut (*slot).flags }.cast())
 }
 
 /// Has the application been executed?
@@ -172,8 +178,32 @@ pub fn has_lost_calls(number: u32) -> bool {
 
 /// One more cell for a slot. False where its last one is gone: it may be somebody else's by now.
 pub fn add_cell(number: u32) -> bool {
+    let mut addition = Addition { number: u64::from(number), is_done: 0 };
+    repeat(TRIES, &mut addition, next_try);
+    addition.is_done != 0
+}
+
+/// How often a compare-exchange is tried: more than once only where several processors meet at it.
+const TRIES: u32 = 8;
+
+struct Addition {
+    number: u64,
+    is_done: u64,
+}
+
+extern "C" fn next_try(_: u64, addition: &mut Addition) -> u64 {
+    let Some(slot) = slot(addition.number as u32) else { return LAST };
     // SAFETY: the map's own memory.
-    slot(number).is_some_and(|slot| unsafe { reserve(&raw mut (*slot).cells, 1, u64::MAX) })
+    let (old, cells) = unsafe { ((*slot).cells, &raw mut (*slot).cells) };
+    if old == 0 {
+        return LAST;
+    }
+    // SAFETY: as above.
+    if !unsafe { exchange(cells, old, old + 1) } {
+        return NEXT;
+    }
+    addition.is_done = 1;
+    LAST
 }
 
 /// Has a slot all the cells that it may have?
@@ -380,9 +410,11 @@ pub fn add_task(number: u32, arrives: bool) -> bool {
     let Some(slot) = slot(number) else { return false };
     // SAFETY: the map's own memory.
     unsafe {
-        let has_room = reserve(&raw mut (*slot).tasks, 0, TASKS_PER_SLOT);
-        if has_room && arrives {
-            bump(&raw mut (*slot).arriving, 1);
+        let has_room = bump(&raw mut (*slot).tasks, 1) < TASKS_PER_SLOT;
+        if !has_room {
+            add64(&raw mut (*slot).tasks, u64::MAX);
+        } else if arrives {
+            add64(&raw mut (*slot).arriving, 1);
         }
         has_room
     }
@@ -393,9 +425,9 @@ pub fn drop_task(number: u32, arrives: bool) {
     if let Some(slot) = slot(number) {
         // SAFETY: the map's own memory.
         unsafe {
-            bump(&raw mut (*slot).tasks, -1);
+            add64(&raw mut (*slot).tasks, u64::MAX);
             if arrives {
-                bump(&raw mut (*slot).arriving, -1);
+                add64(&raw mut (*slot).arriving, u64::MAX);
             }
         }
     }

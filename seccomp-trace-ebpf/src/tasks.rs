@@ -25,85 +25,127 @@ pub fn entry(tid: u32, tgid: u32) -> Option<Task> {
 }
 
 /// What a task counts as in the slot in which it is; none for a plain one. An entry of another slot is stale.
-pub fn entry_in(number: u32, task: KernelTask, tid: u32) -> Option<Task> {
-    let packed = entry_of(u64::from(number), task.0, u64::from(tid));
-    (packed != 0).then(|| Task {
+pub fn entry_in(number: u32, task: KernelTask) -> Option<Task> {
+    let kept = Kept::of(number, task);
+    (!kept.is_plain()).then(|| Task {
         slot: number,
         generation: slots::generation(number).unwrap_or(0),
-        origin: (packed >> 8) as u32 & 0xff,
-        arrived_with: (packed >> 32) as u32,
-        flags: (packed >> 16) as u32 & 0xff,
+        origin: kept.origin(),
+        arrived_with: kept.arrived_with(),
+        flags: (kept.0 >> 16) as u32 & 0xff,
         root: 0,
         _pad: 0,
     })
 }
 
-/// As one number; 0 for a plain one. Global, so that it is verified once.
+/// The same as one number. Of an entry that is none the compiler reads what it has not written, which older verifiers (6.1)
+/// refuse.
+#[derive(Clone, Copy)]
+pub struct Kept(u64);
+
+impl Kept {
+    const PLAIN: Self = Self(0);
+
+    pub fn of(number: u32, task: KernelTask) -> Self {
+        Self(kept_of(u64::from(number), task.0))
+    }
+
+    fn new(origin: u32, flags: u32, arrived_with: u32) -> Self {
+        Self(1 | u64::from(origin) << 8 | u64::from(flags) << 16 | u64::from(arrived_with) << 32)
+    }
+
+    fn is_plain(self) -> bool {
+        self.0 == 0
+    }
+
+    fn origin(self) -> u32 {
+        (self.0 >> 8) as u32 & 0xff
+    }
+
+    /// Has it come from outside, and counts so?
+    pub fn is(self, origin: u32) -> bool {
+        !self.is_plain() && self.origin() == origin
+    }
+
+    fn arrived_with(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// A [`Kept`]. Global, so that it is verified once.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn entry_of(number: u64, task: u64, tid: u64) -> u64 {
+extern "C" fn kept_of(number: u64, task: u64) -> u64 {
     let (number, task) = (number as u32, KernelTask(task));
-    let Some(tgid) = task.tgid() else { return 0 };
-    let found = entry(tid as u32, tgid).filter(|entry| is_of(entry, number));
-    found.or_else(|| unannounced(task, number)).map_or(0, |entry| {
-        1 | u64::from(entry.origin) << 8 | u64::from(entry.flags) << 16 | u64::from(entry.arrived_with) << 32
-    })
+    let kept = match entry(task.tid(), task.tgid()) {
+        Some(entry) if is_of(&entry, number) => Kept::new(entry.origin, entry.flags, entry.arrived_with),
+        _ => unannounced(task, number),
+    };
+    kept.0
 }
 
 /// A task that no move was told of yet: the kernel tells when it is done, and the task runs on meanwhile. In a
 /// container without an application every task is the runtime's; then what is not the application's by what it carries has
 /// come from outside.
-pub fn unannounced(task: KernelTask, number: u32) -> Option<Task> {
+#[inline(always)]
+fn unannounced(task: KernelTask, number: u32) -> Kept {
+    let Some(slot) = slots::slot(number) else { return Kept::PLAIN };
     // SAFETY: the map's own memory.
-    let slot = unsafe { &*slots::slot(number)? };
+    let slot = unsafe { &*slot };
     if slot.flags & flag::RUNNING != 0 {
-        return None;
+        return Kept::PLAIN;
     }
-    let filters = task.filters()?;
+    let filters = task.filters();
     let has_begun = slot.application != 0;
     let is_own = has_begun
         && identity::is_own(task, number).unwrap_or(slot.base <= slot.arrived_with || filters >= slot.base);
     // Where entries were lost, calls count rather too much than too little.
     let is_lost = slot.lost_origins != 0;
     if is_own || (is_lost && !has_begun) {
-        return None;
+        return Kept::PLAIN;
     }
     let late = if has_begun { F_LATE } else { 0 };
-    let (origin, arrived_with, flags) = match is_lost {
-        true => (JOINED, slot.arrived_with, F_LATE),
-        false if is_stranger(task, number, filters, task.root()?)? => (FOREIGN, filters, late),
+    if is_lost {
+        Kept::new(JOINED, F_LATE, slot.arrived_with)
+    } else if is_stranger(task, number, filters, task.root()) {
+        Kept::new(FOREIGN, late, filters)
+    } else {
         // Whatever filters it has, it has come with: there was no time to load one.
-        false => (ARRIVING, filters, late),
-    };
-    Some(Task { slot: number, generation: slot.generation, origin, arrived_with, flags, root: 0, _pad: 0 })
+        Kept::new(ARRIVING, late, filters)
+    }
 }
 
 /// Has somebody come who is brought in by no runtime? Those have no more filters than who made the cgroup, and a root that is
 /// known. One that has more is in the container already: in its namespace, or in its root.
 #[inline(always)]
-pub fn is_stranger(task: KernelTask, number: u32, filters: u32, root: u64) -> Option<bool> {
+pub fn is_stranger(task: KernelTask, number: u32, filters: u32, root: u64) -> bool {
+    let Some(slot) = slots::slot(number) else { return false };
     // SAFETY: the map's own memory.
-    let slot = unsafe { &*slots::slot(number)? };
-    let has_more_filters =
-        filters > slot.arrived_with && u64::from(filters) > slot.maker_filters && is_of_engine(slot);
-    let is_elsewhere = has_strange_root(task, number, root)?;
-    Some(if slot.application == 0 {
+    let slot = unsafe { &*slot };
+    let has_more_filters = filters > slot.arrived_with && u64::from(filters) > slot.maker_filters;
+    let is_elsewhere = !knows_root(slot, root);
+    let looks_strange = if slot.application == 0 {
         // A runtime that has one of the two is thinkable.
         has_more_filters && is_elsewhere
     } else {
-        let is_inside = root == slot.roots[1] || identity::is_in_namespace(task, number);
-        is_elsewhere || (has_more_filters && !is_inside)
-    })
+        is_elsewhere || (has_more_filters && root != slot.roots[1])
+    };
+    looks_strange && is_of_engine(slot) && !identity::is_in_namespace(task, number)
 }
 
 /// Has somebody another root than who made the cgroup and than the application (`docker exec`), and is not in its namespace
 /// either?
-#[inline(always)]
-pub fn has_strange_root(task: KernelTask, number: u32, root: u64) -> Option<bool> {
+pub fn has_strange_root(task: KernelTask, number: u32, root: u64) -> bool {
+    let Some(slot) = slots::slot(number) else { return false };
     // SAFETY: the map's own memory.
-    let slot = unsafe { &*slots::slot(number)? };
-    let is_known = slot.root == 0 || [slot.root, slot.roots[0], slot.roots[1]].contains(&root);
-    Some(is_of_engine(slot) && !is_known && !identity::is_in_namespace(task, number))
+    let slot = unsafe { &*slot };
+    !knows_root(slot, root) && is_of_engine(slot) && !identity::is_in_namespace(task, number)
+}
+
+/// Is a root that of who made a slot's cgroup, or the application's, before or after its exec? So it may be where one of them is not
+/// known.
+fn knows_root(slot: &Slot, root: u64) -> bool {
+    slot.root == 0 || [0, slot.root, slot.roots[0], slot.roots[1]].contains(&root)
 }
 
 /// Is it said by an engine whose a slot's cgroup is? Without one whoever comes may be meant.
@@ -192,19 +234,29 @@ pub fn is_of(entry: &Task, number: u32) -> bool {
 
 /// The set in which the current thread's calls go; none where they don't count.
 pub fn set_of_current(number: u32) -> Option<usize> {
+    let set = set_of(u64::from(number));
+    (set < set::COUNT as u64).then_some(set as usize)
+}
+
+/// As one number; [`NOBODY`] where they don't count. Global, so that what follows is verified once, and not for each set.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn set_of(number: u64) -> u64 {
     let current = KernelTask::current();
-    let Some(task) = entry_in(number, current, current.tid()?) else {
-        return Some(set::APPLICATION);
-    };
-    match task.origin {
-        JOINED => Some(set::JOINED),
-        FOREIGN => None,
-        // A filter came since it arrived: that filter was asked.
-        _ if current.filters()? > task.arrived_with => Some(set::RUNTIME),
-        TENTATIVE => Some(set::TENTATIVE),
-        // Into a cgroup without an engine a program may move itself, and work on without an exec: user space knows.
-        _ => Some(set::ARRIVED),
+    let kept = Kept::of(number as u32, current);
+    if kept.is_plain() {
+        return set::APPLICATION as u64;
     }
+    let set = match kept.origin() {
+        JOINED => set::JOINED,
+        FOREIGN => return NOBODY,
+        // A filter came since it arrived: that filter was asked.
+        _ if current.filters() > kept.arrived_with() => set::RUNTIME,
+        TENTATIVE => set::TENTATIVE,
+        // Into a cgroup without an engine a program may move itself, and work on without an exec: user space knows.
+        _ => set::ARRIVED,
+    };
+    set as u64
 }
 
 /// How a thread has come into its slot.
@@ -221,47 +273,45 @@ pub enum Came {
 /// How the current thread has come.
 pub fn came(number: u32) -> Came {
     let current = KernelTask::current();
-    let Some(tid) = current.tid() else { return Came::Never };
     // SAFETY: as in `entry`.
-    if unsafe { TASKS.get(tid) }.is_some_and(|entry| is_of(entry, number)) {
+    if unsafe { TASKS.get(current.tid()) }.is_some_and(|entry| is_of(entry, number)) {
         return Came::Alone;
     }
-    match entry_in(number, current, tid) {
-        Some(_) => Came::WithOthers,
-        None => Came::Never,
-    }
+    if Kept::of(number, current).is_plain() { Came::Never } else { Came::WithOthers }
 }
 
 /// Is a filter asked about the current thread's calls that came with the container? With how many its program has
 /// loaded of its own besides.
 pub fn asked(number: u32) -> Option<u16> {
-    let current = KernelTask::current();
-    let filters = current.filters()?;
-    // As one number, and not as an entry or none: of none the compiler reads what it has not written, which older verifiers
-    // (6.1) refuse.
-    let packed = entry_of(u64::from(number), current.0, u64::from(current.tid()?));
-    let (is_plain, origin) = (packed == 0, (packed >> 8) as u32 & 0xff);
-    if !is_plain && origin == FOREIGN {
-        return None;
-    }
+    let own = asked_of(u64::from(number));
+    (own != NOBODY).then_some(own as u16)
+}
+
+/// As one number, or [`NOBODY`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn asked_of(number: u64) -> u64 {
+    let (number, current) = (number as u32, KernelTask::current());
+    let filters = current.filters();
+    let kept = Kept::of(number, current);
+    let Some(slot) = slots::slot(number).filter(|_| !kept.is(FOREIGN)) else { return NOBODY };
     // SAFETY: the map's own memory.
-    let slot = unsafe { &*slots::slot(number)? };
-    let arrived_with = if is_plain { slot.arrived_with } else { (packed >> 32) as u32 };
+    let slot = unsafe { &*slot };
+    let arrived_with = if kept.is_plain() { slot.arrived_with } else { kept.arrived_with() };
     // A command has no runtime: what it is denied comes from a filter that we run under ourselves.
     let least = if slot.flags & flag::COMMAND != 0 { 0 } else { arrived_with };
     if filters <= least {
-        return None;
+        return NOBODY;
     }
-    let is_past_exec = slot.application != 0 || (!is_plain && origin == TENTATIVE);
+    let is_past_exec = slot.application != 0 || kept.is(TENTATIVE);
     let own =
         filters.saturating_sub(arrived_with).saturating_sub(slot.base.saturating_sub(slot.arrived_with));
-    Some(if is_past_exec { own as u16 } else { 0 })
+    if is_past_exec { u64::from(own as u16) } else { 0 }
 }
 
 /// Has it come into a slot from outside, which is kept of it?
 pub fn has_come(number: u32, task: KernelTask) -> bool {
-    let (Some(tid), Some(tgid)) = (task.tid(), task.tgid()) else { return false };
-    entry(tid, tgid).is_some_and(|entry| is_of(&entry, number) && entry.origin != OUTSIDE)
+    entry(task.tid(), task.tgid()).is_some_and(|entry| is_of(&entry, number) && entry.origin != OUTSIDE)
 }
 
 /// Is a task that carries a slot's identity the slot's own also outside of its cgroup? In a container's namespace others can be:
@@ -276,14 +326,13 @@ extern "C" fn is_own_anywhere_of(number: u64, task: u64) -> u64 {
     let (number, task) = (number as u32, KernelTask(task));
     let Some(slot) = slots::slot(number) else { return 0 };
     // SAFETY: the map's own memory.
-    let (flags, filter) = unsafe { ((*slot).flags, (*slot).top_filter) };
-    if flags & flag::FOLLOWED != 0 {
+    let slot = unsafe { &*slot };
+    if slot.flags & flag::FOLLOWED != 0 {
         return 1;
     }
-    let (Some(tid), Some(tgid)) = (task.tid(), task.tgid()) else { return 0 };
-    let is_own = match entry(tid, tgid).filter(|entry| is_of(entry, number)) {
+    let is_own = match entry(task.tid(), task.tgid()).filter(|entry| is_of(entry, number)) {
         Some(entry) => entry.origin != OUTSIDE,
-        None => filter == 0 || identity::has_filter(task, number),
+        None => slot.top_filter == 0 || identity::has_filter(task, slot),
     };
     u64::from(is_own)
 }
