@@ -123,14 +123,13 @@ pub fn traced_now(current: Current, css_set: CssSet) -> Option<u32> {
     // SAFETY: see `next_probe`.
     let slot = match unsafe { (*cell).cgroup } {
         id if id == cgroup => u64::from(unsafe { (*cell).slot }),
+        // Most are the host's. Asked here alone: the verifier takes long for each way to such a question.
+        EMPTY if identity::is_unmarked(current) && !slots::is_any_crowded() => return None,
         EMPTY => NOBODY,
         _ => cell_of_id(cgroup),
     };
     if slot < u64::from(GUARDED) {
         return Some(slot as u32);
-    }
-    if slot >= u64::from(IGNORED) && identity::is_unmarked(current) && !slots::is_any_crowded() {
-        return None;
     }
     let slot = owner_by_cgroup(slot);
     (slot < u64::from(IGNORED)).then_some(slot as u32)

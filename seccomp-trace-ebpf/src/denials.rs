@@ -54,45 +54,51 @@ pub fn forget(tid: u32) {
 }
 
 /// A call has ended, and it is not one that the application's set knows.
-#[inline(always)]
 pub fn left(slot: u32, abi: usize, number: u32, result: i64) {
+    left_of(u64::from(slot), abi as u64, u64::from(number), result);
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn left_of(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
+    let (slot, abi, number) = (slot as u32, abi as usize, number as u32);
     if abi >= ABIS {
-        return;
+        return 0;
     }
     // What a tracer has skipped to which a filter handed it; without one, a signal handler's return.
     if number == NO_CALL {
         if KernelTask::current().lets_tracer_skip() {
             skipped(slot);
         }
-        return;
+        return 0;
     }
     // It may be one that was made and could not be kept.
     if number as usize >= NUMBERS && slots::has_lost_calls(slot) {
-        return;
+        return 0;
     }
     // A signal has taken it from its supervisor, who is asked again, or a handler is told EINTR.
     if RESTARTS.contains(&result) {
-        return;
+        return 0;
     }
     if result == 0 && (arch::EXECS[abi].contains(&number) || arch::CLONES[abi].contains(&number)) {
-        return;
+        return 0;
     }
     let is_paired = sightings::is_paired(slot, abi, number);
     if !is_paired && sightings::was_let_in(slot, abi, number) {
-        return;
+        return 0;
     }
     // SAFETY: a helper that takes nothing.
     if was_inside(u64::from(slot), bpf_get_current_pid_tgid(), u64::from(number)) != 0 {
-        return;
+        return 0;
     }
     if slots::has_flag(slot, flag::UNSETTLED) {
-        return;
+        return 0;
     }
     // A thread that is killed beside others has no exit of its call, but an end.
     if KernelTask::current().is_killed() {
         denied(slot, abi, number, answer::KILL, 0);
         is_inside(bpf_get_current_pid_tgid() as u32, KILLED, slot);
-        return;
+        return 0;
     }
     let (answer, errno) = match result {
         // What comes back then differs: the number on x86, the first argument on aarch64 (syscall_rollback).
@@ -101,6 +107,7 @@ pub fn left(slot: u32, abi: usize, number: u32, result: i64) {
         _ => (answer::VALUE, 0),
     };
     denied(slot, abi, number, answer, errno);
+    0
 }
 
 /// Was the thread in this call already before its entries were looked at, or did it enter without a filter?
@@ -128,9 +135,12 @@ extern "C" fn was_inside(slot: u64, tid: u64, number: u64) -> u64 {
 /// A thread ends.
 pub fn ended(task: KernelTask, tid: u32) -> Option<()> {
     // SAFETY: as in `was_inside`.
-    let inside = unsafe { INSIDE.get(tid).copied() }.unwrap_or(NONE);
-    forget(tid);
-    if task.is_killed() && inside != KILLED {
+    let inside = unsafe { INSIDE.get(tid) };
+    let is_told = inside.is_some_and(|inside| *inside == KILLED);
+    if inside.is_some() {
+        forget(tid);
+    }
+    if task.is_killed() && !is_told {
         let slot = identity::owner(task)?;
         let (abi, number) = Current::task().call();
         denied(slot, abi, number, answer::KILL, 0);
@@ -138,8 +148,18 @@ pub fn ended(task: KernelTask, tid: u32) -> Option<()> {
     Some(())
 }
 
+/// A call of the number −1 in a slot's cgroup: the current thread's tracer has made it to none.
+#[inline(never)]
+pub fn made_to_none(slot: u32) {
+    if kernel::finds_denials()
+        && let Some(slot) = identity::owner_in(KernelTask::current(), Some(slot))
+    {
+        skipped(slot);
+    }
+}
+
 /// The current thread's tracer has made a call to none: its number is gone.
-pub fn skipped(slot: u32) {
+fn skipped(slot: u32) {
     if KernelTask::current().is_traced() {
         denied(slot, ABI_NATIVE, NO_CALL, answer::SKIPPED, 0);
     }
@@ -150,25 +170,30 @@ fn denied(slot: u32, abi: usize, number: u32, answer: u16, errno: u16) {
     denied_of(u64::from(slot), abi as u64, u64::from(number), u64::from(answer) << 16 | u64::from(errno));
 }
 
-#[allow(clippy::needless_borrows_for_generic_args, reason = "the value itself would not fit the stack")]
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn denied_of(slot: u64, abi: u64, number: u64, how: u64) -> u64 {
-    let (slot, number, mut answer, mut errno) = (slot as u32, number as u32, (how >> 16) as u16, how as u16);
-    let task = KernelTask::current();
-    let is_traced = task.is_traced();
-    let (own, filter) = match tasks::asked(slot) {
-        Some(_) if answer == answer::SKIPPED => (0, 0),
-        Some(own) => (own, filter_of(slot, own)),
+    const SKIPPED: u64 = (answer::SKIPPED as u64) << 16;
+    let number = number << 32 | abi;
+    match tasks::asked(slot as u32) {
+        Some(_) if how == SKIPPED => keep(slot, number, SKIPPED, 0, 0),
+        Some(own) => keep(slot, number, how, u64::from(own), u64::from(filter_of(slot as u32, own))),
         // Nobody is asked: whoever else ends a call without entering it.
-        None if is_traced => {
-            (answer, errno) = (answer::SKIPPED, 0);
-            (0, 0)
-        }
-        None => return 0,
-    };
-    let key =
-        Denial { slot, number, abi: abi as u16, answer, errno, own, filter, traced: u32::from(is_traced) };
+        None if KernelTask::current().is_traced() => keep(slot, number, SKIPPED, 0, 0),
+        None => 0,
+    }
+}
+
+/// One more denial of a kind. `number` is after its ABI's, in the upper half, and `how` an answer before its error's number. Global, so
+/// that it is verified once, and not for each way of being asked.
+#[allow(clippy::needless_borrows_for_generic_args, reason = "the value itself would not fit the stack")]
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn keep(slot: u64, number: u64, how: u64, own: u64, filter: u64) -> u64 {
+    let (slot, abi, number) = (slot as u32, number as u16, (number >> 32) as u32);
+    let (answer, errno, task) = ((how >> 16) as u16, how as u16, KernelTask::current());
+    let (own, filter, traced) = (own as u16, filter as u32, u32::from(task.is_traced()));
+    let key = Denial { slot, number, abi, answer, errno, own, filter, traced };
     if count(&key) {
         return 0;
     }
@@ -180,13 +205,13 @@ extern "C" fn denied_of(slot: u64, abi: u64, number: u64, how: u64) -> u64 {
             count: 1,
             time: bpf_ktime_get_boot_ns(),
             comm: kernel::comm(),
-            tracer: if is_traced { task.tracer_comm() } else { [0; 16] },
+            tracer: if traced != 0 { task.tracer_comm() } else { [0; 16] },
             arguments: Current::task().arguments(abi as usize),
         };
         let has_room = (*kept).denials < DENIALS_PER_SLOT;
         if has_room && DENIALS.insert(key, &*first, u64::from(BPF_NOEXIST)).is_ok() {
             atomic::add(&raw mut (*kept).denials, 1);
-            if !news::tell(event::DENIED, slot, answer, abi as u16, number, 0) {
+            if !news::tell(event::DENIED, slot, answer, abi, number, 0) {
                 news::count_untold();
             }
         } else if !count(&key) {

@@ -87,7 +87,11 @@ fn entered(number: u32) -> i32 {
             return 0;
         }
     }
-    sightings::first(slot, abi, number, SEEN);
+    if number == sightings::NO_CALL {
+        denials::made_to_none(slot);
+    } else {
+        sightings::first(slot, abi, number, SEEN);
+    }
     0
 }
 

@@ -148,10 +148,8 @@ pub fn sched_process_fork(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
-    let tid = child.tid();
-    let is_process = child.tgid() == tid;
-    if is_process {
+fn forked(parent: KernelTask, child: KernelTask) {
+    if child.tgid() == child.tid() {
         identity::inherit(parent, child);
     }
     let cgroup = child.cgroup();
@@ -160,7 +158,7 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
     let by_cgroup = if is_elsewhere { enrol::slot_on_arrival(cgroup.0, 0) } else { cgroups::slot_by(cgroup) };
     // Most are the host's.
     if !is_elsewhere && is_nobodys(by_cgroup) && identity::carries_nothing(child) {
-        return None;
+        return;
     }
     let owner = match tasks::slot_of_entry(u64::from(parent.tid()), u64::from(parent.tgid())) {
         // It is what its parent is, which came from outside, in its cgroup and where that one has gone.
@@ -168,26 +166,38 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
         of_parent if of_parent != NOBODY && is_nobodys(by_cgroup) && is_owner(parent, of_parent) => of_parent,
         _ => identity::owner_of(child.0, by_cgroup),
     };
+    born(parent.0, child.0, by_cgroup, owner, u64::from(is_elsewhere));
+}
+
+/// A task is born in a cgroup of one slot, and is whose it is. Global, so that it is verified once, and not for each way to know that.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn born(parent: u64, child: u64, by_cgroup: u64, owner: u64, is_elsewhere: u64) -> u64 {
+    let (parent, child, is_elsewhere) = (KernelTask(parent), KernelTask(child), is_elsewhere != 0);
     let (by_cgroup, owner) = (cgroups::somebody(by_cgroup), cgroups::somebody(owner));
     if owner != by_cgroup
         && is_elsewhere
         && let Some(number) = by_cgroup
     {
         slots::count_foreign(number);
-        cgroups::guard(cgroup);
+        cgroups::guard(child.cgroup());
     }
     let of_parent = entry(parent.tid(), parent.tgid());
     if let Some(outside) = of_parent.filter(|entry| entry.origin == OUTSIDE && is_of(entry, entry.slot)) {
         if by_cgroup.is_none() {
-            keep(tid, outside);
+            keep(child.tid(), outside);
         }
-    } else if owner.is_some() && by_cgroup.is_none() && identity::owner(parent) != owner {
+    } else if let Some(number) = owner
+        && by_cgroup.is_none()
+        && identity::owner(parent) != owner
+    {
         // It was born into a container's namespace by somebody outside (setns), who may bring it into the cgroup, too.
-        let number = owner?;
-        let generation = slots::generation(number)?;
+        let Some(generation) = slots::generation(number) else { return 0 };
         let (arrived_with, root) = (child.filters(), child.root());
-        keep(tid, Task { slot: number, generation, origin: OUTSIDE, arrived_with, flags: 0, root, _pad: 0 });
-        return None;
+        let outside =
+            Task { slot: number, generation, origin: OUTSIDE, arrived_with, flags: 0, root, _pad: 0 };
+        keep(child.tid(), outside);
+        return 0;
     }
     if is_elsewhere && by_cgroup.is_none() {
         match owner {
@@ -195,7 +205,7 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
             None => slots::count_unknown(),
         }
     }
-    let number = owner?;
+    let Some(number) = owner else { return 0 };
     let is_inside = by_cgroup != owner
         || !is_elsewhere
         || cgroups::traced(parent.cgroup()) == by_cgroup
@@ -203,13 +213,14 @@ fn forked(parent: KernelTask, child: KernelTask) -> Option<()> {
     if !is_inside {
         // Born in a cgroup that is not its parent's (CLONE_INTO_CGROUP): no move is told of it.
         follow(child, number);
-        return arrive(child, tid, number, 0);
+        let _ = arrive(child, child.tid(), number, 0);
+        return 0;
     }
-    if is_process && by_cgroup == owner {
+    if child.tgid() == child.tid() && by_cgroup == owner {
         follow(child, number);
     }
     inherit(parent.0, child.0, u64::from(number));
-    Some(())
+    0
 }
 
 /// A task is born in its parent's slot, and counts as that one does.

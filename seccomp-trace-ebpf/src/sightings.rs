@@ -60,12 +60,6 @@ extern "C" fn first_of(slot: u64, abi: u64, number: u64, seen: u64) -> u64 {
     let (abi, number, seen) = (abi as usize, number as u32, seen as u8);
     // Somebody else's may be in the cgroup.
     let Some(slot) = identity::owner_in(KernelTask::current(), Some(slot as u32)) else { return 0 };
-    if number == NO_CALL {
-        if kernel::finds_denials() {
-            denials::skipped(slot);
-        }
-        return 0;
-    }
     let Some(set) = tasks::set_of_current(slot) else { return 0 };
     let counts = counts(slot, set);
     if set == set::APPLICATION {

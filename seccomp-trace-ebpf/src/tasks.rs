@@ -282,31 +282,26 @@ pub fn came(number: u32) -> Came {
 
 /// Is a filter asked about the current thread's calls that came with the container? With how many its program has
 /// loaded of its own besides.
+#[inline(always)]
 pub fn asked(number: u32) -> Option<u16> {
-    let own = asked_of(u64::from(number));
-    (own != NOBODY).then_some(own as u16)
-}
-
-/// As one number, or [`NOBODY`].
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn asked_of(number: u64) -> u64 {
-    let (number, current) = (number as u32, KernelTask::current());
+    let current = KernelTask::current();
     let filters = current.filters();
     let kept = Kept::of(number, current);
-    let Some(slot) = slots::slot(number).filter(|_| !kept.is(FOREIGN)) else { return NOBODY };
+    if kept.is(FOREIGN) {
+        return None;
+    }
     // SAFETY: the map's own memory.
-    let slot = unsafe { &*slot };
+    let slot = unsafe { &*slots::slot(number)? };
     let arrived_with = if kept.is_plain() { slot.arrived_with } else { kept.arrived_with() };
     // A command has no runtime: what it is denied comes from a filter that we run under ourselves.
     let least = if slot.flags & flag::COMMAND != 0 { 0 } else { arrived_with };
     if filters <= least {
-        return NOBODY;
+        return None;
     }
     let is_past_exec = slot.application != 0 || kept.is(TENTATIVE);
     let own =
         filters.saturating_sub(arrived_with).saturating_sub(slot.base.saturating_sub(slot.arrived_with));
-    if is_past_exec { u64::from(own as u16) } else { 0 }
+    Some(if is_past_exec { own as u16 } else { 0 })
 }
 
 /// Has it come into a slot from outside, which is kept of it?

@@ -148,10 +148,12 @@ impl Tracer {
             paths.insert(key, 0, 0)?;
         }
         let [end, begin] = if preempts { CLASSIC_CALLS } else { CALLS };
-        let tracepoints = TRACEPOINTS.into_iter().chain(options.denials.then_some(end)).chain([begin]);
-        let names: Vec<_> = [VSYSCALL].into_iter().chain(tracepoints.clone()).chain([CONTROL]).collect();
+        let calls = options.denials.then_some(end).into_iter().chain([begin]);
+        let others = [CONTROL].into_iter().chain(TRACEPOINTS.into_iter().rev()).chain([VSYSCALL]);
+        let names: Vec<_> = others.chain(calls.clone()).collect();
         load(&mut ebpf, &names)?;
-        for name in tracepoints {
+        give_back();
+        for name in TRACEPOINTS.into_iter().chain(calls) {
             attach(&mut ebpf, name)?;
         }
         match attach(&mut ebpf, VSYSCALL) {
@@ -182,7 +184,8 @@ impl Loader {
     }
 }
 
-/// By as many threads as there are processors: verification is most of the start. From the last on, which take longest.
+/// By as many threads as there are processors: verification is most of the start. From the last on, which takes longest: then
+/// all are done at about the same time.
 fn load(ebpf: &mut Ebpf, names: &[&'static str]) -> Result<(), TracerError> {
     let mut programs: Vec<_> = ebpf
         .programs_mut()
@@ -212,6 +215,15 @@ fn load(ebpf: &mut Ebpf, names: &[&'static str]) -> Result<(), TracerError> {
         let all = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
         all.fold(own, Result::and)
     })
+}
+
+/// What was needed to load goes back to the system: some 3 MB, which glibc would keep below the few bytes that stay.
+fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: frees what nobody has.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 fn attach(ebpf: &mut Ebpf, name: &'static str) -> Result<(), TracerError> {
