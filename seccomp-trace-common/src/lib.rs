@@ -246,12 +246,14 @@ pub struct Cell {
     pub _pad: u32,
 }
 
-/// Values in a [`Cell`]. Ids of real cgroups are larger: the root's is 1 and is never traced.
+/// Values in a [`Cell`]. Ids of cgroups lie between them: they begin with the root's and grow by one.
 pub mod cell {
     /// Never used: a look-up ends here.
     pub const EMPTY: u64 = 0;
+    /// The id of the root cgroup, which is never traced. It is looked up all the same: no marker may look like it.
+    pub const ROOT: u64 = 1;
     /// Used once: a look-up goes on.
-    pub const REMOVED: u64 = 1;
+    pub const REMOVED: u64 = u64::MAX - 1;
     /// Being written.
     pub const BUSY: u64 = u64::MAX;
     /// As a slot: a container that nobody asked for, and all below it.

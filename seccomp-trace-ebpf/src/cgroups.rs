@@ -1,5 +1,5 @@
-//! Which cgroup is whose: an open-addressed table from cgroup ids to slots, read without locks, written with
-//! compare-exchange. Who comes into it, and when, says [`crate::enrol`].
+//! Which cgroup is whose: an open-addressed table from cgroup ids to slots, read without locks, written in atomic
+//! steps. Who comes into it, and when, says [`crate::enrol`].
 
 use core::mem::offset_of;
 
@@ -63,7 +63,7 @@ extern "C" fn next_probe(step: u64, probe: &mut Probe) -> u64 {
 pub const NOBODY: u64 = u64::MAX;
 
 /// What the cell of a cgroup says: a slot, perhaps [`GUARDED`], or [`IGNORED`]; or [`NOBODY`]. As a global function it is verified
-/// once, and not at each call: that would take a tenth of a second. The same for the others that are one.
+/// once, and not at each call. The same for the others that are one.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn cell_of_id(cgroup: u64) -> u64 {

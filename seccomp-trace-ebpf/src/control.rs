@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::programs::RawTracePointContext;
 use seccomp_trace_common::{
-    cell::{BUSY, EMPTY, IGNORED, REMOVED},
+    cell::{BUSY, EMPTY, IGNORED, REMOVED, ROOT},
     control::{COUNT, DROP_BEYOND, ENROL, FORGET, FULL, IGNORE, IS_IGNORED, MARK, RELEASE, SETTLE, SHARE},
     flag,
 };
@@ -39,7 +39,7 @@ pub fn control(ctx: *mut c_void) -> u32 {
         _ => {}
     }
     // What marks a cell is no cgroup: to take "empty" out would take out somebody else's.
-    if matches!(cgroup, EMPTY | REMOVED | BUSY) {
+    if matches!(cgroup, EMPTY | ROOT | REMOVED | BUSY) {
         return FULL;
     }
     match ctx.arg::<u64>(0) {

@@ -18,15 +18,17 @@ use seccomp_trace_common::{
 use crate::{
     arch, atomic, filters, identity,
     kernel::{self, Current, KernelTask},
-    news,
-    sightings::{self, NO_CALL},
-    slots,
+    news, sightings, slots,
     tasks::{self, Came},
 };
 
 /// `ERESTARTSYS`, `ERESTARTNOINTR`, `ERESTARTNOHAND` and `ERESTART_RESTARTBLOCK` (include/linux/errno.h): no filter's answer, and
 /// never seen by the program.
 const RESTARTS: [i64; 4] = [-512, -513, -514, -516];
+
+/// The number −1: what a tracer sets to skip a call, and as which a signal handler returns. The kernel has no such call, and no
+/// rule can name it.
+pub const NO_CALL: u32 = u32::MAX;
 
 #[map]
 static DENIALS: HashMap<Denial, Denied> = HashMap::with_max_entries(MAX_DENIALS, BPF_F_NO_PREALLOC);
@@ -192,7 +194,9 @@ extern "C" fn denied_of(slot: u64, abi: u64, number: u64, how: u64) -> u64 {
 extern "C" fn keep(slot: u64, number: u64, how: u64, own: u64, filter: u64) -> u64 {
     let (slot, abi, number) = (slot as u32, number as u16, (number >> 32) as u32);
     let (answer, errno, task) = ((how >> 16) as u16, how as u16, KernelTask::current());
-    let (own, filter, traced) = (own as u16, filter as u32, u32::from(task.is_traced()));
+    // Its tracer may leave it meanwhile.
+    let is_traced = answer == answer::SKIPPED || task.is_traced();
+    let (own, filter, traced) = (own as u16, filter as u32, u32::from(is_traced));
     let key = Denial { slot, number, abi, answer, errno, own, filter, traced };
     if count(&key) {
         return 0;
@@ -205,7 +209,7 @@ extern "C" fn keep(slot: u64, number: u64, how: u64, own: u64, filter: u64) -> u
             count: 1,
             time: bpf_ktime_get_boot_ns(),
             comm: kernel::comm(),
-            tracer: if traced != 0 { task.tracer_comm() } else { [0; 16] },
+            tracer: if is_traced { task.tracer_comm() } else { [0; 16] },
             arguments: Current::task().arguments(abi as usize),
         };
         let has_room = (*kept).denials < DENIALS_PER_SLOT;

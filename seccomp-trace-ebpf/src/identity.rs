@@ -28,6 +28,9 @@ static FOLLOWED: HashMap<u32, Owner> = HashMap::with_max_entries(MAX_FOLLOWED, B
 #[map]
 static PRESENT: Array<[u32; PRESENCE]> = Array::with_max_entries(1, 0);
 
+/// PID namespaces can be nested so deep (`MAX_PID_NS_LEVEL`, include/linux/pid_namespace.h).
+const MAX_LEVEL: u32 = 32;
+
 /// Is it surely nobody's by what it carries? So it is with almost all processes of the host.
 #[inline(always)]
 pub fn is_unmarked(current: Current) -> bool {
@@ -100,7 +103,7 @@ extern "C" fn carried_by(task: u64) -> u64 {
     if kept != NOBODY && !slots::has_flag(kept as u32, flag::PINNED) {
         return kept;
     }
-    let deepest = KernelTask(task).pid_level();
+    let deepest = KernelTask(task).pid_level().min(MAX_LEVEL);
     let mut carried = Carried { task, deepest: u64::from(deepest), slot: kept };
     repeat(deepest, &mut carried, next_level);
     carried.slot
@@ -127,7 +130,11 @@ fn by_namespace(task: KernelTask, level: u32) -> u64 {
     let namespace = task.namespace(level);
     // SAFETY: copied at once.
     let Some(owner) = (unsafe { NAMESPACES.get(namespace).copied() }) else { return NOBODY };
-    if KernelTask::first_of(namespace).start() == owner.start && is_wanted(&owner) { u64::from(owner.slot) } else { NOBODY }
+    if KernelTask::first_of(namespace).start() == owner.start && is_wanted(&owner) {
+        u64::from(owner.slot)
+    } else {
+        NOBODY
+    }
 }
 
 #[inline(never)]

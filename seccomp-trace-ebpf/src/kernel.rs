@@ -242,14 +242,18 @@ pub fn is_watched() -> bool {
 }
 
 /// A field of one of the kernel's structures, or 0: what can't be read the helper clears (`bpf_probe_read_kernel_common` in
-/// kernel/trace/bpf_trace.c). So it is behind a null pointer, and such are met alone in tasks that have ended. To ask at each read
+/// kernel/trace/bpf_trace.c). So it is behind a null pointer, as tasks have that end. To ask at each read
 /// would double the ways that the verifier goes.
 #[inline(always)]
 fn read<T: Copy>(base: u64, offset: u32) -> T {
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: the helper checks the address, and writes the value whole; all zeros are one of each type that is read.
     unsafe {
-        bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, (base + u64::from(offset)) as *const _);
+        bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            (base + u64::from(offset)) as *const _,
+        );
         value.assume_init()
     }
 }

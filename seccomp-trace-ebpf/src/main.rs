@@ -87,7 +87,7 @@ fn entered(number: u32) -> i32 {
             return 0;
         }
     }
-    if number == sightings::NO_CALL {
+    if number == denials::NO_CALL {
         denials::made_to_none(slot);
     } else {
         sightings::first(slot, abi, number, SEEN);

@@ -13,9 +13,7 @@ use crate::{
     denials, enrol, identity,
     kernel::{self, Cgroup, Current, KernelTask},
     news, slots,
-    tasks::{
-        self, Kept, entry, entry_in, forget, has_strange_root, is_of, is_stranger, keep, root_of,
-    },
+    tasks::{self, Kept, entry, entry_in, forget, has_strange_root, is_of, is_stranger, keep, root_of},
 };
 
 /// `(struct cgroup *dst, const char *path, struct task_struct *task, bool threadgroup)`, after the move.
@@ -156,8 +154,9 @@ fn forked(parent: KernelTask, child: KernelTask) {
     let is_elsewhere = parent.css_set() != child.css_set() && parent.cgroup() != cgroup;
     // As numbers: of no slot the compiler reads what it has not written, which verifiers refuse.
     let by_cgroup = if is_elsewhere { enrol::slot_on_arrival(cgroup.0, 0) } else { cgroups::slot_by(cgroup) };
-    // Most are the host's.
-    if !is_elsewhere && is_nobodys(by_cgroup) && identity::carries_nothing(child) {
+    // Most are the host's. A parent's children may be in a namespace in which it is not (setns).
+    let carries_nothing = identity::carries_nothing(parent) && identity::carries_nothing(child);
+    if !is_elsewhere && is_nobodys(by_cgroup) && carries_nothing {
         return;
     }
     let owner = match tasks::slot_of_entry(u64::from(parent.tid()), u64::from(parent.tgid())) {
@@ -366,7 +365,7 @@ pub fn sched_process_exit(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-fn exited(task: KernelTask) -> Option<()> {
+fn exited(task: KernelTask) {
     let (tid, tgid) = (task.tid(), task.tgid());
     if kernel::finds_denials() {
         denials::ended(task, tid);
@@ -386,7 +385,6 @@ fn exited(task: KernelTask) -> Option<()> {
         forget(tgid);
         identity::ended(task, tgid);
     }
-    Some(())
 }
 
 /// Has it come from outside, and not executed anything since?

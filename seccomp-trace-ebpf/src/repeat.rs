@@ -1,4 +1,5 @@
-//! Loops. The kernel verifies each program at its start: such a loop once, however often it repeats.
+//! Loops. The kernel verifies each program when it is loaded: such a loop until its state is known, and not for each time that it
+//! repeats. A step is a function like any other: of those at most eight may be called one by another, the program itself included.
 
 use core::ffi::c_void;
 

@@ -6,17 +6,10 @@ use seccomp_trace_common::{
 };
 
 use crate::{
-    arch,
-    atomic,
-    counters, denials, filters, identity,
+    arch, atomic, counters, denials, filters, identity,
     kernel::{self, KernelTask},
-    news,
-    slots, tasks,
+    news, slots, tasks,
 };
-
-/// The number −1: what a tracer sets to skip a call, and as which a signal handler returns. The kernel has no such call, and no
-/// rule can name it.
-pub const NO_CALL: u32 = u32::MAX;
 
 /// Numbers from 512 on. Not preallocated: almost no program has one.
 #[map]
@@ -134,9 +127,7 @@ pub fn is_paired(slot: u32, abi: usize, number: u32) -> bool {
 fn is_conditional(slot: u32, abi: usize, number: u32) -> bool {
     number < NUMBERS as u32
         && !is_paired(slot, abi, number)
-        && KernelTask::current()
-            .filter()
-            .is_some_and(|filter| !filter.always_lets_in(abi, number))
+        && KernelTask::current().filter().is_some_and(|filter| !filter.always_lets_in(abi, number))
 }
 
 /// Somebody calls bpf(2).
@@ -171,10 +162,7 @@ extern "C" fn keep_filter(number: u64) -> u64 {
     // SAFETY: the map's own memory.
     unsafe {
         let least = if (*slot).flags & flag::COMMAND != 0 { 0 } else { (*slot).arrived_with };
-        if (*slot).filter == 0
-            && (*slot).base > least
-            && KernelTask::current().filters() == (*slot).base
-        {
+        if (*slot).filter == 0 && (*slot).base > least && KernelTask::current().filters() == (*slot).base {
             (*slot).filter = u64::from(filters::top(number as u32));
         }
     }

@@ -104,10 +104,13 @@ fn unannounced(task: KernelTask, number: u32) -> Kept {
     if is_own || (is_lost && !has_begun) {
         return Kept::PLAIN;
     }
-    let late = if has_begun { F_LATE } else { 0 };
+    let (late, root) = (if has_begun { F_LATE } else { 0 }, task.root());
     if is_lost {
         Kept::new(JOINED, F_LATE, slot.arrived_with)
-    } else if is_stranger(task, number, filters, task.root()) {
+    } else if root == 0 {
+        // It ends.
+        Kept::PLAIN
+    } else if is_stranger(task, number, filters, root) {
         Kept::new(FOREIGN, late, filters)
     } else {
         // Whatever filters it has, it has come with: there was no time to load one.
@@ -142,10 +145,9 @@ pub fn has_strange_root(task: KernelTask, number: u32, root: u64) -> bool {
     !knows_root(slot, root) && is_of_engine(slot) && !identity::is_in_namespace(task, number)
 }
 
-/// Is a root that of who made a slot's cgroup, or the application's, before or after its exec? So it may be where one of them is not
-/// known.
+/// Is a root that of who made a slot's cgroup, or the application's, before or after its exec?
 fn knows_root(slot: &Slot, root: u64) -> bool {
-    slot.root == 0 || [0, slot.root, slot.roots[0], slot.roots[1]].contains(&root)
+    slot.root == 0 || [slot.root, slot.roots[0], slot.roots[1]].contains(&root)
 }
 
 /// Is it said by an engine whose a slot's cgroup is? Without one whoever comes may be meant.

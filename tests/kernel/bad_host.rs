@@ -54,7 +54,7 @@ pub fn tests() -> Vec<Trial> {
 
 /// Of virtual machines xtask says what they lack. Elsewhere a kernel calls itself an older one.
 fn lacking() -> Result<()> {
-    let oldest = if cfg!(target_arch = "aarch64") { "5.18 or newer" } else { "5.15 or newer" };
+    let oldest = if cfg!(target_arch = "aarch64") { "5.18 or newer" } else { "5.17 or newer" };
     match env::var("SECCOMP_TRACE_LACKS").unwrap_or_default().as_str() {
         "version" => refused("exec \"$@\"", &["kernel 5.10.", "is too old", oldest]),
         "lockdown" => {

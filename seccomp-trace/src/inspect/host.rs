@@ -5,9 +5,9 @@ use procfs::process::Process;
 use super::HostError;
 use crate::recording::Host;
 
-/// Ring buffer, compare-exchange, BTF-typed task pointers: all there from here on; on aarch64 compare-exchange came last
-/// (kernel commit 1902472b4fa9).
-pub(super) const OLDEST_KERNEL: (u32, u32) = if cfg!(target_arch = "aarch64") { (5, 18) } else { (5, 15) };
+/// `bpf_loop` came last of what the kernel program needs (kernel commit e6f2dd0f8067); on aarch64 compare-exchange did
+/// (1902472b4fa9).
+pub(super) const OLDEST_KERNEL: (u32, u32) = if cfg!(target_arch = "aarch64") { (5, 18) } else { (5, 17) };
 
 /// Loading the program needs the first two; the cgroup files and other users' processes the others.
 /// Numbers: include/uapi/linux/capability.h.

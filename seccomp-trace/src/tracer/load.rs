@@ -51,7 +51,7 @@ const VSYSCALL: &str = "emulate_vsyscall";
 const THREADS_PER_SLOT: u32 = 16_384;
 
 /// Bytes of the ring for filters' programs: an engine's takes 12 KiB.
-const PROGRAM_BYTES: u32 = 1 << 20;
+const PROGRAM_BYTES: u32 = 512 << 10;
 /// The same where one container alone is traced.
 const FEW_PROGRAM_BYTES: u32 = 256 << 10;
 

@@ -14,13 +14,17 @@ use super::btf::VMLINUX;
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 
 /// The youngest of the helpers that are called; the others are older than all of them.
-const HELPERS: [(BpfHelper, &str); 5] = [
+const HELPERS: [(BpfHelper, &str); 6] = [
     (BpfHelper::BPF_FUNC_probe_read_kernel, "bpf_probe_read_kernel"),
     (BpfHelper::BPF_FUNC_ktime_get_boot_ns, "bpf_ktime_get_boot_ns"),
     (BpfHelper::BPF_FUNC_ringbuf_output, "bpf_ringbuf_output"),
     (BpfHelper::BPF_FUNC_get_current_task_btf, "bpf_get_current_task_btf"),
     (BpfHelper::BPF_FUNC_task_pt_regs, "bpf_task_pt_regs"),
+    (BpfHelper::BPF_FUNC_loop, "bpf_loop"),
 ];
+
+/// Are BPF programs compiled? Without that, the kernel refuses programs that call back (`bpf_loop`).
+const COMPILER: &str = "/proc/sys/net/core/bpf_jit_enable";
 
 /// What this kernel lacks, each with what to do; what it does not say is found when the program is loaded.
 #[must_use]
@@ -47,6 +51,10 @@ pub fn lacks() -> Vec<String> {
     }
     if matches!(is_map_supported(MapType::RingBuf), Ok(false)) {
         lacks.push("the kernel has no BPF ring buffer".into());
+    }
+    if fs::read_to_string(COMPILER).is_ok_and(|enabled| enabled.trim() == "0") {
+        lacks
+            .push("the kernel's compiler of BPF programs is off: sysctl -w net.core.bpf_jit_enable=1".into());
     }
     for (helper, name) in HELPERS {
         if matches!(is_helper_supported(ProgramType::RawTracePoint, helper), Ok(false)) {

@@ -8,7 +8,7 @@ use aya::{
 };
 use seccomp_trace_common::{
     ABIS, Beyond, Cell, Denial, Denied, FilterKey, Known, NUMBERS, Owner, Refused, SEEN, Sets, Slot, TOLD,
-    VSYSCALL, control, flag, set, state,
+    VSYSCALL, cell, control, flag, set, state,
 };
 
 use super::{Tracer, TracerError};
@@ -188,9 +188,9 @@ impl Tracer {
         let mut cgroups = Vec::new();
         for cell in cells.iter() {
             let cell = cell?;
-            if cell.slot != seccomp_trace_common::cell::IGNORED
-                && cell.slot & !seccomp_trace_common::cell::GUARDED == number
-                && cell.cgroup > seccomp_trace_common::cell::REMOVED
+            if cell.slot != cell::IGNORED
+                && cell.slot & !cell::GUARDED == number
+                && (cell::ROOT..cell::REMOVED).contains(&cell.cgroup)
             {
                 cgroups.push(cell.cgroup);
             }
