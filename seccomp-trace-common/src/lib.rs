@@ -17,11 +17,11 @@ pub const X32_BIT: u32 = 0x4000_0000;
 /// Numbers kept in a set; those beyond go to a hash.
 pub const NUMBERS: usize = 512;
 /// Numbers beyond [`NUMBERS`] that one slot may hold; more make its recording incomplete.
-pub const BEYOND_PER_SLOT: u32 = 4096;
+pub const HIGH_NUMBERS_PER_SLOT: u32 = 4096;
 /// Numbers beyond [`NUMBERS`] of all slots together.
-pub const MAX_BEYOND: u32 = 65_536;
+pub const MAX_HIGH_NUMBERS: u32 = 65_536;
 /// One slot may take one part in so many of what is left of them.
-pub const BEYOND_SHARE: u64 = 8;
+pub const HIGH_NUMBERS_SHARE: u64 = 8;
 /// Tasks that can have an origin at one time.
 pub const MAX_TASKS: u32 = 65_536;
 /// Tasks of one slot that can: others are not to go without because one forks without end.
@@ -52,10 +52,10 @@ pub mod set {
     pub const JOINED: usize = 2;
     /// Calls after an exec without a filter and outside the container's own root: a runtime's own re-exec,
     /// or, where no application ever follows, the application itself.
-    pub const TENTATIVE: usize = 3;
+    pub const UNFILTERED_EXEC: usize = 3;
     /// Calls that a task made before it executed anything. The application's, where there is no engine to say what
     /// that is, and such a task never executes anything.
-    pub const ARRIVED: usize = 4;
+    pub const PRE_EXEC: usize = 4;
     /// How many there are.
     pub const COUNT: usize = 5;
 }
@@ -63,14 +63,14 @@ pub mod set {
 /// In a set's byte: the call was made. The truth.
 pub const SEEN: u8 = 1;
 /// In a set's byte: the ring buffer has taken the news of it.
-pub const TOLD: u8 = 2;
+pub const REPORTED: u8 = 2;
 /// In a byte of the application's set: the container's filter does not always let the call in, so each thread's entries and exits are
 /// held against each other.
-pub const PAIRED: u8 = 8;
+pub const MATCH_ENTER_EXIT: u8 = 8;
 /// In a set's byte: the call was made by the vsyscall page.
 pub const VSYSCALL: u8 = 4;
 
-/// A slot's calls: for each set and ABI a byte a number ([`SEEN`], [`TOLD`], [`VSYSCALL`]).
+/// A slot's calls: for each set and ABI a byte a number ([`SEEN`], [`REPORTED`], [`VSYSCALL`]).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Sets {
@@ -106,13 +106,13 @@ pub mod state {
 /// Flags of a [`Slot`], given at enrolment.
 pub mod flag {
     /// `run`'s own cgroup: every exec is the application's.
-    pub const COMMAND: u32 = 1;
+    pub const RUN_COMMAND: u32 = 1;
     /// Named by the user: without an engine to ask, all that runs in it may be the application.
-    pub const PINNED: u32 = 2;
+    pub const NAMED_CGROUP: u32 = 2;
     /// The application was there before us: who arrives now has joined.
-    pub const RUNNING: u32 = 4;
+    pub const ATTACHED_LATE: u32 = 4;
     /// It is not known yet in which calls its threads were when their entries began to be seen.
-    pub const UNSETTLED: u32 = 8;
+    pub const SYSCALL_STATE_UNKNOWN: u32 = 8;
     /// User space has said that it is a container's, by its path: what is made below is its own.
     pub const CONTAINER: u32 = 16;
     /// Its processes are followed one by one: they carry nothing that says whose they are.
@@ -139,7 +139,7 @@ pub struct Slot {
     /// That of the application when it arrived, and at its exec; 0: there is none yet.
     pub roots: [u64; 2],
     /// The filter on top at the application's exec, if it was loaded since it arrived; 0: none. It is the one with
-    /// [`Self::base`] filters from the bottom, itself included: its address alone may be another one's by now.
+    /// [`Self::filters_at_exec`] filters from the bottom, itself included: its address alone may be another one's by now.
     pub top_filter: u64,
     /// The PID namespace whose first process the application is; 0: it has none of its own.
     pub namespace: u64,
@@ -147,9 +147,9 @@ pub struct Slot {
     /// lives as long.
     pub followed: u64,
     /// Cells that it has: the cgroup that it was made for has one to the end, those below as many as are left.
-    pub cells: u64,
+    pub table_entries: u64,
     /// Cgroups below that got no cell.
-    pub without_cell: u64,
+    pub cgroups_without_entry: u64,
     /// Tasks that have an origin in it now.
     pub tasks: u64,
     /// Those of them that came from outside and have not executed anything.
@@ -162,10 +162,10 @@ pub struct Slot {
     pub flags: u32,
     /// Filters that the application's thread had when it arrived in the cgroup; before that, the cgroup's
     /// creator's.
-    pub arrived_with: u32,
+    pub filters_at_entry: u32,
     /// Filters that it had at its exec: more than that are the program's own. In a cgroup without an engine, those
     /// that the first program executed there had.
-    pub base: u32,
+    pub filters_at_exec: u32,
     /// Kinds of denials kept.
     pub denials: u32,
     /// Denials, and threads' states, that could not be kept: what was denied is incomplete.
@@ -179,7 +179,7 @@ pub struct Slot {
     /// How deep its own cgroup lies in the hierarchy; 0 where user space enrolled it.
     pub level: u32,
     /// 1 once a task has ended that came into it and never executed anything.
-    pub unexecuted: u32,
+    pub had_task_without_exec: u32,
     /// Filters that it has numbers for ([`Known`]).
     pub filters: u64,
     /// The number of the application's own top filter, before its program loads any; 0: not seen yet, or none.
@@ -275,7 +275,7 @@ pub struct Task {
     /// One of [`origin`].
     pub origin: u32,
     /// The filters it arrived with: with more, the container's filter is asked about its calls.
-    pub arrived_with: u32,
+    pub filters_at_entry: u32,
     /// Bits of [`origin`]'s `F_…`.
     pub flags: u32,
     /// Zero.
@@ -299,7 +299,7 @@ pub mod origin {
     /// Moved in or born in from outside, and not yet executed: the runtime.
     pub const ARRIVING: u32 = 0;
     /// Executed something without a filter and outside the container's own root.
-    pub const TENTATIVE: u32 = 1;
+    pub const UNFILTERED_EXEC: u32 = 1;
     /// `docker exec`, a health check.
     pub const JOINED: u32 = 2;
     /// A stranger: neither the container's own nor brought in by its runtime. Its calls count nowhere.
@@ -318,7 +318,7 @@ pub mod origin {
 /// The key of a number beyond [`NUMBERS`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Beyond {
+pub struct HighNumber {
     /// The slot.
     pub slot: u32,
     /// One of [`set`].
@@ -449,9 +449,9 @@ pub mod inside {
 /// Kinds of an [`Event`].
 pub mod event {
     /// A call was seen for the first time in its set.
-    pub const SIGHTING: u32 = 0;
+    pub const FIRST_SEEN: u32 = 0;
     /// A slot was taken.
-    pub const ENROLLED: u32 = 1;
+    pub const SLOT_TAKEN: u32 = 1;
     /// The application was executed.
     pub const APPLICATION: u32 = 2;
     /// A slot's last cgroup is gone.
@@ -498,7 +498,7 @@ pub struct Event {
 impl Event {
     /// Nothing has happened.
     pub const NONE: Self = Self {
-        kind: event::SIGHTING,
+        kind: event::FIRST_SEEN,
         slot: 0,
         generation: 0,
         set: 0,
@@ -519,27 +519,27 @@ pub struct Stats {
     /// Those for which there was no room any more: nobody knows which.
     pub refused_lost: u64,
     /// Events other than sightings that did not fit the ring buffer: user space looks at every slot then.
-    pub news_lost: u64,
+    pub lost_events: u64,
     /// Attempts to tell of a sighting that did not fit, and calls that could not be kept.
-    pub untold: u64,
+    pub dropped_events: u64,
     /// Those who left a cgroup, or were born elsewhere, while there were some that could not be followed: they may be one.
     pub unknown_leavers: u64,
 }
 
 /// Operations of the control program, its first argument.
 pub mod control {
-    /// `(cgroup, flags, base)`: a slot for a cgroup; returns its number.
-    pub const ENROL: u64 = 0;
+    /// `(cgroup, flags, filters_at_exec)`: a slot for a cgroup; returns its number.
+    pub const TRACK: u64 = 0;
     /// `(cgroup, slot)`: one more cgroup of a slot; returns the slot.
-    pub const SHARE: u64 = 1;
+    pub const ADD_TO_SLOT: u64 = 1;
     /// `(cgroup)`: neither it nor anything below is traced.
     pub const IGNORE: u64 = 2;
     /// `(cgroup)`: as if never enrolled: what is made below gets slots of its own.
-    pub const FORGET: u64 = 3;
+    pub const UNTRACK: u64 = 3;
     /// `(cgroup, flags)`: one more flag for the slot that it has.
-    pub const MARK: u64 = 4;
+    pub const SET_SLOT_FLAGS: u64 = 4;
     /// `(count)`: so many numbers beyond [`super::NUMBERS`] were taken out of their table.
-    pub const DROP_BEYOND: u64 = 5;
+    pub const DROP_HIGH_NUMBERS: u64 = 5;
     /// `(slot)`: it is known in which calls its threads are.
     pub const SETTLE: u64 = 7;
     /// `(slot, counter)`: its [`super::Sets::counter`].
@@ -684,7 +684,7 @@ shared! {
     Cell = 16,
     Task = 32,
     Owner = 16,
-    Beyond = 12,
+    HighNumber = 12,
     Denial = 24,
     Denied = 96,
     FilterKey = 16,

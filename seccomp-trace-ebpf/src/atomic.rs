@@ -18,15 +18,15 @@ pub unsafe fn add64(counter: *mut u64, value: u64) {
 }
 
 /// Compare-exchange; false where somebody else was first.
-pub unsafe fn exchange(at: *mut u64, old: u64, new: u64) -> bool {
+pub unsafe fn compare_exchange(at: *mut u64, old: u64, new: u64) -> bool {
     // SAFETY: the caller's pointer is into a map's value, aligned to 8 bytes.
     unsafe { atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(at, old, new).1 }
 }
 
 /// Adds to a counter and returns what it was; a full barrier, as all here that return something. The compiler would refuse it: of
-/// the target's base instruction set it knows no result. All kernels that the program loads on have it (5.12, on aarch64 5.18).
+/// the target's filters_at_exec instruction set it knows no result. All kernels that the program loads on have it (5.12, on aarch64 5.18).
 #[inline(always)]
-pub unsafe fn bump(counter: *mut u64, value: i64) -> u64 {
+pub unsafe fn fetch_add(counter: *mut u64, value: i64) -> u64 {
     let mut old = value as u64;
     // SAFETY: the caller's pointer is into a map's value, aligned to 8 bytes.
     unsafe {
@@ -38,7 +38,7 @@ pub unsafe fn bump(counter: *mut u64, value: i64) -> u64 {
 /// Sets bits of a word; a full barrier.
 #[inline(always)]
 pub unsafe fn set_bits(word: *mut u64, bits: u64) {
-    // SAFETY: as in `bump`.
+    // SAFETY: as in `fetch_add`.
     unsafe {
         asm!("{bits} = atomic_fetch_or((u64 *)({word} + 0), {bits})", word = in(reg) word, bits = inout(reg) bits => _);
     }
@@ -47,7 +47,7 @@ pub unsafe fn set_bits(word: *mut u64, bits: u64) {
 /// Clears bits of a word; a full barrier.
 #[inline(always)]
 pub unsafe fn clear_bits(word: *mut u64, bits: u64) {
-    // SAFETY: as in `bump`.
+    // SAFETY: as in `fetch_add`.
     unsafe {
         asm!("{kept} = atomic_fetch_and((u64 *)({word} + 0), {kept})", word = in(reg) word, kept = inout(reg) !bits => _);
     }

@@ -1,5 +1,5 @@
 //! Which cgroup is whose: an open-addressed table from cgroup ids to slots, read without locks, written in atomic
-//! steps. Who comes into it, and when, says [`crate::enrol`].
+//! steps. Who comes into it, and when, says [`crate::track`].
 
 use core::mem::offset_of;
 
@@ -10,10 +10,10 @@ use seccomp_trace_common::{
 };
 
 use crate::{
-    atomic::{bump, exchange, set_bits},
+    atomic::{compare_exchange, fetch_add, set_bits},
+    bounded_loop::{LAST, NEXT, bounded_loop},
     identity,
     kernel::{self, Cgroup, CssSet, Current, KernelTask},
-    repeat::{LAST, NEXT, repeat},
     slots,
 };
 
@@ -23,13 +23,13 @@ static CGROUPS: Array<Cell> = Array::with_max_entries(1, 0);
 
 /// Fibonacci hashing: ids of cgroups grow by one, this spreads them.
 #[inline(always)]
-fn home(cgroup: u64) -> u32 {
+fn hash_slot(cgroup: u64) -> u32 {
     (cgroup.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }
 
 fn place_of(cgroup: u64) -> Option<(u32, *mut Cell)> {
     let mut probe = Probe { cgroup, place: NOWHERE };
-    repeat(PROBES, &mut probe, next_probe);
+    bounded_loop(PROBES, &mut probe, next_probe);
     if probe.place == NOWHERE {
         return None;
     }
@@ -46,7 +46,7 @@ struct Probe {
 const NOWHERE: u64 = u64::MAX;
 
 extern "C" fn next_probe(step: u64, probe: &mut Probe) -> u64 {
-    let place = home(probe.cgroup).wrapping_add(step as u32) & kernel::table_mask();
+    let place = hash_slot(probe.cgroup).wrapping_add(step as u32) & kernel::table_mask();
     let Some(cell) = CGROUPS.get_ptr_mut(place) else { return LAST };
     // SAFETY: the map's own memory; a cell is written whole before its id is.
     match unsafe { (*cell).cgroup } {
@@ -86,12 +86,12 @@ pub fn slot_of_id(cgroup: u64) -> u64 {
 /// The slot of the nearest ancestor that has a cell, or [`IGNORED`], or [`NOBODY`].
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn nearest(cgroup: u64) -> u64 {
+pub extern "C" fn nearest_tracked_ancestor(cgroup: u64) -> u64 {
     let cgroup = Cgroup(cgroup);
     let level = cgroup.level();
     let deepest = if level > LEVELS { LEVELS } else { level };
     let mut ancestors = Ancestors { cgroup: cgroup.0, deepest: u64::from(deepest), slot: NOBODY };
-    repeat(deepest, &mut ancestors, next_ancestor);
+    bounded_loop(deepest, &mut ancestors, next_ancestor);
     ancestors.slot
 }
 
@@ -119,12 +119,12 @@ pub fn slot_of(cgroup: u64) -> Option<u32> {
 #[inline(always)]
 pub fn traced_now(current: Current, css_set: CssSet) -> Option<u32> {
     let cgroup = css_set.cgroup_id();
-    let cell = CGROUPS.get_ptr_mut(home(cgroup) & kernel::table_mask())?;
+    let cell = CGROUPS.get_ptr_mut(hash_slot(cgroup) & kernel::table_mask())?;
     // SAFETY: see `next_probe`.
     let slot = match unsafe { (*cell).cgroup } {
         id if id == cgroup => u64::from(unsafe { (*cell).slot }),
         // Most are the host's. Asked here alone: the verifier takes long for each way to such a question.
-        EMPTY if identity::is_unmarked(current) && !slots::is_any_crowded() => return None,
+        EMPTY if identity::is_unmarked(current) && !slots::has_any_overflow() => return None,
         EMPTY => NOBODY,
         _ => cell_of_id(cgroup),
     };
@@ -140,7 +140,7 @@ pub fn traced_now(current: Current, css_set: CssSet) -> Option<u32> {
 #[unsafe(no_mangle)]
 extern "C" fn owner_by_cgroup(cell: u64) -> u64 {
     let by_cgroup = match cell {
-        NOBODY if slots::is_any_crowded() => nearest_to_current(),
+        NOBODY if slots::has_any_overflow() => nearest_to_current(),
         NOBODY => NOBODY,
         cell => u64::from(unguarded(cell as u32)),
     };
@@ -170,7 +170,7 @@ extern "C" fn guard_id(cgroup: u64) -> u64 {
 
 #[inline(never)]
 fn nearest_to_current() -> u64 {
-    nearest(KernelTask::current().cgroup().0)
+    nearest_tracked_ancestor(KernelTask::current().cgroup().0)
 }
 
 /// The slot of a cgroup of the default hierarchy, where it is traced.
@@ -182,7 +182,7 @@ pub fn traced(cgroup: Cgroup) -> Option<u32> {
 #[inline(always)]
 pub fn slot_by(cgroup: Cgroup) -> u64 {
     match slot_of_id(cgroup.id()) {
-        NOBODY if slots::is_any_crowded() => nearest(cgroup.0),
+        NOBODY if slots::has_any_overflow() => nearest_tracked_ancestor(cgroup.0),
         slot => slot,
     }
 }
@@ -206,9 +206,9 @@ pub fn insert(cgroup: u64, slot: u32) -> bool {
 extern "C" fn insert_id(cgroup: u64, slot: u32) -> u32 {
     // SAFETY: a counter of our own. To add and read is a full barrier: whoever sweeps sees it, or we see what was swept.
     unsafe {
-        bump(&raw mut INSERTING, 1);
+        fetch_add(&raw mut INSERTING, 1);
         let is_in = insert_now(cgroup, slot);
-        bump(&raw mut INSERTING, -1);
+        fetch_add(&raw mut INSERTING, -1);
         u32::from(is_in)
     }
 }
@@ -216,7 +216,7 @@ extern "C" fn insert_id(cgroup: u64, slot: u32) -> u32 {
 #[inline(always)]
 fn insert_now(cgroup: u64, slot: u32) -> bool {
     let mut insertion = Insertion { cgroup, slot: u64::from(slot), is_in: 0 };
-    repeat(PROBES, &mut insertion, next_insertion);
+    bounded_loop(PROBES, &mut insertion, next_insertion);
     insertion.is_in != 0
 }
 
@@ -228,7 +228,7 @@ struct Insertion {
 }
 
 extern "C" fn next_insertion(step: u64, insertion: &mut Insertion) -> u64 {
-    let place = home(insertion.cgroup).wrapping_add(step as u32) & kernel::table_mask();
+    let place = hash_slot(insertion.cgroup).wrapping_add(step as u32) & kernel::table_mask();
     let Some(cell) = CGROUPS.get_ptr_mut(place) else { return LAST };
     if !claim(cell) {
         return NEXT;
@@ -236,7 +236,7 @@ extern "C" fn next_insertion(step: u64, insertion: &mut Insertion) -> u64 {
     // SAFETY: as in `next_probe`; the id is claimed first and written last.
     unsafe {
         (*cell).slot = insertion.slot as u32;
-        insertion.is_in = u64::from(exchange(&raw mut (*cell).cgroup, BUSY, insertion.cgroup));
+        insertion.is_in = u64::from(compare_exchange(&raw mut (*cell).cgroup, BUSY, insertion.cgroup));
     }
     LAST
 }
@@ -253,7 +253,7 @@ fn claim(cell: *mut Cell) -> bool {
         if !free(old) {
             return false;
         }
-        exchange(id, old, BUSY) || exchange(id, EMPTY, BUSY)
+        compare_exchange(id, old, BUSY) || compare_exchange(id, EMPTY, BUSY)
     }
 }
 
@@ -274,7 +274,7 @@ pub fn remove(cgroup: u64) -> Option<u32> {
     // SAFETY: as in `next_probe`.
     unsafe {
         let slot = unguarded((*cell).slot);
-        if !exchange(&raw mut (*cell).cgroup, cgroup, REMOVED) {
+        if !compare_exchange(&raw mut (*cell).cgroup, cgroup, REMOVED) {
             return None;
         }
         sweep(place);
@@ -287,7 +287,7 @@ pub fn remove(cgroup: u64) -> Option<u32> {
 /// removed one (by a compare-exchange, thus a full barrier); nobody who may have passed it before is still inserting;
 /// and the next one is empty. Who begins to insert after that takes a removed cell, or an empty one, and passes neither.
 fn sweep(place: u32) {
-    repeat(PROBES, &mut u64::from(place), next_sweep);
+    bounded_loop(PROBES, &mut u64::from(place), next_sweep);
 }
 
 extern "C" fn next_sweep(back: u64, place: &mut u64) -> u64 {
@@ -297,9 +297,9 @@ extern "C" fn next_sweep(back: u64, place: &mut u64) -> u64 {
     // SAFETY: as in `next_probe`, and a counter of our own.
     unsafe {
         let id = &raw mut (*cell).cgroup;
-        let may_go = exchange(id, REMOVED, REMOVED)
+        let may_go = compare_exchange(id, REMOVED, REMOVED)
             && core::ptr::read_volatile(&raw const INSERTING) == 0
             && core::ptr::read_volatile(&raw const (*behind).cgroup) == EMPTY;
-        if may_go && exchange(id, REMOVED, EMPTY) { NEXT } else { LAST }
+        if may_go && compare_exchange(id, REMOVED, EMPTY) { NEXT } else { LAST }
     }
 }

@@ -5,7 +5,10 @@ use core::ffi::c_void;
 use aya_ebpf::programs::RawTracePointContext;
 use seccomp_trace_common::{
     cell::{BUSY, EMPTY, IGNORED, REMOVED, ROOT},
-    control::{COUNT, DROP_BEYOND, ENROL, FORGET, FULL, IGNORE, IS_IGNORED, MARK, RELEASE, SETTLE, SHARE},
+    control::{
+        ADD_TO_SLOT, COUNT, DROP_HIGH_NUMBERS, FULL, IGNORE, IS_IGNORED, RELEASE, SET_SLOT_FLAGS, SETTLE,
+        TRACK, UNTRACK,
+    },
     flag,
 };
 
@@ -19,8 +22,8 @@ pub fn control(ctx: *mut c_void) -> u32 {
     let ctx = RawTracePointContext::new(ctx);
     let (cgroup, second, third): (u64, u64, u64) = (ctx.arg(1), ctx.arg(2), ctx.arg(3));
     match ctx.arg::<u64>(0) {
-        DROP_BEYOND => {
-            slots::count_beyond(0_i64.wrapping_sub(cgroup as i64));
+        DROP_HIGH_NUMBERS => {
+            slots::count_high_numbers(0_i64.wrapping_sub(cgroup as i64));
             return 0;
         }
         RELEASE => {
@@ -33,7 +36,7 @@ pub fn control(ctx: *mut c_void) -> u32 {
             return 0;
         }
         SETTLE => {
-            slots::clear_flag(cgroup as u32, flag::UNSETTLED);
+            slots::clear_flag(cgroup as u32, flag::SYSCALL_STATE_UNKNOWN);
             return 0;
         }
         _ => {}
@@ -43,11 +46,11 @@ pub fn control(ctx: *mut c_void) -> u32 {
         return FULL;
     }
     match ctx.arg::<u64>(0) {
-        ENROL => enrol(cgroup, second as u32, third as u32),
-        SHARE => share(cgroup, second as u32),
+        TRACK => track(cgroup, second as u32, third as u32),
+        ADD_TO_SLOT => add_to_slot(cgroup, second as u32),
         IGNORE => ignore(cgroup),
-        FORGET => forget(cgroup),
-        MARK => mark(cgroup, second as u32),
+        UNTRACK => untrack(cgroup),
+        SET_SLOT_FLAGS => set_slot_flags(cgroup, second as u32),
         _ => FULL,
     }
 }
@@ -56,15 +59,15 @@ fn known(cgroup: u64) -> Option<u32> {
     cgroups::slot_of(cgroup).map(|slot| if slot == IGNORED { IS_IGNORED } else { slot })
 }
 
-fn enrol(cgroup: u64, flags: u32, base: u32) -> u32 {
+fn track(cgroup: u64, flags: u32, filters_at_exec: u32) -> u32 {
     if let Some(slot) = known(cgroup) {
         // It enrolled itself, and is named by the user as well.
-        if flags & flag::PINNED != 0 {
-            slots::set_flag(slot, flag::PINNED | flag::FOLLOWED);
+        if flags & flag::NAMED_CGROUP != 0 {
+            slots::set_flag(slot, flag::NAMED_CGROUP | flag::FOLLOWED);
         }
         return slot;
     }
-    match slots::take(cgroup, flags, base, slots::Maker::current(), 0, core::ptr::null()) {
+    match slots::take(cgroup, flags, filters_at_exec, slots::Maker::current(), 0, core::ptr::null()) {
         Some(slot) if cgroups::insert(cgroup, slot) => slot,
         Some(slot) => {
             slots::drop_cell(slot);
@@ -74,12 +77,12 @@ fn enrol(cgroup: u64, flags: u32, base: u32) -> u32 {
     }
 }
 
-fn share(cgroup: u64, slot: u32) -> u32 {
+fn add_to_slot(cgroup: u64, slot: u32) -> u32 {
     if let Some(slot) = known(cgroup) {
         return slot;
     }
     if slots::is_full(slot) {
-        slots::crowd(slot);
+        slots::mark_overflow(slot);
         return slot;
     }
     if !slots::add_cell(slot) {
@@ -107,14 +110,14 @@ fn ignore(cgroup: u64) -> u32 {
     IS_IGNORED
 }
 
-fn mark(cgroup: u64, flags: u32) -> u32 {
+fn set_slot_flags(cgroup: u64, flags: u32) -> u32 {
     if let Some(slot) = cgroups::slot_of(cgroup).filter(|slot| *slot != IGNORED) {
         slots::set_flag(slot, flags);
     }
     0
 }
 
-fn forget(cgroup: u64) -> u32 {
+fn untrack(cgroup: u64) -> u32 {
     if let Some(slot) = cgroups::remove(cgroup)
         && slot != IGNORED
     {

@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use seccomp_trace_common::{ABIS, Counts, NUMBERS, Sets};
 
-use crate::{kernel, sightings, slots};
+use crate::{first_calls, kernel, slots};
 
 /// Sized at load: one where nobody watches.
 #[map]
@@ -45,7 +45,7 @@ pub fn count(sets: *const Sets, abi: usize, number: u32) {
     // SAFETY: the map's own memory, of this processor alone.
     unsafe {
         if (number as usize) < NUMBERS && abi < ABIS {
-            (*counts).calls[abi][sightings::index(number)] += 1;
+            (*counts).calls[abi][first_calls::index(number)] += 1;
         } else {
             (*counts).beyond += 1;
         }

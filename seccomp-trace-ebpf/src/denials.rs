@@ -16,10 +16,10 @@ use seccomp_trace_common::{
 };
 
 use crate::{
-    arch, atomic, filters, identity,
+    arch, atomic, events, filters, first_calls, identity,
     kernel::{self, Current, KernelTask},
-    news, sightings, slots,
-    tasks::{self, Came},
+    slots,
+    tasks::{self, Arrival},
 };
 
 /// `ERESTARTSYS`, `ERESTARTNOINTR`, `ERESTARTNOHAND` and `ERESTART_RESTARTBLOCK` (include/linux/errno.h): no filter's answer, and
@@ -39,30 +39,30 @@ static FIRST: PerCpuArray<Denied> = PerCpuArray::with_max_entries(1, 0);
 
 /// The call in which a thread is, where the sets alone don't tell: one that counts in no set, as the thread came from
 /// outside; one that it was in when it came, or when we did; and one of those that are paired
-/// ([`seccomp_trace_common::PAIRED`]). User space writes those that were there.
+/// ([`seccomp_trace_common::MATCH_ENTER_EXIT`]). User space writes those that were there.
 #[map]
-static INSIDE: HashMap<u32, u32> = HashMap::with_max_entries(MAX_TASKS, BPF_F_NO_PREALLOC);
+static CURRENT_CALL: HashMap<u32, u32> = HashMap::with_max_entries(MAX_TASKS, BPF_F_NO_PREALLOC);
 
 /// A thread is in this call, or [`ANY`].
-pub fn is_inside(tid: u32, number: u32, slot: u32) {
-    if INSIDE.insert(tid, number, 0).is_err() {
+pub fn set_current_call(tid: u32, number: u32, slot: u32) {
+    if CURRENT_CALL.insert(tid, number, 0).is_err() {
         lose(slot);
     }
 }
 
 /// A thread is gone, or begins anew.
 pub fn forget(tid: u32) {
-    let _ = INSIDE.remove(tid);
+    let _ = CURRENT_CALL.remove(tid);
 }
 
 /// A call has ended, and it is not one that the application's set knows.
-pub fn left(slot: u32, abi: usize, number: u32, result: i64) {
-    left_of(u64::from(slot), abi as u64, u64::from(number), result);
+pub fn on_unmatched_exit(slot: u32, abi: usize, number: u32, result: i64) {
+    unmatched_exit(u64::from(slot), abi as u64, u64::from(number), result);
 }
 
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn left_of(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
+extern "C" fn unmatched_exit(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
     let (slot, abi, number) = (slot as u32, abi as usize, number as u32);
     if abi >= ABIS {
         return 0;
@@ -85,21 +85,21 @@ extern "C" fn left_of(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
     if result == 0 && (arch::EXECS[abi].contains(&number) || arch::CLONES[abi].contains(&number)) {
         return 0;
     }
-    let is_paired = sightings::is_paired(slot, abi, number);
-    if !is_paired && sightings::was_let_in(slot, abi, number) {
+    let is_paired = first_calls::is_paired(slot, abi, number);
+    if !is_paired && first_calls::was_allowed(slot, abi, number) {
         return 0;
     }
     // SAFETY: a helper that takes nothing.
-    if was_inside(u64::from(slot), bpf_get_current_pid_tgid(), u64::from(number)) != 0 {
+    if take_current_call(u64::from(slot), bpf_get_current_pid_tgid(), u64::from(number)) != 0 {
         return 0;
     }
-    if slots::has_flag(slot, flag::UNSETTLED) {
+    if slots::has_flag(slot, flag::SYSCALL_STATE_UNKNOWN) {
         return 0;
     }
     // A thread that is killed beside others has no exit of its call, but an end.
     if KernelTask::current().is_killed() {
         denied(slot, abi, number, answer::KILL, 0);
-        is_inside(bpf_get_current_pid_tgid() as u32, KILLED, slot);
+        set_current_call(bpf_get_current_pid_tgid() as u32, KILLED, slot);
         return 0;
     }
     let (answer, errno) = match result {
@@ -115,20 +115,20 @@ extern "C" fn left_of(slot: u64, abi: u64, number: u64, result: i64) -> u64 {
 /// Was the thread in this call already before its entries were looked at, or did it enter without a filter?
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn was_inside(slot: u64, tid: u64, number: u64) -> u64 {
+extern "C" fn take_current_call(slot: u64, tid: u64, number: u64) -> u64 {
     let (slot, tid, number) = (slot as u32, tid as u32, number as u32);
-    let came = tasks::came(slot);
+    let arrival = tasks::arrival(slot);
     // SAFETY: only the thread itself, and who moves it, write its entry.
-    let state = unsafe { INSIDE.get(tid).copied() };
+    let state = unsafe { CURRENT_CALL.get(tid).copied() };
     let was = match state {
         Some(inside) => inside == number || inside == ANY,
         // It was moved with others of its process, in whatever call it was.
-        None => came == Came::WithOthers,
+        None => arrival == Arrival::MovedWithGroup,
     };
     if was {
-        match came {
-            Came::Never => forget(tid),
-            _ => is_inside(tid, NONE, slot),
+        match arrival {
+            Arrival::Native => forget(tid),
+            _ => set_current_call(tid, NONE, slot),
         }
     }
     u64::from(was)
@@ -136,8 +136,8 @@ extern "C" fn was_inside(slot: u64, tid: u64, number: u64) -> u64 {
 
 /// A thread ends.
 pub fn ended(task: KernelTask, tid: u32) -> Option<()> {
-    // SAFETY: as in `was_inside`.
-    let inside = unsafe { INSIDE.get(tid) };
+    // SAFETY: as in `take_current_call`.
+    let inside = unsafe { CURRENT_CALL.get(tid) };
     let is_told = inside.is_some_and(|inside| *inside == KILLED);
     if inside.is_some() {
         forget(tid);
@@ -177,7 +177,7 @@ fn denied(slot: u32, abi: usize, number: u32, answer: u16, errno: u16) {
 extern "C" fn denied_of(slot: u64, abi: u64, number: u64, how: u64) -> u64 {
     const SKIPPED: u64 = (answer::SKIPPED as u64) << 16;
     let number = number << 32 | abi;
-    match tasks::asked(slot as u32) {
+    match tasks::filter_owner(slot as u32) {
         Some(_) if how == SKIPPED => keep(slot, number, SKIPPED, 0, 0),
         Some(own) => keep(slot, number, how, u64::from(own), u64::from(filter_of(slot as u32, own))),
         // Nobody is asked: whoever else ends a call without entering it.
@@ -215,8 +215,8 @@ extern "C" fn keep(slot: u64, number: u64, how: u64, own: u64, filter: u64) -> u
         let has_room = (*kept).denials < DENIALS_PER_SLOT;
         if has_room && DENIALS.insert(key, &*first, u64::from(BPF_NOEXIST)).is_ok() {
             atomic::add(&raw mut (*kept).denials, 1);
-            if !news::tell(event::DENIED, slot, answer, abi, number, 0) {
-                news::count_untold();
+            if !events::publish(event::DENIED, slot, answer, abi, number, 0) {
+                events::count_dropped();
             }
         } else if !count(&key) {
             // Not even by another thread that came first.
@@ -247,6 +247,6 @@ fn lose(slot: u32) {
     if let Some(slot) = slots::slot(slot) {
         // SAFETY: the map's own memory.
         unsafe { atomic::add(&raw mut (*slot).lost_denials, 1) };
-        news::count_untold();
+        events::count_dropped();
     }
 }

@@ -13,8 +13,8 @@ use seccomp_trace_common::{
 
 use crate::{
     atomic,
+    bounded_loop::{LAST, NEXT, bounded_loop},
     kernel::{Filter, KernelTask},
-    repeat::{LAST, NEXT, repeat},
     slots,
 };
 
@@ -43,7 +43,7 @@ extern "C" fn top_of(slot: u64) -> u64 {
         return top;
     }
     let mut chain = Chain { slot, filter: filter.0, number: top, known: 0, is_done: 0 };
-    repeat(LINKS, &mut chain, next_link);
+    bounded_loop(LINKS, &mut chain, next_link);
     if chain.is_done == 0 {
         // A longer chain is not known to its end.
         forget(slot, chain.filter);
@@ -106,7 +106,7 @@ extern "C" fn number_of(slot: u64, filter: u64) -> u64 {
         if (*kept).filters >= FILTERS_PER_SLOT {
             return 0;
         }
-        atomic::bump(&raw mut (*kept).filters, 1)
+        atomic::fetch_add(&raw mut (*kept).filters, 1)
     };
     let id = given.wrapping_add(1);
     if given >= FILTERS_PER_SLOT

@@ -11,11 +11,11 @@ use seccomp_trace_common::{MAX_FOLLOWED, Owner, PRESENCE, Slot, cell::IGNORED, f
 
 use crate::{
     atomic,
+    bounded_loop::{LAST, NEXT, bounded_loop},
     cgroups::{self, NOBODY},
-    enrol::EEXIST,
     kernel::{Current, Filter, KernelTask},
-    repeat::{LAST, NEXT, repeat},
     slots, tasks,
+    track::EEXIST,
 };
 
 /// PID namespaces of containers, by their addresses. Sized at load.
@@ -86,7 +86,7 @@ pub extern "C" fn owner_of(task: u64, by_cgroup: u64) -> u64 {
     // A recorded engine's processes are the container's once they are in its cgroup, as are those that its runtime has brought into
     // another one's namespace.
     if is_somebodys
-        && (slots::has_flag(carried as u32, flag::PINNED)
+        && (slots::has_flag(carried as u32, flag::NAMED_CGROUP)
             || tasks::has_come(by_cgroup as u32, KernelTask(task)))
     {
         return by_cgroup;
@@ -100,12 +100,12 @@ pub extern "C" fn owner_of(task: u64, by_cgroup: u64) -> u64 {
 #[unsafe(no_mangle)]
 extern "C" fn carried_by(task: u64) -> u64 {
     let kept = by_process(task);
-    if kept != NOBODY && !slots::has_flag(kept as u32, flag::PINNED) {
+    if kept != NOBODY && !slots::has_flag(kept as u32, flag::NAMED_CGROUP) {
         return kept;
     }
     let deepest = KernelTask(task).pid_level().min(MAX_LEVEL);
     let mut carried = Carried { task, deepest: u64::from(deepest), slot: kept };
-    repeat(deepest, &mut carried, next_level);
+    bounded_loop(deepest, &mut carried, next_level);
     carried.slot
 }
 
@@ -161,8 +161,8 @@ fn is_wanted(owner: &Owner) -> bool {
 
 /// Does what a task carries say that it belongs to a slot? None: nothing can say it.
 #[inline(always)]
-pub fn is_own(task: KernelTask, number: u32) -> Option<bool> {
-    match is_own_of(task.0, u64::from(number)) {
+pub fn belongs_to(task: KernelTask, number: u32) -> Option<bool> {
+    match belongs_to_slot(task.0, u64::from(number)) {
         OWN => Some(true),
         NOT_OWN => Some(false),
         _ => None,
@@ -175,7 +175,7 @@ const NOT_OWN: u64 = 2;
 
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn is_own_of(task: u64, number: u64) -> u64 {
+extern "C" fn belongs_to_slot(task: u64, number: u64) -> u64 {
     let (task, number) = (KernelTask(task), number as u32);
     let Some(slot) = slots::slot(number) else { return UNKNOWN };
     // SAFETY: the map's own memory.
@@ -187,7 +187,7 @@ extern "C" fn is_own_of(task: u64, number: u64) -> u64 {
     } else {
         let is_followed = by_process(task.0) == u64::from(number);
         // Each of its processes is followed, where there was room for them; where there is no engine, whoever comes may be meant.
-        const OF_ENGINE: u32 = flag::FOLLOWED | flag::PINNED | flag::COMMAND;
+        const OF_ENGINE: u32 = flag::FOLLOWED | flag::NAMED_CGROUP | flag::RUN_COMMAND;
         let are_all = slot.flags & OF_ENGINE == flag::FOLLOWED && slot.unfollowed == 0;
         if !is_followed && !are_all {
             return UNKNOWN;
@@ -208,16 +208,16 @@ pub fn is_in_namespace(task: KernelTask, number: u32) -> bool {
 /// Are its calls asked of the filter of a slot's container?
 #[inline(always)]
 pub fn has_filter(task: KernelTask, slot: &Slot) -> bool {
-    let (filter, base) = (slot.top_filter, u64::from(slot.base));
+    let (filter, filters_at_exec) = (slot.top_filter, u64::from(slot.filters_at_exec));
     let Some(top) = task.filter() else {
         // At a task's end they are gone, and only their number is left (`do_exit`, Linux 6.11).
-        return u64::from(task.filters()) >= base;
+        return u64::from(task.filters()) >= filters_at_exec;
     };
     // By the chain itself, and not by the task's number of them: another thread may be giving it a filter (TSYNC), and the number
     // comes later. By its place in the chain as well: another filter may be at its address by now.
     let mut walk = Walk { filter: top.0, links: 0, wanted: filter, at: u64::MAX };
-    repeat(CHAIN, &mut walk, next_link);
-    walk.at != u64::MAX && walk.links - walk.at == base
+    bounded_loop(CHAIN, &mut walk, next_link);
+    walk.at != u64::MAX && walk.links - walk.at == filters_at_exec
 }
 
 /// Filters in one chain, at most: of 32,768 instructions at least nine each, five of which the kernel makes of one and four that it adds (`MAX_INSNS_PER_PATH`, kernel/seccomp.c).
@@ -248,7 +248,7 @@ pub fn begin(task: KernelTask, number: u32, has_filter: bool) -> Option<()> {
     let slot = slots::slot(number)?;
     // SAFETY: the map's own memory; only the first application's thread comes here.
     unsafe { (*slot).top_filter = if has_filter { task.filter()?.0 } else { 0 } };
-    if slots::has_flag(number, flag::PINNED | flag::COMMAND) {
+    if slots::has_flag(number, flag::NAMED_CGROUP | flag::RUN_COMMAND) {
         return Some(());
     }
     if let Some(namespace) = task.own_namespace()
@@ -265,8 +265,8 @@ pub fn begin(task: KernelTask, number: u32, has_filter: bool) -> Option<()> {
 /// and its address this one's.
 pub fn is_with_application(task: KernelTask, number: u32) -> bool {
     // Where there is no engine, whoever comes may be meant; of what ran before us nothing is known.
-    slots::has_flag(number, flag::PINNED | flag::COMMAND | flag::RUNNING)
-        || (carried_by(task.0) == u64::from(number) && is_own(task, number) != Some(false))
+    slots::has_flag(number, flag::NAMED_CGROUP | flag::RUN_COMMAND | flag::ATTACHED_LATE)
+        || (carried_by(task.0) == u64::from(number) && belongs_to(task, number) != Some(false))
 }
 
 #[inline(never)]

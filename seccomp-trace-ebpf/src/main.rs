@@ -1,9 +1,9 @@
 //! The kernel program: which calls of which containers are made, each told once.
 //!
-//! `sys_enter` and `sys_exit` are the hot path: it begins here, with [`cgroups`], which says which cgroup is whose, and [`last_entry`],
-//! which ends most of it. What is rare is in the other files: [`sightings`] are calls that are new, [`identity`] whose a task is wherever
-//! it goes, [`tasks`] who in a slot counts as whom, [`moves`] how that changes, [`enrol`] which cgroups get a slot, [`slots`] holds what
-//! was seen, [`news`] tells it, [`denials`] what never entered, [`filters`] by whose leave, [`counters`] how often, while somebody watches. [`vsyscall`] is
+//! `sys_enter` and `sys_exit` are the hot path: it begins here, with [`cgroups`], which says which cgroup is whose, and [`enter_cache`],
+//! which ends most of it. What is rare is in the other files: [`first_calls`] are calls that are new, [`identity`] whose a task is wherever
+//! it goes, [`tasks`] who in a slot counts as whom, [`moves`] how that changes, [`track`] which cgroups get a slot, [`slots`] holds what
+//! was seen, [`events`] reports it, [`denials`] what never entered, [`filters`] by whose leave, [`counters`] how often, while somebody watches. [`vsyscall`] is
 //! the calls that are none, [`arch`] what differs between machines, [`control`] what user space asks for.
 
 #![no_std]
@@ -13,22 +13,22 @@
 
 mod arch;
 mod atomic;
+mod bounded_loop;
 mod cgroups;
 mod control;
 mod counters;
 mod denials;
-mod enrol;
+mod enter_cache;
+mod events;
 mod filters;
+mod first_calls;
 mod identity;
 mod kernel;
-mod last_entry;
 mod moves;
-mod news;
 mod program;
-mod repeat;
-mod sightings;
 mod slots;
 mod tasks;
+mod track;
 mod vsyscall;
 
 use aya_ebpf::{
@@ -37,7 +37,7 @@ use aya_ebpf::{
     programs::{RawTracePointContext, TracePointContext},
 };
 use kernel::{CssSet, Current};
-use seccomp_trace_common::{NUMBERS, PAIRED, SEEN, TOLD, set};
+use seccomp_trace_common::{MATCH_ENTER_EXIT, NUMBERS, REPORTED, SEEN, set};
 
 /// Every call that no filter denied: ptrace and seccomp come before this tracepoint.
 #[raw_tracepoint(tracepoint = "sys_enter")]
@@ -76,10 +76,12 @@ fn entered(number: u32) -> i32 {
     if (number as usize) < NUMBERS {
         let Some(sets) = slots::sets(slot) else { return 0 };
         // SAFETY: the verifier has seen the map's value whole, and both indexes are in their bounds.
-        if unsafe { (*sets).calls[set::APPLICATION][abi][sightings::index(number)] } & (TOLD | PAIRED) == TOLD
+        if unsafe { (*sets).calls[set::APPLICATION][abi][first_calls::index(number)] }
+            & (REPORTED | MATCH_ENTER_EXIT)
+            == REPORTED
         {
             if kernel::finds_denials() {
-                last_entry::set(current, css_set);
+                enter_cache::set(current, css_set);
             }
             if kernel::is_watched() {
                 counters::count(sets, abi, number);
@@ -90,7 +92,7 @@ fn entered(number: u32) -> i32 {
     if number == denials::NO_CALL {
         denials::made_to_none(slot);
     } else {
-        sightings::first(slot, abi, number, SEEN);
+        first_calls::on_first_call(slot, abi, number, SEEN);
     }
     0
 }
@@ -99,7 +101,7 @@ fn entered(number: u32) -> i32 {
 fn ended(result: i64) -> i32 {
     let current = Current::task();
     let css_set = current.css_set();
-    if !last_entry::ends(current, css_set) {
+    if !enter_cache::ends(current, css_set) {
         ended_otherwise(current, css_set, result);
     }
     0
@@ -112,10 +114,12 @@ fn ended_otherwise(current: Current, css_set: CssSet, result: i64) {
     if (number as usize) < NUMBERS {
         let Some(sets) = slots::sets(slot) else { return };
         // SAFETY: as in `entered`.
-        if unsafe { (*sets).calls[set::APPLICATION][abi][sightings::index(number)] } & (SEEN | PAIRED) == SEEN
+        if unsafe { (*sets).calls[set::APPLICATION][abi][first_calls::index(number)] }
+            & (SEEN | MATCH_ENTER_EXIT)
+            == SEEN
         {
             return;
         }
     }
-    denials::left(slot, abi, number, result);
+    denials::on_unmatched_exit(slot, abi, number, result);
 }

@@ -4,16 +4,17 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use seccomp_trace_common::{
     Task, event, flag,
     inside::ANY,
-    origin::{ARRIVING, F_GROUP, F_HOOK, F_LATE, FOREIGN, JOINED, OUTSIDE, TENTATIVE},
+    origin::{ARRIVING, F_GROUP, F_HOOK, F_LATE, FOREIGN, JOINED, OUTSIDE, UNFILTERED_EXEC},
 };
 
 use crate::{
-    atomic::{bump, exchange},
+    atomic::{compare_exchange, fetch_add},
     cgroups::{self, NOBODY},
-    denials, enrol, identity,
+    denials, events, identity,
     kernel::{self, Cgroup, Current, KernelTask},
-    news, slots,
+    slots,
     tasks::{self, Kept, entry, entry_in, forget, has_strange_root, is_of, is_stranger, keep, root_of},
+    track,
 };
 
 /// `(struct cgroup *dst, const char *path, struct task_struct *task, bool threadgroup)`, after the move.
@@ -29,7 +30,7 @@ pub fn cgroup_attach_task(ctx: RawTracePointContext) -> i32 {
 fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Option<()> {
     let tid = task.tid();
     let was_known = cgroups::slot_by(cgroup) != NOBODY;
-    let by_cgroup = cgroups::somebody(enrol::slot_on_arrival(cgroup.0, path));
+    let by_cgroup = cgroups::somebody(track::slot_on_arrival(cgroup.0, path));
     let owner = identity::owner_in(task, by_cgroup);
     let Some(number) = by_cgroup else {
         match owner {
@@ -72,7 +73,7 @@ fn moved(cgroup: Cgroup, task: KernelTask, with_group: bool, path: u64) -> Optio
     if kernel::finds_denials() {
         // Of who moves itself it is known; an exec ends it.
         let inside = if task == KernelTask::current() { Current::task().call().1 } else { ANY };
-        denials::is_inside(tid, inside, number);
+        denials::set_current_call(tid, inside, number);
     }
     arrive(task, tid, number, flags)
 }
@@ -85,7 +86,7 @@ fn is_over(task: KernelTask, with_group: bool) -> bool {
 
 /// Where nothing tells whose somebody is, all that comes is followed.
 fn follow(task: KernelTask, number: u32) {
-    if slots::has_flag(number, flag::PINNED | flag::COMMAND) {
+    if slots::has_flag(number, flag::NAMED_CGROUP | flag::RUN_COMMAND) {
         identity::follow(task, number);
     }
 }
@@ -97,10 +98,10 @@ fn arrive(task: KernelTask, tid: u32, number: u32, flags: u32) -> Option<()> {
     let late = unsafe { (*slot).application } != 0;
     let flags = flags | if late { F_LATE } else { 0 };
     let generation = slots::generation(number)?;
-    let (arrived_with, root) = (task.filters(), task.root());
-    let is_foreign = is_stranger(task, number, arrived_with, root);
+    let (filters_at_entry, root) = (task.filters(), task.root());
+    let is_foreign = is_stranger(task, number, filters_at_entry, root);
     let origin = if is_foreign { FOREIGN } else { ARRIVING };
-    keep(tid, Task { slot: number, generation, origin, arrived_with, flags, root, _pad: 0 });
+    keep(tid, Task { slot: number, generation, origin, filters_at_entry, flags, root, _pad: 0 });
     if is_foreign {
         slots::count_foreign(number);
     }
@@ -118,7 +119,7 @@ fn is_member(task: KernelTask, number: u32) -> Option<bool> {
     // SAFETY: the map's own memory.
     let slot = unsafe { &*slots::slot(number)? };
     if slot.application != 0
-        && let Some(is_own) = identity::is_own(task, number)
+        && let Some(is_own) = identity::belongs_to(task, number)
     {
         return Some(is_own);
     }
@@ -127,12 +128,12 @@ fn is_member(task: KernelTask, number: u32) -> Option<bool> {
     }
     // It has moved itself, or somebody outside has moved it: what it carries tells.
     // A named cgroup without an engine that ran before us: who is in it counts, wherever it came from.
-    const LATE: u32 = flag::PINNED | flag::RUNNING;
+    const LATE: u32 = flag::NAMED_CGROUP | flag::ATTACHED_LATE;
     Some(if slot.application == 0 {
         false
-    } else if slot.base > slot.arrived_with {
-        task.filters() >= slot.base
-    } else if slot.flags & flag::COMMAND != 0 || slot.flags & LATE == LATE {
+    } else if slot.filters_at_exec > slot.filters_at_entry {
+        task.filters() >= slot.filters_at_exec
+    } else if slot.flags & flag::RUN_COMMAND != 0 || slot.flags & LATE == LATE {
         true
     } else {
         slot.root != 0 && task.root() != slot.root
@@ -153,7 +154,7 @@ fn forked(parent: KernelTask, child: KernelTask) {
     let cgroup = child.cgroup();
     let is_elsewhere = parent.css_set() != child.css_set() && parent.cgroup() != cgroup;
     // As numbers: of no slot the compiler reads what it has not written, which verifiers refuse.
-    let by_cgroup = if is_elsewhere { enrol::slot_on_arrival(cgroup.0, 0) } else { cgroups::slot_by(cgroup) };
+    let by_cgroup = if is_elsewhere { track::slot_on_arrival(cgroup.0, 0) } else { cgroups::slot_by(cgroup) };
     // Most are the host's. A parent's children may be in a namespace in which it is not (setns).
     let carries_nothing = identity::carries_nothing(parent) && identity::carries_nothing(child);
     if !is_elsewhere && is_nobodys(by_cgroup) && carries_nothing {
@@ -192,9 +193,9 @@ extern "C" fn born(parent: u64, child: u64, by_cgroup: u64, owner: u64, is_elsew
     {
         // It was born into a container's namespace by somebody outside (setns), who may bring it into the cgroup, too.
         let Some(generation) = slots::generation(number) else { return 0 };
-        let (arrived_with, root) = (child.filters(), child.root());
+        let (filters_at_entry, root) = (child.filters(), child.root());
         let outside =
-            Task { slot: number, generation, origin: OUTSIDE, arrived_with, flags: 0, root, _pad: 0 };
+            Task { slot: number, generation, origin: OUTSIDE, filters_at_entry, flags: 0, root, _pad: 0 };
         keep(child.tid(), outside);
         return 0;
     }
@@ -234,8 +235,8 @@ extern "C" fn inherit(parent: u64, child: u64, number: u64) -> u64 {
     let has_changed_root = task.flags & F_LATE == 0
         && root != 0
         && parent.root() != root
-        && !slots::has_flag(number, flag::PINNED | flag::COMMAND);
-    let is_ready = parent.filters() > task.arrived_with || has_changed_root;
+        && !slots::has_flag(number, flag::NAMED_CGROUP | flag::RUN_COMMAND);
+    let is_ready = parent.filters() > task.filters_at_entry || has_changed_root;
     let is_hook = task.origin != JOINED && child.tgid() == tid && is_ready;
     let flags = task.flags & (F_LATE | F_HOOK) | if is_hook { F_HOOK } else { 0 };
     keep(tid, Task { flags, root, ..task });
@@ -280,12 +281,12 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
     let (flags, root, known, has_application) =
         unsafe { ((*slot).flags, (*slot).root, (*slot).roots[1], (*slot).application != 0) };
     // In a cgroup without an engine a service may load a filter of its own; only a runtime changes the root as well.
-    let has_filter = filters > entry.arrived_with && flags & flag::PINNED == 0;
+    let has_filter = filters > entry.filters_at_entry && flags & flag::NAMED_CGROUP == 0;
     let now = task.root();
     // Whose root is another one's from the beginning has come from elsewhere.
     let has_changed_root =
         now != root && (entry.flags & F_LATE != 0 || (entry.root != 0 && now != entry.root));
-    let is_application = has_filter || flags & flag::COMMAND != 0 || root == 0 || has_changed_root;
+    let is_application = has_filter || flags & flag::RUN_COMMAND != 0 || root == 0 || has_changed_root;
     let is_hook = entry.flags & F_HOOK != 0;
     entry.flags &= F_LATE | F_HOOK;
     // Whoever has the application's root after that one's exec, and came before it, was brought in (an early `docker exec`): no hook.
@@ -298,12 +299,12 @@ fn executed(task: KernelTask, old_tid: u32) -> Option<()> {
     } else if !is_application || (is_hook && !is_brought_in) {
         // SAFETY: the map's own memory.
         unsafe {
-            if (*slot).application == 0 && (*slot).base == 0 {
-                (*slot).base = filters;
+            if (*slot).application == 0 && (*slot).filters_at_exec == 0 {
+                (*slot).filters_at_exec = filters;
             }
         }
         follow(task, number);
-        keep(tid, Task { origin: TENTATIVE, ..entry });
+        keep(tid, Task { origin: UNFILTERED_EXEC, ..entry });
     } else if entry.flags & F_LATE != 0 || is_hook {
         join(task, entry, now);
     } else {
@@ -319,23 +320,23 @@ fn become_application(task: KernelTask, entry: Task, filters: u32, root: u64) ->
     let slot = slots::slot(number)?;
     // SAFETY: the map's own memory.
     unsafe {
-        let is_first = exchange(&raw mut (*slot).begun, 0, 1);
+        let is_first = compare_exchange(&raw mut (*slot).begun, 0, 1);
         let has_begun = (*slot).application != 0;
         if is_first {
-            (*slot).arrived_with = entry.arrived_with;
-            (*slot).base = filters;
+            (*slot).filters_at_entry = entry.filters_at_entry;
+            (*slot).filters_at_exec = filters;
             (*slot).roots = [entry.root, root];
-            identity::begin(task, number, filters > entry.arrived_with);
+            identity::begin(task, number, filters > entry.filters_at_entry);
         } else if has_begun && !identity::is_with_application(task, number) {
             return join(task, entry, root);
-        } else if !has_begun && !slots::has_flag(number, flag::PINNED | flag::COMMAND) {
+        } else if !has_begun && !slots::has_flag(number, flag::NAMED_CGROUP | flag::RUN_COMMAND) {
             // Two begin in this instant, and what they carry may be different.
             slots::lose_call(number);
         }
         // Who sees that there is one sees all that.
-        bump(&raw mut (*slot).application, 1);
+        fetch_add(&raw mut (*slot).application, 1);
         if is_first {
-            news::tell_slot(event::APPLICATION, number);
+            events::publish_slot(event::APPLICATION, number);
         }
     }
     identity::executed(task, number);
@@ -374,7 +375,7 @@ fn exited(task: KernelTask) {
         && let Some(slot) = identity::owner(task).and_then(slots::slot)
     {
         // SAFETY: the map's own memory.
-        unsafe { (*slot).unexecuted = 1 };
+        unsafe { (*slot).had_task_without_exec = 1 };
     }
     // A leader's entry may be that of the other threads, which came with it.
     let is_last = task.live() == 0;

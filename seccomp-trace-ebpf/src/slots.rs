@@ -8,16 +8,16 @@ use aya_ebpf::{
     maps::{Array, Queue},
 };
 use seccomp_trace_common::{
-    BEYOND_SHARE, CELLS_PER_SLOT, FOLLOWED_PER_SLOT, FOLLOWED_SHARE, MAX_BEYOND, MAX_FOLLOWED, Sets, Slot,
-    TASKS_PER_SLOT, event, flag, state,
+    CELLS_PER_SLOT, FOLLOWED_PER_SLOT, FOLLOWED_SHARE, HIGH_NUMBERS_SHARE, MAX_FOLLOWED, MAX_HIGH_NUMBERS,
+    Sets, Slot, TASKS_PER_SLOT, event, flag, state,
 };
 
 use crate::{
-    atomic::{add, add64, bump, clear_bits, exchange, set_bits},
+    atomic::{add, add64, clear_bits, compare_exchange, fetch_add, set_bits},
+    bounded_loop::{LAST, NEXT, bounded_loop},
     counters,
+    events::{self, count_dropped, publish_slot},
     kernel::KernelTask,
-    news::{self, count_untold, tell_slot},
-    repeat::{LAST, NEXT, repeat},
 };
 
 /// Sized at load, as is [`SETS`].
@@ -30,10 +30,10 @@ static SETS: Array<Sets> = Array::with_max_entries(1, 0);
 static FREE: Queue<u32> = Queue::with_max_entries(1, 0);
 
 /// Slots that have cgroups without a cell.
-static mut CROWDED: u64 = 0;
+static mut OVERFLOWING: u64 = 0;
 
 /// Numbers that all slots keep beyond the sets.
-static mut BEYOND: u64 = 0;
+static mut HIGH_NUMBERS: u64 = 0;
 
 /// Processes of all slots that are followed.
 static mut FOLLOWED: u64 = 0;
@@ -68,10 +68,17 @@ impl Maker {
 
 /// A free slot for a cgroup. `path` is a string in the kernel's memory, or null.
 #[inline(always)]
-pub fn take(cgroup: u64, flags: u32, base: u32, maker: Maker, level: u32, path: *const u8) -> Option<u32> {
+pub fn take(
+    cgroup: u64,
+    flags: u32,
+    filters_at_exec: u32,
+    maker: Maker,
+    level: u32,
+    path: *const u8,
+) -> Option<u32> {
     let Ok(Some(number)) = FREE.pop() else { return None };
     let new = slot(number)?;
-    let is_running = flags & flag::RUNNING != 0;
+    let is_running = flags & flag::ATTACHED_LATE != 0;
     // SAFETY: the map's own memory; user space has put the slot's number out once, so nobody else writes it.
     unsafe {
         (*new).cgroup = cgroup;
@@ -80,19 +87,20 @@ pub fn take(cgroup: u64, flags: u32, base: u32, maker: Maker, level: u32, path: 
         (*new).top_filter = 0;
         (*new).namespace = 0;
         (*new).followed = 0;
-        (*new).flags = flags | if flags & (flag::PINNED | flag::COMMAND) != 0 { flag::FOLLOWED } else { 0 };
-        (*new).cells = 1;
-        (*new).without_cell = 0;
+        (*new).flags =
+            flags | if flags & (flag::NAMED_CGROUP | flag::RUN_COMMAND) != 0 { flag::FOLLOWED } else { 0 };
+        (*new).table_entries = 1;
+        (*new).cgroups_without_entry = 0;
         (*new).tasks = 0;
         (*new).arriving = 0;
         (*new).application = u64::from(is_running);
         (*new).begun = u64::from(is_running);
         // The maker's, until the application's own are known. Of what runs already nothing is known.
-        (*new).arrived_with = if is_running { 0 } else { maker.filters };
+        (*new).filters_at_entry = if is_running { 0 } else { maker.filters };
         (*new).maker_filters = u64::from(maker.filters);
-        (*new).base = base;
+        (*new).filters_at_exec = filters_at_exec;
         (*new).level = level;
-        (*new).unexecuted = 0;
+        (*new).had_task_without_exec = 0;
         (*new).filters = 0;
         (*new).filter = 0;
         (*new).could_tamper = 0;
@@ -151,9 +159,9 @@ pub fn level(number: u32) -> u32 {
 }
 
 /// Has it cgroups without a cell?
-pub fn is_crowded(number: u32) -> bool {
+pub fn has_overflow(number: u32) -> bool {
     // SAFETY: the map's own memory.
-    slot(number).is_some_and(|slot| unsafe { (*slot).without_cell } != 0)
+    slot(number).is_some_and(|slot| unsafe { (*slot).cgroups_without_entry } != 0)
 }
 
 /// Something of a slot could not be kept: its recording is incomplete.
@@ -166,7 +174,7 @@ pub fn lose_call(number: u32) {
                 add(&raw mut (*slot).lost, 1);
             }
         }
-        count_untold();
+        count_dropped();
     }
 }
 
@@ -179,7 +187,7 @@ pub fn has_lost_calls(number: u32) -> bool {
 /// One more cell for a slot. False where its last one is gone: it may be somebody else's by now.
 pub fn add_cell(number: u32) -> bool {
     let mut addition = Addition { number: u64::from(number), is_done: 0 };
-    repeat(TRIES, &mut addition, next_try);
+    bounded_loop(TRIES, &mut addition, next_try);
     addition.is_done != 0
 }
 
@@ -194,12 +202,12 @@ struct Addition {
 extern "C" fn next_try(_: u64, addition: &mut Addition) -> u64 {
     let Some(slot) = slot(addition.number as u32) else { return LAST };
     // SAFETY: the map's own memory.
-    let (old, cells) = unsafe { ((*slot).cells, &raw mut (*slot).cells) };
+    let (old, cells) = unsafe { ((*slot).table_entries, &raw mut (*slot).table_entries) };
     if old == 0 {
         return LAST;
     }
     // SAFETY: as above.
-    if !unsafe { exchange(cells, old, old + 1) } {
+    if !unsafe { compare_exchange(cells, old, old + 1) } {
         return NEXT;
     }
     addition.is_done = 1;
@@ -209,7 +217,7 @@ extern "C" fn next_try(_: u64, addition: &mut Addition) -> u64 {
 /// Has a slot all the cells that it may have?
 pub fn is_full(number: u32) -> bool {
     // SAFETY: the map's own memory.
-    slot(number).is_some_and(|slot| unsafe { (*slot).cells } >= CELLS_PER_SLOT)
+    slot(number).is_some_and(|slot| unsafe { (*slot).table_entries } >= CELLS_PER_SLOT)
 }
 
 /// One less; with the last one the slot is dead. What has no cell lies below what has one, and is gone before it.
@@ -224,7 +232,7 @@ extern "C" fn drop_cell_of(number: u64) -> u64 {
     let Some(slot) = slot(number) else { return 0 };
     // SAFETY: the map's own memory.
     unsafe {
-        if bump(&raw mut (*slot).cells, -1) == 1 {
+        if fetch_add(&raw mut (*slot).table_entries, -1) == 1 {
             end(slot, number);
         }
     }
@@ -236,20 +244,20 @@ extern "C" fn drop_cell_of(number: u64) -> u64 {
 unsafe fn end(slot: *mut Slot, number: u32) {
     // SAFETY: the map's own memory; a state and a generation stand together in eight bytes.
     unsafe {
-        let is_left = |counter: *mut u64| !exchange(counter, 0, 0);
+        let is_left = |counter: *mut u64| !compare_exchange(counter, 0, 0);
         let is_followed = (*slot).flags & flag::RELEASED == 0 && is_left(&raw mut (*slot).followed);
         let generation = (*slot).generation;
         let state = |state: u32| u64::from(generation) << 32 | u64::from(state);
-        if is_left(&raw mut (*slot).cells)
+        if is_left(&raw mut (*slot).table_entries)
             || is_followed
-            || !exchange(slot.cast(), state(state::LIVE), state(state::DEAD))
+            || !compare_exchange(slot.cast(), state(state::LIVE), state(state::DEAD))
         {
             return;
         }
-        if (*slot).without_cell != 0 {
-            bump(&raw mut CROWDED, -1);
+        if (*slot).cgroups_without_entry != 0 {
+            fetch_add(&raw mut OVERFLOWING, -1);
         }
-        tell_slot(event::DEAD, number);
+        publish_slot(event::DEAD, number);
     }
 }
 
@@ -299,7 +307,7 @@ extern "C" fn drop_followed_of(number: u64) -> u64 {
         unsafe {
             add64(&raw mut (*slot).followed, u64::MAX);
             // Also a barrier, as in `end`.
-            if exchange(&raw mut (*slot).cells, 0, 0) {
+            if compare_exchange(&raw mut (*slot).table_entries, 0, 0) {
                 end(slot, number as u32);
             }
         }
@@ -312,7 +320,7 @@ pub fn drop_namespace(number: u32) {
     if let Some(slot) = slot(number) {
         // SAFETY: the map's own memory.
         unsafe {
-            if exchange(&raw mut (*slot).followed, 1, 0) {
+            if compare_exchange(&raw mut (*slot).followed, 1, 0) {
                 end(slot, number);
             }
         }
@@ -325,7 +333,7 @@ pub fn count_unfollowed(number: u32) {
         // SAFETY: the map's own memory, and a counter of our own.
         unsafe {
             // The first one alone is kept.
-            exchange(&raw mut (*slot).unknown_before, 0, news::unknown_leavers() + 1);
+            compare_exchange(&raw mut (*slot).unknown_before, 0, events::unknown_leavers() + 1);
             add(&raw mut (*slot).unfollowed, 1);
             add64(&raw mut UNFOLLOWED, 1);
         }
@@ -336,7 +344,7 @@ pub fn count_unfollowed(number: u32) {
 pub fn count_unknown() {
     // SAFETY: a counter of our own.
     if unsafe { read_volatile(&raw const UNFOLLOWED) } != 0 {
-        news::count_unknown_leaver();
+        events::count_unknown_leaver();
     }
 }
 
@@ -345,7 +353,7 @@ pub fn count_left(number: u32) {
     if let Some(slot) = slot(number).filter(|_| !has_flag(number, flag::RELEASED)) {
         // SAFETY: the map's own memory.
         unsafe { add64(&raw mut (*slot).left, 1) };
-        tell_slot(event::LEFT, number);
+        publish_slot(event::LEFT, number);
     }
 }
 
@@ -362,23 +370,23 @@ pub fn count_foreign(number: u32) {
     if let Some(slot) = slot(number) {
         // SAFETY: the map's own memory.
         unsafe { add(&raw mut (*slot).foreign, 1) };
-        tell_slot(event::FOREIGN, number);
+        publish_slot(event::FOREIGN, number);
     }
 }
 
 /// A cgroup of a slot has no cell: from now on those that have none are looked for by their ancestors.
-pub fn crowd(number: u32) {
-    crowd_of(u64::from(number));
+pub fn mark_overflow(number: u32) {
+    mark_overflow_of(u64::from(number));
 }
 
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn crowd_of(number: u64) -> u64 {
+extern "C" fn mark_overflow_of(number: u64) -> u64 {
     let Some(slot) = slot(number as u32) else { return 0 };
     // SAFETY: the map's own memory, and our own.
     unsafe {
-        if bump(&raw mut (*slot).without_cell, 1) == 0 {
-            bump(&raw mut CROWDED, 1);
+        if fetch_add(&raw mut (*slot).cgroups_without_entry, 1) == 0 {
+            fetch_add(&raw mut OVERFLOWING, 1);
         }
     }
     0
@@ -386,23 +394,23 @@ extern "C" fn crowd_of(number: u64) -> u64 {
 
 /// Has any slot cgroups without a cell?
 #[inline(always)]
-pub fn is_any_crowded() -> bool {
+pub fn has_any_overflow() -> bool {
     // SAFETY: a counter of our own.
-    unsafe { read_volatile(&raw const CROWDED) != 0 }
+    unsafe { read_volatile(&raw const OVERFLOWING) != 0 }
 }
 
 /// Numbers more in the table of those beyond the sets, or fewer.
-pub fn count_beyond(by: i64) {
+pub fn count_high_numbers(by: i64) {
     // SAFETY: a counter of our own.
-    unsafe { add64(&raw mut BEYOND, by as u64) };
+    unsafe { add64(&raw mut HIGH_NUMBERS, by as u64) };
 }
 
 /// May a slot that keeps so many numbers beyond the sets keep another one? However many slots take all that they can,
 /// something is left for the next one.
-pub fn has_room_beyond(own: u32) -> bool {
+pub fn has_room_for_high_number(own: u32) -> bool {
     // SAFETY: a counter of our own.
-    let all = unsafe { read_volatile(&raw const BEYOND) };
-    u64::from(own) < u64::from(MAX_BEYOND).saturating_sub(all) / BEYOND_SHARE
+    let all = unsafe { read_volatile(&raw const HIGH_NUMBERS) };
+    u64::from(own) < u64::from(MAX_HIGH_NUMBERS).saturating_sub(all) / HIGH_NUMBERS_SHARE
 }
 
 /// One more task has an origin in a slot. False where it has as many as it may.
@@ -410,7 +418,7 @@ pub fn add_task(number: u32, arrives: bool) -> bool {
     let Some(slot) = slot(number) else { return false };
     // SAFETY: the map's own memory.
     unsafe {
-        let has_room = bump(&raw mut (*slot).tasks, 1) < TASKS_PER_SLOT;
+        let has_room = fetch_add(&raw mut (*slot).tasks, 1) < TASKS_PER_SLOT;
         if !has_room {
             add64(&raw mut (*slot).tasks, u64::MAX);
         } else if arrives {

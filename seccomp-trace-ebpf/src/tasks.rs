@@ -5,7 +5,7 @@
 use aya_ebpf::{macros::map, maps::HashMap};
 use seccomp_trace_common::{
     MAX_TASKS, Slot, Task, flag,
-    origin::{ARRIVING, F_GROUP, F_LATE, FOREIGN, JOINED, OUTSIDE, TENTATIVE},
+    origin::{ARRIVING, F_GROUP, F_LATE, FOREIGN, JOINED, OUTSIDE, UNFILTERED_EXEC},
     set,
 };
 
@@ -31,7 +31,7 @@ pub fn entry_in(number: u32, task: KernelTask) -> Option<Task> {
         slot: number,
         generation: slots::generation(number).unwrap_or(0),
         origin: kept.origin(),
-        arrived_with: kept.arrived_with(),
+        filters_at_entry: kept.filters_at_entry(),
         flags: (kept.0 >> 16) as u32 & 0xff,
         root: 0,
         _pad: 0,
@@ -50,8 +50,8 @@ impl Kept {
         Self(kept_of(u64::from(number), task.0))
     }
 
-    fn new(origin: u32, flags: u32, arrived_with: u32) -> Self {
-        Self(1 | u64::from(origin) << 8 | u64::from(flags) << 16 | u64::from(arrived_with) << 32)
+    fn new(origin: u32, flags: u32, filters_at_entry: u32) -> Self {
+        Self(1 | u64::from(origin) << 8 | u64::from(flags) << 16 | u64::from(filters_at_entry) << 32)
     }
 
     fn is_plain(self) -> bool {
@@ -67,7 +67,7 @@ impl Kept {
         !self.is_plain() && self.origin() == origin
     }
 
-    fn arrived_with(self) -> u32 {
+    fn filters_at_entry(self) -> u32 {
         (self.0 >> 32) as u32
     }
 }
@@ -78,8 +78,8 @@ impl Kept {
 extern "C" fn kept_of(number: u64, task: u64) -> u64 {
     let (number, task) = (number as u32, KernelTask(task));
     let kept = match entry(task.tid(), task.tgid()) {
-        Some(entry) if is_of(&entry, number) => Kept::new(entry.origin, entry.flags, entry.arrived_with),
-        _ => unannounced(task, number),
+        Some(entry) if is_of(&entry, number) => Kept::new(entry.origin, entry.flags, entry.filters_at_entry),
+        _ => infer_origin(task, number),
     };
     kept.0
 }
@@ -88,17 +88,18 @@ extern "C" fn kept_of(number: u64, task: u64) -> u64 {
 /// container without an application every task is the runtime's; then what is not the application's by what it carries has
 /// come from outside.
 #[inline(always)]
-fn unannounced(task: KernelTask, number: u32) -> Kept {
+fn infer_origin(task: KernelTask, number: u32) -> Kept {
     let Some(slot) = slots::slot(number) else { return Kept::PLAIN };
     // SAFETY: the map's own memory.
     let slot = unsafe { &*slot };
-    if slot.flags & flag::RUNNING != 0 {
+    if slot.flags & flag::ATTACHED_LATE != 0 {
         return Kept::PLAIN;
     }
     let filters = task.filters();
     let has_begun = slot.application != 0;
     let is_own = has_begun
-        && identity::is_own(task, number).unwrap_or(slot.base <= slot.arrived_with || filters >= slot.base);
+        && identity::belongs_to(task, number)
+            .unwrap_or(slot.filters_at_exec <= slot.filters_at_entry || filters >= slot.filters_at_exec);
     // Where entries were lost, calls count rather too much than too little.
     let is_lost = slot.lost_origins != 0;
     if is_own || (is_lost && !has_begun) {
@@ -106,7 +107,7 @@ fn unannounced(task: KernelTask, number: u32) -> Kept {
     }
     let (late, root) = (if has_begun { F_LATE } else { 0 }, task.root());
     if is_lost {
-        Kept::new(JOINED, F_LATE, slot.arrived_with)
+        Kept::new(JOINED, F_LATE, slot.filters_at_entry)
     } else if root == 0 {
         // It ends.
         Kept::PLAIN
@@ -125,7 +126,7 @@ pub fn is_stranger(task: KernelTask, number: u32, filters: u32, root: u64) -> bo
     let Some(slot) = slots::slot(number) else { return false };
     // SAFETY: the map's own memory.
     let slot = unsafe { &*slot };
-    let has_more_filters = filters > slot.arrived_with && u64::from(filters) > slot.maker_filters;
+    let has_more_filters = filters > slot.filters_at_entry && u64::from(filters) > slot.maker_filters;
     let is_elsewhere = !knows_root(slot, root);
     let looks_strange = if slot.application == 0 {
         // A runtime that has one of the two is thinkable.
@@ -153,25 +154,25 @@ fn knows_root(slot: &Slot, root: u64) -> bool {
 /// Is it said by an engine whose a slot's cgroup is? Without one whoever comes may be meant.
 #[inline(always)]
 fn is_of_engine(slot: &Slot) -> bool {
-    slot.flags & (flag::PINNED | flag::COMMAND | flag::RUNNING) == 0
+    slot.flags & (flag::NAMED_CGROUP | flag::RUN_COMMAND | flag::ATTACHED_LATE) == 0
 }
 
 pub fn keep(tid: u32, task: Task) {
-    let Task { slot, generation, origin, arrived_with, flags, root, .. } = task;
+    let Task { slot, generation, origin, filters_at_entry, flags, root, .. } = task;
     let pack = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
-    keep_of(u64::from(tid), pack(generation, slot), pack(flags, origin), u64::from(arrived_with), root);
+    keep_of(u64::from(tid), pack(generation, slot), pack(flags, origin), u64::from(filters_at_entry), root);
 }
 
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn keep_of(tid: u64, of: u64, kind: u64, arrived_with: u64, root: u64) -> u64 {
+extern "C" fn keep_of(tid: u64, of: u64, kind: u64, filters_at_entry: u64, root: u64) -> u64 {
     let task = Task {
         root,
         _pad: 0,
         slot: of as u32,
         generation: (of >> 32) as u32,
         origin: kind as u32,
-        arrived_with: arrived_with as u32,
+        filters_at_entry: filters_at_entry as u32,
         flags: (kind >> 32) as u32,
     };
     let tid = tid as u32;
@@ -253,39 +254,39 @@ extern "C" fn set_of(number: u64) -> u64 {
         JOINED => set::JOINED,
         FOREIGN => return NOBODY,
         // A filter came since it arrived: that filter was asked.
-        _ if current.filters() > kept.arrived_with() => set::RUNTIME,
-        TENTATIVE => set::TENTATIVE,
+        _ if current.filters() > kept.filters_at_entry() => set::RUNTIME,
+        UNFILTERED_EXEC => set::UNFILTERED_EXEC,
         // Into a cgroup without an engine a program may move itself, and work on without an exec: user space knows.
-        _ => set::ARRIVED,
+        _ => set::PRE_EXEC,
     };
     set as u64
 }
 
 /// How a thread has come into its slot.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Came {
+pub enum Arrival {
     /// It is a plain one.
-    Never,
+    Native,
     /// By itself: what it was in then is known.
-    Alone,
+    MovedAlone,
     /// With its process, or just now.
-    WithOthers,
+    MovedWithGroup,
 }
 
 /// How the current thread has come.
-pub fn came(number: u32) -> Came {
+pub fn arrival(number: u32) -> Arrival {
     let current = KernelTask::current();
     // SAFETY: as in `entry`.
     if unsafe { TASKS.get(current.tid()) }.is_some_and(|entry| is_of(entry, number)) {
-        return Came::Alone;
+        return Arrival::MovedAlone;
     }
-    if Kept::of(number, current).is_plain() { Came::Never } else { Came::WithOthers }
+    if Kept::of(number, current).is_plain() { Arrival::Native } else { Arrival::MovedWithGroup }
 }
 
 /// Is a filter asked about the current thread's calls that came with the container? With how many its program has
 /// loaded of its own besides.
 #[inline(always)]
-pub fn asked(number: u32) -> Option<u16> {
+pub fn filter_owner(number: u32) -> Option<u16> {
     let current = KernelTask::current();
     let filters = current.filters();
     let kept = Kept::of(number, current);
@@ -294,15 +295,16 @@ pub fn asked(number: u32) -> Option<u16> {
     }
     // SAFETY: the map's own memory.
     let slot = unsafe { &*slots::slot(number)? };
-    let arrived_with = if kept.is_plain() { slot.arrived_with } else { kept.arrived_with() };
+    let filters_at_entry = if kept.is_plain() { slot.filters_at_entry } else { kept.filters_at_entry() };
     // A command has no runtime: what it is denied comes from a filter that we run under ourselves.
-    let least = if slot.flags & flag::COMMAND != 0 { 0 } else { arrived_with };
+    let least = if slot.flags & flag::RUN_COMMAND != 0 { 0 } else { filters_at_entry };
     if filters <= least {
         return None;
     }
-    let is_past_exec = slot.application != 0 || kept.is(TENTATIVE);
-    let own =
-        filters.saturating_sub(arrived_with).saturating_sub(slot.base.saturating_sub(slot.arrived_with));
+    let is_past_exec = slot.application != 0 || kept.is(UNFILTERED_EXEC);
+    let own = filters
+        .saturating_sub(filters_at_entry)
+        .saturating_sub(slot.filters_at_exec.saturating_sub(slot.filters_at_entry));
     Some(if is_past_exec { own as u16 } else { 0 })
 }
 

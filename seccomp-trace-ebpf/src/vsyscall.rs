@@ -4,7 +4,7 @@
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use seccomp_trace_common::{ABI_NATIVE, SEEN, VSYSCALL};
 
-use crate::{identity, kernel::KernelTask, sightings};
+use crate::{first_calls, identity, kernel::KernelTask};
 
 /// `(int nr)`, before the filter is asked: 0, 1 or 2, or negative for an address that is none of them.
 #[raw_tracepoint(tracepoint = "emulate_vsyscall")]
@@ -16,7 +16,7 @@ pub fn emulate_vsyscall(ctx: RawTracePointContext) -> i32 {
         _ => return 0,
     };
     if let Some(slot) = identity::owner(KernelTask::current()) {
-        sightings::first(slot, ABI_NATIVE, number, SEEN | VSYSCALL);
+        first_calls::on_first_call(slot, ABI_NATIVE, number, SEEN | VSYSCALL);
     }
     0
 }

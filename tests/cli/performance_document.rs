@@ -17,7 +17,7 @@ fn the_readme_has_what_was_measured_last() {
     let readme = fs::read_to_string(README).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     let calls = &measured["calls"];
     let median = |value: &Value| value["median"].as_f64().unwrap();
-    let floor = |name: &str| median(&of(calls, name)["to_floor"]["times"]);
+    let baseline = |name: &str| median(&of(calls, name)["to_baseline"]["times"]);
     let alone = |name: &str| median(&of(calls, name)["to_nothing"]);
     let session = |name: &str| median(&of(&measured["session"]["measured"], name)["value"]);
     let start = session("from the start until attached");
@@ -26,9 +26,9 @@ fn the_readme_has_what_was_measured_last() {
         measured["programs"].as_array().unwrap().iter().map(|program| median(&program["traced"])).collect();
     programs.sort_by(f64::total_cmp);
     for said in [
-        format!("{:.2} times as long with `--no-denials`", floor("--no-denials, traced")),
-        format!("{:.2} times an empty pair under a filter", floor("under a filter: traced")),
-        format!("and {:.2} times without one", floor("traced")),
+        format!("{:.2} times as long with `--no-denials`", baseline("--no-denials, traced")),
+        format!("{:.2} times an empty pair under a filter", baseline("under a filter: traced")),
+        format!("and {:.2} times without one", baseline("traced")),
         format!("{:.1} to {:.1} times the call alone", alone("under a filter: traced"), alone("traced")),
         format!("attached {start:.0} ms after its start"),
         format!("`run` takes {run:.0} ms more than its command"),

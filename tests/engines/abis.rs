@@ -16,8 +16,8 @@ use serde_json::Value;
 use subjects::{COMPAT, MIXED, ONLY_32, Source, Subject, X32};
 use tempfile::TempDir;
 
-use crate::proof::command;
-use crate::proof::container::unused_name;
+use crate::container_matrix::command;
+use crate::container_matrix::container::unused_name;
 use crate::recorder::{IMAGE, PATIENCE, Recorder, image};
 use crate::run_profile::Bundle;
 use crate::support::{self, Need, Trial, compile};

@@ -4,9 +4,9 @@
 use anyhow::{Context as _, Result, ensure};
 use seccomp_trace::recording::{FoundBy, Origin, Recording};
 
+use crate::container_matrix::command;
+use crate::container_matrix::container::unused_name;
 use crate::marker::{self, ensure_application_is, ensure_runtime_is_measured, origins, word};
-use crate::proof::command;
-use crate::proof::container::unused_name;
 use crate::recorder::{PATIENCE, Recorder, docker};
 use crate::support::{self, Need, Trial};
 

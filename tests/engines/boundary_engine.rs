@@ -6,8 +6,8 @@ use seccomp_trace::recording::{FoundBy, Recording};
 
 use crate::boundary_docker::{ensure_boundary, image};
 use crate::boundary_hooks::{HOOK_CALLS, HOOKS};
+use crate::container_matrix::container::unused_name;
 use crate::marker::{self, ensure_application_is, ensure_runtime_is_measured, origins, word};
-use crate::proof::container::unused_name;
 use crate::record_second_docker::Engine;
 use crate::recorder::Recorder;
 use crate::support::{self, Need, Trial};

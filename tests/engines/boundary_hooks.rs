@@ -10,9 +10,9 @@ use seccomp_trace::recording::{FoundBy, Origin};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::container_matrix::command;
+use crate::container_matrix::container::unused_name;
 use crate::marker::{self, ensure_application_is, origins, word};
-use crate::proof::command;
-use crate::proof::container::unused_name;
 use crate::recorder::{PATIENCE, Recorder, without};
 use crate::support::{self, Need, Trial};
 

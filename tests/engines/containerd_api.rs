@@ -12,10 +12,10 @@ use seccomp_trace::recording::Pod as RecordedPod;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
+use crate::container_matrix::command;
+use crate::container_matrix::container::unused_name;
 use crate::containerd::cri::{Pod, Seccomp};
 use crate::containerd::{Host, IMAGE};
-use crate::proof::command;
-use crate::proof::container::unused_name;
 use crate::support::{Need, Trial, test};
 
 /// More than any single event takes.
@@ -155,12 +155,12 @@ fn dockers() -> Result<()> {
 /// The id of the container that an event is about.
 fn about(event: &EngineEvent) -> Option<&str> {
     match event {
-        EngineEvent::Known(container) => Some(&container.id),
+        EngineEvent::Created(container) => Some(&container.id),
         EngineEvent::Renamed { id, .. }
         | EngineEvent::Started { id }
         | EngineEvent::Stopped { id }
         | EngineEvent::Removed { id } => Some(id),
-        EngineEvent::Away { .. } | EngineEvent::Back => None,
+        EngineEvent::Disconnected { .. } | EngineEvent::Reconnected => None,
     }
 }
 
@@ -196,7 +196,7 @@ fn life() -> Result<()> {
         host.ctr(&["tasks", "delete", &id])?;
         host.ctr(&["containers", "delete", &id])?;
         all.extend(until(&mut events, |event| matches!(event, EngineEvent::Removed { .. })).await?);
-        let EngineEvent::Known(container) = all.remove(0) else { bail!("{all:?}") };
+        let EngineEvent::Created(container) = all.remove(0) else { bail!("{all:?}") };
         ensure!(container.id == whole && container.name == id, "{container:?}");
         ensure!(container.labels.get("tier").is_some_and(|tier| tier == "front"), "{container:?}");
         let id = || whole.clone();
@@ -222,9 +222,9 @@ fn life_of_a_pod() -> Result<()> {
         drop(pod);
         let removed = EngineEvent::Removed { id: id.clone() };
         all.extend(until(&mut events, |event| *event == removed).await?);
-        let known: Vec<_> = all.iter().filter(|event| matches!(event, EngineEvent::Known(_))).collect();
+        let known: Vec<_> = all.iter().filter(|event| matches!(event, EngineEvent::Created(_))).collect();
         // Whether a sandbox is left out, only its description tells.
-        let [EngineEvent::Known(container)] = known.as_slice() else { bail!("{known:?}") };
+        let [EngineEvent::Created(container)] = known.as_slice() else { bail!("{known:?}") };
         ensure!(container.id == id && container.name == "nginx", "{container:?}");
         ensure!(container.pod.as_ref().is_some_and(|pod| pod.name == "web-1"), "{container:?}");
         ensure!(all.contains(&EngineEvent::Started { id }), "{all:?}");
@@ -259,14 +259,14 @@ fn restarts() -> Result<()> {
         let (sender, mut events) = unbounded_channel();
         engine.watch(sender).await?;
         host.stop()?;
-        until(&mut events, |event| matches!(event, EngineEvent::Away { .. })).await?;
+        until(&mut events, |event| matches!(event, EngineEvent::Disconnected { .. })).await?;
         let started = Instant::now();
         let error = engine.list().await.err().context("it answers")?;
         ensure!(matches!(error, EngineError::Unreachable { .. }), "{error}");
         ensure!(started.elapsed() < SOON, "{:?}", started.elapsed());
         host.start_again()?;
-        let all = until(&mut events, |event| *event == EngineEvent::Back).await?;
-        ensure!(all == [EngineEvent::Back], "{all:?}");
+        let all = until(&mut events, |event| *event == EngineEvent::Reconnected).await?;
+        ensure!(all == [EngineEvent::Reconnected], "{all:?}");
         // What ran meanwhile is there still, and its end is told.
         ensure!(inspect(&engine, &before).await?.pid.is_some());
         host.ctr(&["containers", "create", IMAGE, &after])?;

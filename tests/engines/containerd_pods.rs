@@ -6,10 +6,10 @@ use anyhow::{Result, bail, ensure};
 use rustix::process::Signal;
 use seccomp_trace::recording::{FoundBy, GroupBy, Origin, Target};
 
+use crate::container_matrix::container::unused_name;
 use crate::containerd::cri::{Pod, Seccomp};
 use crate::containerd::expect::{APP, FOLDERS, OF_THE_RUNTIME, SCRIPT, SERVICE, is_exact};
 use crate::containerd::{Host, tracing_profile};
-use crate::proof::container::unused_name;
 use crate::recorder::{PATIENCE, ensure_calls};
 use crate::support::{Need, Trial, test};
 

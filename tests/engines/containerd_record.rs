@@ -9,11 +9,11 @@ use anyhow::{Result, bail, ensure};
 use rustix::process::Signal;
 use seccomp_trace::recording::{FoundBy, Origin, Target};
 
+use crate::container_matrix::command::until;
+use crate::container_matrix::container::unused_name;
 use crate::containerd::cri::{Pod, Seccomp};
 use crate::containerd::expect::{APP, FILES, FOLDERS, OF_THE_RUNTIME, SCRIPT, SERVICE, is_exact, is_up};
 use crate::containerd::{Host, tracing_profile};
-use crate::proof::command::until;
-use crate::proof::container::unused_name;
 use crate::recorder::{PATIENCE, Recorder, ensure_calls};
 use crate::support::{Need, Trial, test};
 

@@ -10,8 +10,8 @@ use seccomp_trace::recording::Recording;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::container_matrix::command;
 use crate::podman::Podman;
-use crate::proof::command;
 use crate::recorder::{Container, IMAGE, PATIENCE, Recorder, docker, image, without};
 use crate::support::denials::{denied, times};
 use crate::support::{self, Need, Trial};
@@ -214,7 +214,7 @@ fn start_denied() -> Result<()> {
         "syscalls": [{ "names": ["getdents64"], "action": "SCMP_ACT_ERRNO" }],
     });
     let option = folder.profile(&deny)?;
-    let name = crate::proof::container::unused_name("start-denied");
+    let name = crate::container_matrix::container::unused_name("start-denied");
     let files = ["-o", "{}/profile.json", "--recording", "{}/recording.json"];
     let mut recorder = Recorder::ready(&[&["--wait", "--container", &name], &files[..]].concat())?;
     let mut run = support::docker();

@@ -89,12 +89,12 @@ async fn until(
 /// The id of the container that an event is about.
 fn id_of(event: &EngineEvent) -> Option<&str> {
     match event {
-        EngineEvent::Known(container) => Some(&container.id),
+        EngineEvent::Created(container) => Some(&container.id),
         EngineEvent::Renamed { id, .. }
         | EngineEvent::Started { id }
         | EngineEvent::Stopped { id }
         | EngineEvent::Removed { id } => Some(id),
-        EngineEvent::Away { .. } | EngineEvent::Back => None,
+        EngineEvent::Disconnected { .. } | EngineEvent::Reconnected => None,
     }
 }
 
@@ -165,7 +165,9 @@ fn the_events_of_a_life() -> Result<()> {
         docker(&["rename", &started.name, &name])?;
         docker(&["exec", &name, "true"])?;
         docker(&["rm", "--force", &name])?;
-        let EngineEvent::Known(container) = next(&mut events, &id).await? else { bail!("not created first") };
+        let EngineEvent::Created(container) = next(&mut events, &id).await? else {
+            bail!("not created first")
+        };
         ensure!(container.name == started.name && container.image.as_deref() == Some(IMAGE), "{container:?}");
         ensure!(container.labels.len() == 1 && container.labels["tier"] == "front", "{container:?}");
         for expected in [
@@ -191,7 +193,7 @@ fn no_event_is_missed_at_the_start() -> Result<()> {
             let name = format!("seccomp-trace-api-first-{turn}-{}", std::process::id());
             let id = docker(&["create", "--name", &name, recorder::image()?, "true"])?;
             docker(&["rm", &name])?;
-            ensure!(matches!(next(&mut events, &id).await?, EngineEvent::Known(_)), "turn {turn}");
+            ensure!(matches!(next(&mut events, &id).await?, EngineEvent::Created(_)), "turn {turn}");
         }
         Ok(())
     })
@@ -209,13 +211,13 @@ fn no_event_is_missed_in_a_broken_connection() -> Result<()> {
         engine.watch(sender).await?;
 
         let before = Container::run("before", &[], &["sleep", "60"])?;
-        ensure!(matches!(next(&mut events, &before.id).await?, EngineEvent::Known(_)));
+        ensure!(matches!(next(&mut events, &before.id).await?, EngineEvent::Created(_)));
         ensure!(matches!(next(&mut events, &before.id).await?, EngineEvent::Started { .. }));
 
         proxy.abort();
         std::fs::remove_file(&path)?;
         let is_away =
-            |event: &EngineEvent| matches!(event, EngineEvent::Away { reason } if !reason.is_empty());
+            |event: &EngineEvent| matches!(event, EngineEvent::Disconnected { reason } if !reason.is_empty());
         until(&mut events, is_away).await?;
         let meanwhile = Container::run("meanwhile", &[], &["true"])?;
         docker(&["wait", &meanwhile.name])?;
@@ -223,7 +225,7 @@ fn no_event_is_missed_in_a_broken_connection() -> Result<()> {
         let proxy = tokio::spawn(self::proxy(UnixListener::bind(&path)?, socket));
         // It is back once it has been well for a while: before or after what it has to tell.
         let stopped = EngineEvent::Stopped { id: meanwhile.id.clone() };
-        let mut after = until(&mut events, |event| *event == EngineEvent::Back).await?;
+        let mut after = until(&mut events, |event| *event == EngineEvent::Reconnected).await?;
         if !after.contains(&stopped) {
             after.extend(until(&mut events, |event| *event == stopped).await?);
         }

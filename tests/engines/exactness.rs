@@ -5,13 +5,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::support::{Need, Trial, test};
-use crate::witness::{
+use crate::strace_oracle::{
     self, Results,
     compare::{Comparison, Difference, Kind},
     page,
     programs::PROGRAMS,
 };
+use crate::support::{Need, Trial, test};
 
 /// Those that make the most different calls, threads, processes and signals. `cargo xtask measure-exactness` has all, which
 /// takes ten minutes.
@@ -67,7 +67,7 @@ fn tracer() -> &'static Path {
 
 fn agrees(name: &str) -> Result<()> {
     let program = PROGRAMS.iter().find(|program| program.name == name).context("no such program")?;
-    let faults = faults(name, || Ok(witness::program(tracer(), program)?.comparison))?;
+    let faults = faults(name, || Ok(strace_oracle::program(tracer(), program)?.comparison))?;
     ensure!(faults.is_empty(), "{faults:?}");
     Ok(())
 }
@@ -78,7 +78,7 @@ const EXECUTIONS: usize = 3;
 
 /// The differences of a subject that nothing explains.
 fn faults(name: &str, compare: impl Fn() -> Result<Comparison>) -> Result<Vec<Difference>> {
-    let exceptions = witness::exceptions()?;
+    let exceptions = strace_oracle::exceptions()?;
     let differences = || -> Result<Vec<Difference>> {
         let comparison = compare()?;
         let count: usize = comparison.agreed.values().map(|calls| calls.len()).sum();
@@ -101,7 +101,7 @@ fn stressors() -> Result<()> {
     let mut all = Vec::new();
     for name in STRESSORS {
         let compare = || {
-            let result = witness::stressor(tracer(), name)?;
+            let result = strace_oracle::stressor(tracer(), name)?;
             result.comparison.with_context(|| format!("{name} is one that is not run"))
         };
         let faults = faults(name, compare).with_context(|| name)?;
@@ -114,7 +114,7 @@ fn stressors() -> Result<()> {
 fn page_and_data() -> Result<()> {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let results = Results::read(&docs.join("exactness.json"))?.context("there is no docs/exactness.json")?;
-    let exceptions = witness::exceptions()?;
+    let exceptions = strace_oracle::exceptions()?;
     let faults = results.faults(&exceptions);
     ensure!(faults.is_empty(), "{}", faults.join("\n"));
     let names = |list: &[&str]| list.join(" ");

@@ -12,8 +12,8 @@ use rustix::process::Signal;
 use seccomp_trace::abi::Abi;
 use seccomp_trace::recording::{FoundBy, Lost, Origin, Recording};
 
-use crate::proof::command;
-use crate::proof::container::unused_name;
+use crate::container_matrix::command;
+use crate::container_matrix::container::unused_name;
 use crate::recorder::{Container, IMAGE, PATIENCE, Recorder, docker, ensure_calls, image};
 use crate::support::{self, Need, Trial, flood};
 
@@ -22,7 +22,7 @@ const FLOODS: usize = 3;
 
 /// All tests of this file.
 pub fn tests() -> Vec<Trial> {
-    vec![support::alone("record_floods_of_calls_whole_and_a_quiet_one_beside_them", NEEDS, floods)]
+    vec![support::exclusive("record_floods_of_calls_whole_and_a_quiet_one_beside_them", NEEDS, floods)]
 }
 
 fn floods() -> Result<()> {
@@ -70,7 +70,7 @@ fn floods() -> Result<()> {
         let recording = recorder.recording(&format!("{}.recording.json", container.name))?;
         is_whole(&recording, &calls).context(container.name.clone())?;
         let profile = fs::read_to_string(recorder.path(&format!("{}.json", container.name)))?;
-        ensure!(Abi::HERE.iter().all(|abi| profile.contains(abi.seccomp_arch())), "{profile}");
+        ensure!(Abi::HOST.iter().all(|abi| profile.contains(abi.seccomp_arch())), "{profile}");
     }
     let recording = recorder.recording(&format!("{}.recording.json", quiet.name))?;
     ensure_calls(&recording, Origin::Application, &["mkdir", "chmod", "rmdir", "exit_group"], &["mount"])?;

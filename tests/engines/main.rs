@@ -7,6 +7,7 @@ mod abis;
 mod boundary_docker;
 mod boundary_engine;
 mod boundary_hooks;
+mod container_matrix;
 mod containerd;
 mod containerd_api;
 mod containerd_pods;
@@ -23,7 +24,6 @@ mod podman;
 mod podman_api;
 mod podman_record;
 mod podman_service;
-mod proof;
 mod readme;
 mod record_end;
 mod record_groups;
@@ -43,10 +43,10 @@ mod recorder;
 mod run_profile;
 mod static_image;
 mod steps;
+#[path = "../strace_oracle/mod.rs"]
+mod strace_oracle;
 #[path = "../support/mod.rs"]
 mod support;
-#[path = "../witness/mod.rs"]
-mod witness;
 
 fn main() -> std::process::ExitCode {
     support::main([
@@ -68,7 +68,7 @@ fn main() -> std::process::ExitCode {
         podman_api::tests(),
         podman_record::tests(),
         podman_service::tests(),
-        proof::tests(),
+        container_matrix::tests(),
         readme::tests(),
         record_start::tests(),
         record_select::tests(),

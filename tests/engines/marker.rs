@@ -11,7 +11,7 @@ use seccomp_trace::abi::Abi;
 use seccomp_trace::recording::{Origin, Recording};
 use seccomp_trace::tables::{always::ALWAYS, runtimes};
 
-use crate::proof::command;
+use crate::container_matrix::command;
 use crate::recorder::{PATIENCE, calls};
 
 /// Without a C library, each of its words is a step: a number is that call, with zeros; `filter` loads an allow-all

@@ -10,11 +10,11 @@ use seccomp_trace::recording::Recording;
 use seccomp_trace::tables::{always::ALWAYS, runtimes};
 use serde_json::{Value, json};
 
-use crate::proof::command;
-use crate::proof::container::unused_name;
+use crate::container_matrix::command;
+use crate::container_matrix::container::unused_name;
 use crate::recorder::{IMAGE, PATIENCE, Recorder, image};
 use crate::run_profile::Bundle;
-use crate::support::{self, Need, Trial, compile, harmless};
+use crate::support::{self, Need, Trial, compile, safe_syscalls};
 
 const NEEDS: &[Need] = &[Need::Kernel, Need::Docker, Need::Busybox, Need::Cc, Need::Crun];
 
@@ -65,7 +65,7 @@ fn named_and_true(runtimes: &str) -> Result<()> {
     let recording = recorder.recording("recording.json")?;
     let profile: Value = serde_json::from_slice(&fs::read(recorder.path("profile.json"))?)?;
     ensure!(
-        profile["architectures"] == json!(Abi::HERE.iter().map(|abi| abi.seccomp_arch()).collect::<Vec<_>>()),
+        profile["architectures"] == json!(Abi::HOST.iter().map(|abi| abi.seccomp_arch()).collect::<Vec<_>>()),
         "{profile}"
     );
     let allowed = allowed(&profile)?;
@@ -90,9 +90,9 @@ fn named_and_true(runtimes: &str) -> Result<()> {
     // What crun lets pass, which answers everything else alike.
     let passed = passed(&profile)?;
     let mut expected = Names::new();
-    for abi in Abi::HERE.iter().copied() {
+    for abi in Abi::HOST.iter().copied() {
         let names =
-            allowed.iter().filter(|name| abi.number(name).is_some_and(|n| harmless::is_harmless(abi, n)));
+            allowed.iter().filter(|name| abi.number(name).is_some_and(|n| safe_syscalls::is_safe(abi, n)));
         expected.entry(abi).or_default().extend(names.cloned());
     }
     let through = counted[&Abi::I386].iter().filter(|name| name.contains('('));
@@ -113,7 +113,7 @@ fn allowed(profile: &Value) -> Result<BTreeSet<String>> {
 /// For each architecture, each name allowed that it has, less what was seen there, and what it needs all the same.
 fn counted(recording: &Recording, allowed: &BTreeSet<String>, added: &str) -> Names {
     let mut counted = Names::new();
-    for abi in Abi::HERE.iter().copied() {
+    for abi in Abi::HOST.iter().copied() {
         let seen: BTreeSet<&str> =
             recording.syscalls[&abi].iter().filter_map(|call| call.name.as_deref()).collect();
         let mut needed: BTreeSet<&str> = ALWAYS.iter().map(|always| always.name).collect();
@@ -187,10 +187,10 @@ fn passed(profile: &Value) -> Result<Names> {
     let mut bundle = Bundle::new()?;
     let place = bundle.rootfs().join("abi");
     fs::create_dir(&place)?;
-    let calls = Abi::HERE
+    let calls = Abi::HOST
         .iter()
         .copied()
-        .flat_map(|abi| harmless::numbers(abi, 700).map(move |number| (abi, number)));
+        .flat_map(|abi| safe_syscalls::numbers(abi, 700).map(move |number| (abi, number)));
     let multiplexed: Vec<_> =
         MULTIPLEXED.iter().map(|(number, what, _)| format!("{{{number}, {what}}}")).collect();
     let body = format!(
@@ -203,7 +203,7 @@ fn passed(profile: &Value) -> Result<Names> {
             if (call_32(MULTIPLEXED[i][0], MULTIPLEXED[i][1], -1, -1) != -{DENIED}) say(\"multiplexed\", i);",
         multiplexed.join(", ")
     );
-    compile::bare_with(&place, "probe", &harmless::c_source(calls), &body)?;
+    compile::bare_with(&place, "probe", &safe_syscalls::c_source(calls), &body)?;
     bundle.argv = vec!["/abi/probe".to_owned()];
     let mut profile = profile.clone();
     profile["defaultErrnoRet"] = DENIED.into();

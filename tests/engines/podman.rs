@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-use crate::proof::command::{self, until};
+use crate::container_matrix::command::{self, until};
 use crate::recorder::{IMAGE, PATIENCE, Recorder, busybox};
 use crate::support;
 

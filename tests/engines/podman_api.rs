@@ -157,7 +157,7 @@ fn the_events_of_a_life() -> Result<()> {
         podman.run(&["exec", "life-2", "true"])?;
         podman.run(&["rm", "--force", "--time=0", "life-2"])?;
         let all = until(&mut events, |event| matches!(event, EngineEvent::Removed { .. })).await?;
-        let Some(EngineEvent::Known(container)) = all.first() else { bail!("not created first: {all:?}") };
+        let Some(EngineEvent::Created(container)) = all.first() else { bail!("not created first: {all:?}") };
         let image = format!("localhost/{IMAGE}:latest");
         ensure!(container.name == "life" && container.image == Some(image), "{container:?}");
         ensure!(container.id == id && container.engine == "podman", "{container:?}");
@@ -185,7 +185,7 @@ fn no_event_is_missed_at_the_start() -> Result<()> {
             podman.run(&["rm", &name])?;
             let all = until(&mut events, |event| matches!(event, EngineEvent::Removed { .. })).await?;
             let is_it =
-                |event: &EngineEvent| matches!(event, EngineEvent::Known(known) if known.name == name);
+                |event: &EngineEvent| matches!(event, EngineEvent::Created(known) if known.name == name);
             ensure!(all.len() == 2 && is_it(&all[0]), "turn {turn}: {all:?}");
         }
         Ok(())
@@ -210,10 +210,10 @@ fn its_log_turns_over() -> Result<()> {
         ensure!(size < 8000, "the log never turned over: it has {size} bytes");
         let last = podman.run(&["create", "--name", "last", IMAGE, "true"])?;
         let is_last =
-            |event: &EngineEvent| matches!(event, EngineEvent::Known(known) if known.id == last.trim());
+            |event: &EngineEvent| matches!(event, EngineEvent::Created(known) if known.id == last.trim());
         let all = until(&mut events, is_last).await?;
         let named = all.iter().filter_map(|event| match event {
-            EngineEvent::Known(container) => Some(container.name.clone()),
+            EngineEvent::Created(container) => Some(container.name.clone()),
             _ => None,
         });
         let named: Vec<_> = named.collect();
@@ -233,7 +233,7 @@ fn its_service_ends() -> Result<()> {
         until(&mut events, |event| matches!(event, EngineEvent::Started { .. })).await?;
         drop(served);
         let is_away =
-            |event: &EngineEvent| matches!(event, EngineEvent::Away { reason } if !reason.is_empty());
+            |event: &EngineEvent| matches!(event, EngineEvent::Disconnected { reason } if !reason.is_empty());
         until(&mut events, is_away).await?;
         let error = engine.list().await.err().context("a list without a service")?;
         ensure!(matches!(error, EngineError::Unreachable { .. }), "{error:?}");
@@ -242,13 +242,13 @@ fn its_service_ends() -> Result<()> {
         let _served = podman.serve()?;
         // It is back once it has been well for a while: before or after what it has to tell.
         let is_stopped = |event: &EngineEvent| matches!(event, EngineEvent::Stopped { .. });
-        let mut all = until(&mut events, |event| *event == EngineEvent::Back).await?;
+        let mut all = until(&mut events, |event| *event == EngineEvent::Reconnected).await?;
         if !all.iter().any(is_stopped) {
             all.extend(until(&mut events, is_stopped).await?);
         }
-        all.retain(|event| *event != EngineEvent::Back);
+        all.retain(|event| *event != EngineEvent::Reconnected);
         let is_meanwhile =
-            |event: &EngineEvent| matches!(event, EngineEvent::Known(known) if known.name == "meanwhile");
+            |event: &EngineEvent| matches!(event, EngineEvent::Created(known) if known.name == "meanwhile");
         ensure!(all.len() == 3 && is_meanwhile(&all[0]), "{all:?}");
         ensure!(engine.list().await?.len() == 2);
         Ok(())
@@ -263,7 +263,7 @@ fn one_that_is_gone() -> Result<()> {
         engine.watch(sender).await?;
         // The stream is up, and looks into the log again in a while.
         podman.run(&["create", "--name", "first", IMAGE, "true"])?;
-        until(&mut events, |event| matches!(event, EngineEvent::Known(_))).await?;
+        until(&mut events, |event| matches!(event, EngineEvent::Created(_))).await?;
         for turn in 0..support::turns(10) {
             let name = format!("instant-{turn}");
             let id = podman.run(&["create", "--label", "a=b", "--name", &name, IMAGE, "true"])?;
@@ -274,7 +274,7 @@ fn one_that_is_gone() -> Result<()> {
                 heard.push(event);
             }
             let is_it = |event: &EngineEvent| match event {
-                EngineEvent::Known(known) => known.name == name && known.labels["a"] == "b",
+                EngineEvent::Created(known) => known.name == name && known.labels["a"] == "b",
                 _ => false,
             };
             ensure!(heard.iter().any(is_it), "turn {turn}: {heard:?}");

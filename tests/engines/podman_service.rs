@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use seccomp_trace::recording::{FoundBy, Origin};
 
+use crate::container_matrix::command::until;
 use crate::podman::Podman;
-use crate::proof::command::until;
 use crate::recorder::{IMAGE, PATIENCE, Recorder, ensure_calls};
 use crate::support::{self, Need, Trial};
 
@@ -23,7 +23,7 @@ pub fn tests() -> Vec<Trial> {
         support::test("podman_service_of_our_own_is_started_anew", NEEDS, started_anew),
         support::test("podman_service_of_our_own_goes_with_us", NEEDS, goes_with_us),
         support::test("podman_service_of_the_host_ends_and_comes_back", NEEDS, comes_back),
-        support::alone("podman_service_of_the_host_hangs", NEEDS, hangs),
+        support::exclusive("podman_service_of_the_host_hangs", NEEDS, hangs),
         support::test("podman_service_can_not_be_started", NEEDS, can_not_be_started),
     ]
 }

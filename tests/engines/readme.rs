@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    proof::image,
+    container_matrix::image,
     support::{self, Need, Trial, test},
 };
 

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use rustix::process::Signal;
 use seccomp_trace::recording::{Origin, Recording};
 
-use crate::proof::command::{output, until};
+use crate::container_matrix::command::{output, until};
 use crate::recorder::{Container, PATIENCE, Recorder, docker, ensure_calls};
 use crate::support::{self, Need, Trial};
 

@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use seccomp_trace::recording::{GroupBy, Recording, Target};
 
-use crate::proof::command::{output, until};
-use crate::proof::container::unused_name;
+use crate::container_matrix::command::{output, until};
+use crate::container_matrix::container::unused_name;
 use crate::recorder::{Container, PATIENCE, Recorder, docker};
 use crate::support::{self, Need, Trial};
 

@@ -17,8 +17,8 @@ use seccomp_trace::engine::docker::address::{Address, Settings};
 use seccomp_trace::recording::Origin;
 use tempfile::TempDir;
 
+use crate::container_matrix::command::until;
 use crate::podman::Podman;
-use crate::proof::command::until;
 use crate::recorder::{Container, PATIENCE, Recorder, docker, ensure_calls, image};
 use crate::support::{self, Need, Trial};
 
@@ -32,7 +32,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         support::test("record_all_of_an_engine_that_hangs", NEEDS, all),
         support::test("record_by_name_of_an_engine_that_hangs", NEEDS, by_name),
-        support::alone("record_podmans_beside_a_docker_that_hangs", BOTH, beside),
+        support::exclusive("record_podmans_beside_a_docker_that_hangs", BOTH, beside),
         support::test("record_one_that_is_renamed_while_its_engine_lists", NEEDS, renamed),
         support::test("record_a_late_one_with_a_new_cgroup_inside", NEEDS, new_cgroup_inside),
         support::test("record_is_interrupted_while_its_engine_hangs_at_the_start", NEEDS, at_the_start),

@@ -10,7 +10,7 @@ use seccomp_trace::inspect::cgroup::Hierarchy;
 use seccomp_trace::recording::{FoundBy, Lost, Origin, Recording};
 use tempfile::TempDir;
 
-use crate::proof::command::{self, until};
+use crate::container_matrix::command::{self, until};
 use crate::recorder::{Container, Recorder, docker, ensure_calls, steady_calls};
 use crate::support::{self, Need, Trial};
 
@@ -23,8 +23,8 @@ const OF_THE_RUNTIME: [&str; 6] = ["mount", "umount2", "pivot_root", "keyctl", "
 pub fn tests() -> Vec<Trial> {
     vec![
         support::test("record_beside_empty_cgroups_with_names_of_containers", NEEDS, empty),
-        support::alone("record_beside_strangers_that_make_cgroups_without_end", NEEDS, cgroups),
-        support::alone("record_beside_a_fork_bomb_that_joined_another_container", NEEDS, forks),
+        support::exclusive("record_beside_strangers_that_make_cgroups_without_end", NEEDS, cgroups),
+        support::exclusive("record_beside_a_fork_bomb_that_joined_another_container", NEEDS, forks),
     ]
 }
 
@@ -151,7 +151,10 @@ impl Drop for Empty {
 fn empty() -> Result<()> {
     let mut made = None;
     let recording = record_one(|_| {
-        let empty = Empty(Hierarchy::find()?, format!("/{}", crate::proof::container::unused_name("empty")));
+        let empty = Empty(
+            Hierarchy::find()?,
+            format!("/{}", crate::container_matrix::container::unused_name("empty")),
+        );
         let folder = empty.0.directory(&empty.1);
         fs::create_dir(&folder)?;
         (0..8).try_for_each(|number| fs::create_dir(folder.join(format!("{number:064x}"))))?;
@@ -185,7 +188,7 @@ fn cgroups() -> Result<()> {
 /// More tasks than there is room for have joined one container: it alone has calls of which the origin is lost.
 fn forks() -> Result<()> {
     let program = program()?;
-    let prefix = crate::proof::container::unused_name("forks");
+    let prefix = crate::container_matrix::container::unused_name("forks");
     let container = |name: &str| Container { name: format!("{prefix}-{name}") };
     let (hostile, other) = (container("hostile"), container("other"));
     let glob = format!("{prefix}-*");

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use seccomp_trace::recording::{Lost, Origin};
 
-use crate::proof::container::unused_name;
+use crate::container_matrix::container::unused_name;
 use crate::recorder::{Container, Recorder, calls, docker, ensure_calls};
 use crate::steps::{GETITIMER, GETSID, NEEDS, Place};
 use crate::support::{self, Trial};

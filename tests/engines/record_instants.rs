@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use rustix::process::Signal;
 use seccomp_trace::recording::FoundBy;
 
-use crate::proof::container::unused_name;
+use crate::container_matrix::container::unused_name;
 use crate::recorder::{Recorder, docker, image, steady_calls};
 use crate::support::{self, Need, Trial};
 
@@ -24,8 +24,8 @@ const STOPPED: usize = 40;
 /// All tests of this file.
 pub fn tests() -> Vec<Trial> {
     vec![
-        support::alone("record_all_of_two_hundred_instants", NEEDS, two_hundred),
-        support::alone("record_instants_around_a_stop", NEEDS, stopped),
+        support::exclusive("record_all_of_two_hundred_instants", NEEDS, two_hundred),
+        support::exclusive("record_instants_around_a_stop", NEEDS, stopped),
     ]
 }
 

@@ -232,7 +232,7 @@ fn by_two() -> Result<()> {
 /// is incomplete, and the command fails.
 fn two_in_one(before: &str, code: i32) -> Result<()> {
     let place = Place::new()?;
-    let prefix = crate::proof::container::unused_name("two");
+    let prefix = crate::container_matrix::container::unused_name("two");
     let container = |name: &str| Container { name: format!("{prefix}-{name}") };
     let (victim, other) = (container("victim"), container("other"));
     let glob = format!("{prefix}-*");

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs};
 use anyhow::{Result, bail, ensure};
 use seccomp_trace::recording::{FoundBy, Origin};
 
-use crate::proof::container::unused_name;
+use crate::container_matrix::container::unused_name;
 use crate::recorder::{Container, Recorder, calls, docker, ensure_calls, image};
 use crate::support::{self, Need, Trial};
 

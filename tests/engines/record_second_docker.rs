@@ -11,8 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use seccomp_trace::recording::{FoundBy, Lost, Origin};
 use tempfile::TempDir;
 
-use crate::proof::command::{self, until};
-use crate::proof::container::unused_name;
+use crate::container_matrix::command::{self, until};
+use crate::container_matrix::container::unused_name;
 use crate::recorder::{Container, PATIENCE, Recorder, docker, ensure_calls, image};
 use crate::steps::{OUTSIDE, Place, outside};
 use crate::support::{self, Need, Trial};

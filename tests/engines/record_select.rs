@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 
-use crate::proof::container::unused_name;
+use crate::container_matrix::container::unused_name;
 use crate::recorder::{Container, IMAGE, Recorder, calls, docker, image};
 use crate::support::{self, Need, Trial};
 

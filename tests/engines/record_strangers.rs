@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 use seccomp_trace::inspect::cgroup::Hierarchy;
 use seccomp_trace::recording::{FoundBy, Lost, Origin, Recording};
 
-use crate::proof::command;
-use crate::proof::container::unused_name;
+use crate::container_matrix::command;
+use crate::container_matrix::container::unused_name;
 use crate::recorder::{Container, IMAGE, PATIENCE, Recorder, calls, docker, ensure_calls, image};
 use crate::support::{self, Need, Running, Trial, compile};
 

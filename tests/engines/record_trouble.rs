@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use seccomp_trace::recording::{FoundBy, Origin};
 
-use crate::proof::container::unused_name;
+use crate::container_matrix::container::unused_name;
 use crate::recorder::{Container, Recorder, docker, ensure_calls, image};
 use crate::support::{self, Need, Trial};
 

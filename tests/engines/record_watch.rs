@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::proof::command::until;
-use crate::proof::container::unused_name;
-use crate::proof::image;
+use crate::container_matrix::command::until;
+use crate::container_matrix::container::unused_name;
+use crate::container_matrix::image;
 use crate::recorder::{Container, IMAGE, PATIENCE, Recorder, docker};
 use crate::support::{self, Need, Terminal, Trial};
 

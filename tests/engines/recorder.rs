@@ -14,8 +14,8 @@ use seccomp_trace::tables::always::ALWAYS;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::proof::command::{self, until};
-use crate::proof::container::unused_name;
+use crate::container_matrix::command::{self, until};
+use crate::container_matrix::container::unused_name;
 use crate::support;
 
 /// An image with a busybox, which the tests make where it is missing.

@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::proof::command;
-use crate::proof::container::unused_name;
+use crate::container_matrix::command;
+use crate::container_matrix::container::unused_name;
 use crate::recorder::{PATIENCE, busybox, without};
 use crate::support::{self, Need, Trial};
 

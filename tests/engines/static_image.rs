@@ -8,11 +8,11 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use seccomp_trace::recording::{Origin, Recording};
 
-use crate::proof::command::until;
-use crate::proof::container::unused_name;
+use crate::container_matrix::command::until;
+use crate::container_matrix::container::unused_name;
 use crate::readme::{MyWeb, README, example};
 use crate::recorder::{Container, PATIENCE, Recorder, calls, docker};
-use crate::support::{self, Need, Trial, alone, test};
+use crate::support::{self, Need, Trial, exclusive, test};
 
 const BEGIN: &str = "<!-- example: tests/engines/static_image.rs runs this -->\n```console\n";
 const DOCKERFILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/Dockerfile");
@@ -23,7 +23,7 @@ const CONTAINER: &str = "mkdir /tmp && chmod 700 /tmp; while [ ! -e /tmp/end ]; 
 /// The tests.
 pub fn tests() -> Vec<Trial> {
     vec![
-        alone("the_readmes_command_for_the_image_does_what_it_says", README_NEEDS, readme).only_in_full(),
+        exclusive("the_readmes_command_for_the_image_does_what_it_says", README_NEEDS, readme).only_in_full(),
         test("the_image_records_what_the_program_records", NEEDS, records).only_in_full(),
         test("the_image_says_what_it_was_not_given", NEEDS, says_what_is_missing).only_in_full(),
         test("the_image_sees_a_container_that_ran_before", NEEDS, attaches_late).only_in_full(),

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use seccomp_trace::inspect::cgroup::Hierarchy;
 use tempfile::TempDir;
 
-use crate::proof::command;
+use crate::container_matrix::command;
 use crate::recorder::{Container, IMAGE, PATIENCE, docker, image};
 use crate::support::{self, Need, compile};
 

@@ -1,7 +1,7 @@
 //! A host that can't trace: told in one message, before anything is started.
 
 use crate::{
-    help::{Case, LIMIT, expect, preempts},
+    common::{LIMIT, TestEnv, expect, preempts},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, bail, ensure};
@@ -32,7 +32,7 @@ pub fn tests() -> Vec<Trial> {
             if preempts()? {
                 return refused_in_private_mounts(without, &["mount -t tracefs"]);
             }
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let script = in_private_mounts(without);
             let output = support::run_with_timeout(
                 &mut case.in_script(&script, &case.run_words(&[], &["true"])),
@@ -78,7 +78,7 @@ fn in_private_mounts(script: &str) -> String {
 /// With each command that traces: the words are said, nothing is started, nothing is left. The script gets
 /// the command line to execute as its arguments.
 fn refused(script: &str, words: &[&str]) -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     fs::set_permissions(case.folder.path(), fs::Permissions::from_mode(0o777))?;
     let (started, profile) = (case.file("started"), case.file("profile.json"));
     let run = case.run_words(&[], &["touch", &started]);

@@ -1,7 +1,7 @@
 //! What can't be, as typed: one clear message, the right exit code, nothing started and nothing left.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, expect},
+    common::{Cgroup, LIMIT, TestEnv, expect},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -26,7 +26,7 @@ pub fn tests() -> Vec<Trial> {
             not_started(&["--runtimes", "all,exact"], 125, "contradicts itself")
         }),
         support::test("a_command_without_an_output_is_refused", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let started = case.file("started");
             let words = ["run", "--", "touch", &started];
             expect(&support::run_with_timeout(&mut case.program(words), LIMIT)?, 125, &["--output <FILE>"])?;
@@ -40,7 +40,7 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("no_command_and_no_target_are_refused", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             for (words, code) in [
                 (&["run", "-o", "-"][..], 125),
                 (&["run", "-o", "-", "--"], 125),
@@ -56,7 +56,7 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("an_unknown_cgroup_is_told_with_near_misses", kernel, || {
-            let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
             let misspelt = cgroup.path.replace("test", "tset");
             refused(
                 &case,
@@ -69,7 +69,7 @@ pub fn tests() -> Vec<Trial> {
             refused(&case, &["record", "--cgroup", &mount], &["this is the root"])
         }),
         support::test("a_cgroup_whose_path_is_too_long_to_wait_for_is_told", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let path = format!("/{0}/{0}/{0}", "a".repeat(180));
             refused(
                 &case,
@@ -78,7 +78,7 @@ pub fn tests() -> Vec<Trial> {
             )
         }),
         support::test("a_command_of_record_that_is_not_there_is_told_before_anything", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             for (command, code) in [("no-such-command-here", 127), ("/etc/passwd", 126)] {
                 let words = ["record", "--cgroup", &case.home.path, "-o", &case.file("p"), "--", command];
                 let output = support::run_with_timeout(&mut case.program(words), LIMIT)?;
@@ -92,7 +92,7 @@ pub fn tests() -> Vec<Trial> {
 
 /// `run` with these options starts nothing; the word is in its message.
 fn not_started(options: &[&str], code: i32, word: &str) -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let output = case.run(options, &["touch", &case.file("started")])?;
     expect(&output, code, &[word])?;
     ensure!(output.stdout.is_empty());
@@ -100,7 +100,7 @@ fn not_started(options: &[&str], code: i32, word: &str) -> Result<()> {
     Ok(())
 }
 
-fn refused(case: &Case, words: &[&str], said: &[&str]) -> Result<()> {
+fn refused(case: &TestEnv, words: &[&str], said: &[&str]) -> Result<()> {
     let output = support::run_with_timeout(&mut case.program(words), LIMIT)?;
     expect(&output, 2, said)?;
     ensure!(output.stdout.is_empty());

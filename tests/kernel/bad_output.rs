@@ -1,7 +1,7 @@
 //! Files that can't be written: found before COMMAND is started where that can be, and an old file is never lost.
 
 use crate::{
-    help::{Case, LIMIT, bare, expect, json, stderr},
+    common::{LIMIT, TestEnv, bare, expect, json, stderr},
     support::{self, Need, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -17,7 +17,7 @@ pub fn tests() -> Vec<Trial> {
     let kernel = &[Need::Kernel];
     vec![
         support::test("an_output_that_cannot_be_is_found_before_the_start", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let read_only = Mount::new(&case, "read-only", "ro")?;
             fs::write(case.file("file"), "")?;
             let outputs = [
@@ -49,7 +49,7 @@ pub fn tests() -> Vec<Trial> {
             no_room_for_a_checkpoint,
         ),
         support::test("an_old_file_is_replaced_whole", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             for file in ["profile.json", "recording.json"] {
                 fs::write(case.file(file), "x".repeat(1_000_000))?;
             }
@@ -58,7 +58,7 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("stdout_takes_the_profile_where_it_is_said_aloud", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let words = ["run", "-o", "-", "--", "true"];
             let output = support::run_with_timeout(&mut case.program(words), LIMIT)?;
             expect(&output, 0, &["written to stdout"])?;
@@ -68,7 +68,7 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("files_belong_to_who_typed_sudo", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             fs::write(case.file("recording.json"), "root's own")?;
             let mut command = case.run_command(&[], &["true"]);
             command.env("SUDO_UID", "65533").env("SUDO_GID", "65532");
@@ -82,7 +82,7 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("a_full_device_is_told", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             // COMMAND's own failure comes first.
             for (program, code) in [("true", 125), ("false", 1)] {
                 let mut command = case.program(["run", "-o", "/dev/full", "--", program]);
@@ -98,7 +98,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// COMMAND would make a file.
-fn not_started(case: &Case, words: &[&str], code: i32, said: &[&str]) -> Result<()> {
+fn not_started(case: &TestEnv, words: &[&str], code: i32, said: &[&str]) -> Result<()> {
     let started = case.file("started");
     let words = [words, &["--", "touch", &started]].concat();
     let output = support::run_with_timeout(&mut case.program(&words), LIMIT)?;
@@ -110,7 +110,7 @@ fn not_started(case: &Case, words: &[&str], code: i32, said: &[&str]) -> Result<
 
 /// What a plain user can prepare in /tmp for root. A link of his may name what only root can write.
 fn strangers() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let (shared, victim) = (case.file("shared"), case.file("victim"));
     fs::create_dir(&shared)?;
     fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777))?;
@@ -137,7 +137,7 @@ fn strangers() -> Result<()> {
 
 /// Everything fits when it starts, and nothing when it ends.
 fn full_disk() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let disk = Mount::new(&case, "disk", "size=64k")?;
     let (profile, recording) = (case.file("disk/p.json"), case.file("disk/r.json"));
     let files = [(&profile, "the old profile"), (&recording, "the old recording")];
@@ -178,7 +178,7 @@ fn full_disk() -> Result<()> {
 
 /// The one before stays.
 fn no_room_for_a_checkpoint() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let _disk = Mount::new(&case, "disk", "size=64k")?;
     let (first, second) = (
         bare(&case, "first", "call(__NR_getitimer, 0, 0, 0);")?,
@@ -208,7 +208,7 @@ fn no_room_for_a_checkpoint() -> Result<()> {
 struct Mount(PathBuf);
 
 impl Mount {
-    fn new(case: &Case, name: &str, options: &str) -> Result<Self> {
+    fn new(case: &TestEnv, name: &str, options: &str) -> Result<Self> {
         let folder = case.folder.path().join(name);
         fs::create_dir(&folder)?;
         let mut mount = Command::new("mount");

@@ -2,7 +2,7 @@
 //! more: its calls are recorded.
 
 use crate::{
-    help::{Case, NATIVE, bare, expect, stderr},
+    common::{NATIVE, TestEnv, bare, expect, stderr},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -22,7 +22,7 @@ pub fn tests() -> Vec<Trial> {
 
 /// With a profile, with a recording, with both: in the recording each once, on stderr each once.
 fn told_once() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = bare(&case, "blind", "call(__NR_io_uring_setup, 0, 0, 0); call(999, 0, 0, 0);")?;
     let unnamed = format!("{NATIVE} 999");
     let words =
@@ -33,7 +33,7 @@ fn told_once() -> Result<()> {
             let mut line = vec!["run"];
             line.extend(places.iter().map(String::as_str));
             line.extend(portable.iter().chain(&["--", &program]));
-            let output = support::run_with_timeout(&mut case.program(&line), crate::help::LIMIT)?;
+            let output = support::run_with_timeout(&mut case.program(&line), crate::common::LIMIT)?;
             expect(&output, 0, &[])?;
             for (code, advice) in words {
                 let said = stderr(&output).matches(advice).count();
@@ -54,15 +54,15 @@ fn told_once() -> Result<()> {
 /// A filter is asked about them, and they enter no system call.
 #[cfg(target_arch = "x86_64")]
 fn vsyscall() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let body = "((long (*)(void *))0xffffffffff600400)(0);
         ((long (*)(void *, void *))0xffffffffff600000)(0, 0);";
     let program = bare(&case, "vsyscall", body)?;
     let output = case.run(&["--runtimes", "exact"], &[&program])?;
     expect(&output, 0, &["vsyscall=none"])?;
     let recording = case.recording()?;
-    let seen = crate::help::names(&recording, NATIVE, seccomp_trace::recording::Origin::Application);
-    ensure!(seen == crate::help::set(["exit_group", "gettimeofday", "time"]), "{seen:?}");
+    let seen = crate::common::names(&recording, NATIVE, seccomp_trace::recording::Origin::Application);
+    ensure!(seen == crate::common::set(["exit_group", "gettimeofday", "time"]), "{seen:?}");
     ensure!(recording.warnings.iter().filter(|warning| warning.code == "vsyscall").count() == 1);
     ensure!(recording.syscalls.values().flatten().all(|call| call.comm.as_deref() == Some("vsyscall")));
     // The same calls by the vDSO's way or by number are no vsyscall.

@@ -1,7 +1,7 @@
 //! A killed seccomp-trace: what it had seen a second before is on disk, and an old result is still whole.
 
 use crate::{
-    help::{Case, LIMIT, allowed, bare, eventually, expect, json},
+    common::{LIMIT, TestEnv, allowed, bare, eventually, expect, json},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -13,7 +13,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         support::test("a_killed_run_leaves_a_checkpoint", &[Need::Kernel, Need::Cc], killed),
         support::test("a_checkpoint_grows_while_something_is_new", &[Need::Kernel, Need::Cc], || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let program = bare(&case, "rare", "call(__NR_getitimer, 0, 0, 0);")?;
             let script = format!("until [ -e go ]; do sleep 0.02; done; {program}; exec sleep 60");
             let running = case.start(&[], &["sh", "-c", &script])?;
@@ -30,7 +30,7 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("the_cgroup_of_a_killed_run_goes_with_the_next", &[Need::Kernel], || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let script = "own=$(echo $0/seccomp-trace.*); mkdir -p $own/below/it; touch ready; exec sleep 60";
             let running =
                 case.start(&[], &["sh", "-c", script, &case.home.directory().display().to_string()])?;
@@ -56,7 +56,7 @@ pub fn tests() -> Vec<Trial> {
         support::test("a_process_id_that_comes_again_is_no_obstacle", &[Need::Kernel], || {
             // In a container of CI every run may be process 7: the cgroup of a killed one has the same name.
             for (left, cgroups) in [("", 0), ("sh -c 'echo 0 >$0/cgroup.procs; exec sleep 60' $own &", 1)] {
-                let case = Case::new()?;
+                let case = TestEnv::new()?;
                 let script = format!(
                     "own={}/seccomp-trace.$$; mkdir $own; {left}
                      until [ \"$(wc -l <$own/cgroup.procs)\" = {cgroups} ]; do sleep 0.01; done; exec \"$@\"",
@@ -78,7 +78,7 @@ fn has_getitimer(recording: &Recording) -> bool {
 }
 
 fn killed() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = bare(&case, "rare", "call(__NR_getitimer, 0, 0, 0);")?;
     fs::write(case.profile_path(), "the old one")?;
     fs::write(case.file("recording.json"), "the old one")?;

@@ -1,7 +1,7 @@
 //! Nothing of seccomp-trace stays in the kernel after its end, however that comes.
 
 use crate::{
-    help::{Case, LIMIT, eventually},
+    common::{LIMIT, TestEnv, eventually},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -19,7 +19,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 fn is_gone(signal: Signal) -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let running = case.start(&[], &["sh", "-c", "touch ready; exec sleep 60"])?;
     eventually("COMMAND is ready", || fs::metadata(case.file("ready")).ok())?;
     let own = programs_of(running.pid())?;

@@ -2,8 +2,8 @@
 //! recorded is complete, what the live news lost is told, and a neighbour loses nothing.
 
 use crate::{
-    help::{Case, Cgroup, NATIVE, Recorder, bare, eventually, expect, numbers, preempts, stderr},
-    support::{self, Need, Running, Trial, flood, harmless::CALLABLE},
+    common::{Cgroup, NATIVE, Recorder, TestEnv, bare, eventually, expect, numbers, preempts, stderr},
+    support::{self, Need, Running, Trial, flood, safe_syscalls::CALLABLE},
 };
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
@@ -30,10 +30,14 @@ type Calls = BTreeSet<(Abi, u32)>;
 pub fn tests() -> Vec<Trial> {
     let needs = &[Need::Kernel, Need::Cc];
     vec![
-        support::alone("a_flood_of_every_harmless_number_is_recorded_whole", needs, whole),
-        support::alone("what_a_flood_lost_of_the_news_is_counted", needs, counted),
-        support::alone("a_flood_beyond_what_can_be_kept_is_loudly_incomplete", needs, beyond),
-        support::alone("floods_at_once_take_nothing_from_each_other_and_from_a_neighbour", needs, neighbours),
+        support::exclusive("a_flood_of_every_harmless_number_is_recorded_whole", needs, whole),
+        support::exclusive("what_a_flood_lost_of_the_news_is_counted", needs, counted),
+        support::exclusive("a_flood_beyond_what_can_be_kept_is_loudly_incomplete", needs, beyond),
+        support::exclusive(
+            "floods_at_once_take_nothing_from_each_other_and_from_a_neighbour",
+            needs,
+            neighbours,
+        ),
     ]
 }
 
@@ -43,7 +47,7 @@ fn processes() -> Result<String> {
 }
 
 /// The program, where nobody may go.
-fn program(case: &Case, name: &str, calls: &Calls) -> Result<String> {
+fn program(case: &TestEnv, name: &str, calls: &Calls) -> Result<String> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(case.folder.path(), std::fs::Permissions::from_mode(0o755))?;
     flood::program(case.folder.path(), name, calls)
@@ -70,7 +74,7 @@ fn untold(recording: &Recording) -> u64 {
 
 /// A second of it makes a number hundreds of times, so that in the end most news has found its place.
 fn whole() -> Result<()> {
-    let (case, calls) = (Case::new()?, flood::calls(0));
+    let (case, calls) = (TestEnv::new()?, flood::calls(0));
     let flood = program(&case, "flood", &calls)?;
     let run = |options: &[&str]| -> Result<Output> {
         let options = [&SMALLEST, &["--user", "nobody"], options].concat();
@@ -98,7 +102,7 @@ fn whole() -> Result<()> {
 fn counted() -> Result<()> {
     let (calls, cgroup) = (flood::calls(0), Cgroup::create()?);
     for (options, code) in [(&[][..], 0), (&["--strict"], 125)] {
-        let case = Case::new()?;
+        let case = TestEnv::new()?;
         let flood = program(&case, "flood", &calls)?;
         let script = format!("until [ -e {}/go ]; do sleep 0.02; done", case.folder.path().display());
         let options = [&SMALLEST, options].concat();
@@ -128,7 +132,7 @@ fn counted() -> Result<()> {
 
 /// One number more than can be kept.
 fn beyond() -> Result<()> {
-    let (case, calls) = (Case::new()?, flood::calls(1));
+    let (case, calls) = (TestEnv::new()?, flood::calls(1));
     let flood = program(&case, "flood", &calls)?;
     let words = [flood.as_str(), &processes()?, "1"];
     let options = [&SMALLEST[..], &["--user", "nobody"]].concat();
@@ -159,7 +163,7 @@ fn has_all_below(recording: &Recording, calls: &Calls) -> Result<()> {
 
 /// Four floods in four cgroups, and beside them a program that makes each call once.
 fn neighbours() -> Result<()> {
-    let (case, calls) = (Case::new()?, flood::calls(0));
+    let (case, calls) = (TestEnv::new()?, flood::calls(0));
     let flood = program(&case, "flood", &calls)?;
     let quiet = bare(
         &case,
@@ -233,7 +237,7 @@ fn neighbours() -> Result<()> {
     Ok(())
 }
 
-fn recording(case: &Case, cgroup: &Cgroup) -> Result<Recording> {
+fn recording(case: &TestEnv, cgroup: &Cgroup) -> Result<Recording> {
     let name = cgroup.path.trim_start_matches('/').replace('/', "_");
     Ok(Recording::read(&case.folder.path().join(format!("{name}.recording.json")))?)
 }

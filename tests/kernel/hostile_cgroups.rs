@@ -1,7 +1,7 @@
 //! What is traced makes cgroups without end: nothing of it is lost, and nobody else is harmed.
 
 use crate::{
-    help::{Case, Cgroup, NATIVE, Recorder, bare, expect, many, names, numbers, set, stderr},
+    common::{Cgroup, NATIVE, Recorder, TestEnv, bare, expect, many, names, numbers, set, stderr},
     support::{self, Need, Running, Trial, run_with_timeout},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -16,21 +16,21 @@ const PATIENCE: Duration = Duration::from_secs(400);
 pub fn tests() -> Vec<Trial> {
     let needs = &[Need::Kernel, Need::Cc];
     vec![
-        support::alone("a_hundred_thousand_cgroups_of_one_cost_nobody_a_call", needs, at_once),
-        support::alone("a_hundred_thousand_cgroups_that_come_and_go_leave_no_trace", needs, one_by_one),
-        support::alone("a_cgroup_nested_deeper_than_is_walked_belongs_to_its_container", needs, deep),
-        support::alone(
+        support::exclusive("a_hundred_thousand_cgroups_of_one_cost_nobody_a_call", needs, at_once),
+        support::exclusive("a_hundred_thousand_cgroups_that_come_and_go_leave_no_trace", needs, one_by_one),
+        support::exclusive("a_cgroup_nested_deeper_than_is_walked_belongs_to_its_container", needs, deep),
+        support::exclusive(
             "numbers_without_end_in_many_cgroups_leave_room_for_the_next",
             needs,
             numbers_without_end,
         ),
-        support::alone("a_name_that_a_program_gives_itself_is_no_matter", needs, renamed),
+        support::exclusive("a_name_that_a_program_gives_itself_is_no_matter", needs, renamed),
     ]
 }
 
 /// Two recordings in one session: of the hostile one, and of another that is there or comes later.
 struct Two {
-    case: Case,
+    case: TestEnv,
     hostile: Cgroup,
     other: Cgroup,
     later: Cgroup,
@@ -39,7 +39,7 @@ struct Two {
 
 impl Two {
     fn start() -> Result<Self> {
-        let case = Case::new()?;
+        let case = TestEnv::new()?;
         let (hostile, other, later) = (Cgroup::create()?, Cgroup::create()?, Cgroup::named()?);
         std::fs::create_dir(case.file("recordings"))?;
         let targets = ["--wait", "--cgroup", &hostile.path, "--cgroup", &other.path, "--cgroup", &later.path];
@@ -210,7 +210,7 @@ fn renamed() -> Result<()> {
 
 /// Each of them calls all that one may, which is more than the table holds.
 fn numbers_without_end() -> Result<()> {
-    let (case, hostile, other) = (Case::new()?, Cgroup::create()?, Cgroup::create()?);
+    let (case, hostile, other) = (TestEnv::new()?, Cgroup::create()?, Cgroup::create()?);
     let recordings = case.file("recordings");
     std::fs::create_dir(&recordings)?;
     let mut targets = vec!["--cgroup".to_owned(), other.path.clone()];

@@ -2,7 +2,7 @@
 //! memory nor time without a bound.
 
 use crate::{
-    help::{Case, LIMIT, eventually, expect},
+    common::{LIMIT, TestEnv, eventually, expect},
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -137,7 +137,7 @@ impl Engine {
 
 /// `record` of all that this engine runs.
 struct Recording {
-    case: Case,
+    case: TestEnv,
     running: Running,
     /// The most memory that it was seen to take.
     peak: u64,
@@ -145,7 +145,7 @@ struct Recording {
 
 impl Recording {
     fn start(engine: Engine) -> Result<Self> {
-        let case = Case::new()?;
+        let case = TestEnv::new()?;
         let socket = case.folder.path().join("engine.sock");
         engine.start(&socket)?;
         let results = case.file("results");
@@ -229,7 +229,7 @@ fn away(events: Says, words: &str) -> Result<()> {
     recording.running.signal(Signal::INT)?;
     let output = recording.finish()?;
     ensure!(interrupted.elapsed() < Duration::from_secs(10), "{:?}", interrupted.elapsed());
-    let said = crate::help::stderr(&output);
+    let said = crate::common::stderr(&output);
     ensure!(said.matches("docker is away").count() == 1, "{said}");
     let code = output.status.code().context("a signal has ended it")?;
     ensure!(code == 0 || code == 2, "{code}: {said}");

@@ -1,7 +1,7 @@
 //! Ctrl-C at any moment: no cgroup is left, and no half file.
 
 use crate::{
-    help::{Case, LIMIT, eventually, json, stderr},
+    common::{LIMIT, TestEnv, eventually, json, stderr},
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -23,7 +23,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         support::test("run_may_be_interrupted_at_any_moment", kernel, || {
             for delay in delays() {
-                let case = Case::new()?;
+                let case = TestEnv::new()?;
                 let running = case.start(&[], &["sh", "-c", "sleep 0.05; exit 3"])?;
                 interrupted(&case, running, delay, &[3, 130])?;
             }
@@ -31,7 +31,7 @@ pub fn tests() -> Vec<Trial> {
         }),
         support::test("record_may_be_interrupted_at_any_moment", kernel, || {
             for delay in delays() {
-                let case = Case::new()?;
+                let case = TestEnv::new()?;
                 let (profile, recording) = (case.file("profile.json"), case.file("recording.json"));
                 let places = ["-o", &profile, "--recording", &recording];
                 let words = [&["record", "--cgroup", &case.home.path], &places[..]].concat();
@@ -50,7 +50,7 @@ pub fn tests() -> Vec<Trial> {
 
 /// Sent in the instant in which the handler is there and is not known yet; strace makes it a long one.
 fn held() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let slowly = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=rt_sigaction"];
     let slowly = [&slowly[..], &["-e", "inject=rt_sigaction:delay_exit=50000"]].concat();
     let mut command = case.command(slowly);
@@ -73,7 +73,7 @@ fn held() -> Result<()> {
 
 /// Typed before COMMAND is there, or after: it must not wait for its minute.
 fn typed(delay: u64) -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = support::program().get_program().display().to_string();
     let line = format!("exec {program} run -o {} -- sleep 60", case.file("profile.json"));
     // `script` gives it a terminal, and types what it reads.
@@ -100,7 +100,7 @@ fn typed(delay: u64) -> Result<()> {
 }
 
 /// A time is what is tested here: as a terminal does, the whole group is signalled.
-fn interrupted(case: &Case, running: Running, delay: u64, codes: &[i32]) -> Result<()> {
+fn interrupted(case: &TestEnv, running: Running, delay: u64, codes: &[i32]) -> Result<()> {
     std::thread::sleep(Duration::from_millis(delay));
     kill_process_group(running.pid(), Signal::INT)?;
     let output = running.finish(LIMIT)?;

@@ -1,7 +1,7 @@
 //! Who leaves its cgroup is recorded on, wherever it goes: a thread keeps its filters.
 
 use crate::{
-    help::{Case, Cgroup, NATIVE, Recorder, eventually, expect, names, set, with_libc},
+    common::{Cgroup, NATIVE, Recorder, TestEnv, eventually, expect, names, set, with_libc},
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Result, ensure};
@@ -188,9 +188,9 @@ pub fn tests() -> Vec<Trial> {
         support::test("who_outlives_a_command_outside_of_its_cgroup_is_named", needs, || {
             left(OUTLIVED, &["live on outside of its cgroup (1: ", "whose further calls are not"])
         }),
-        support::alone("who_leaves_of_more_than_can_be_followed_is_told", needs, || crowd(CROWD))
+        support::exclusive("who_leaves_of_more_than_can_be_followed_is_told", needs, || crowd(CROWD))
             .only_in_full(),
-        support::alone("who_is_born_elsewhere_to_more_than_can_be_followed_is_told", needs, || {
+        support::exclusive("who_is_born_elsewhere_to_more_than_can_be_followed_is_told", needs, || {
             crowd(&CROWD.replacen(
                 "move(argv[1]);",
                 "if (born_in(argv[1])) for (;;) pause(); prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);",
@@ -227,14 +227,14 @@ fn slept(body: &str) -> Result<()> {
 
 /// A program that gets into the root of the hierarchy, and another one there.
 struct Leaving {
-    case: Case,
+    case: TestEnv,
     program: String,
     _beside: Running,
 }
 
 impl Leaving {
     fn new(body: &str) -> Result<Self> {
-        let case = Case::new()?;
+        let case = TestEnv::new()?;
         let program = with_libc(&case, "program", &format!("{STEPS}{body}"))?;
         let stranger = with_libc(&case, "stranger", &format!("{STEPS}{STRANGER}"))?;
         let beside = Running::start(Command::new(stranger).arg(case.home.root()))?;
@@ -255,13 +255,13 @@ impl Leaving {
     }
 }
 
-fn until_there_is(case: &Case, name: &str) -> Result<()> {
+fn until_there_is(case: &TestEnv, name: &str) -> Result<()> {
     let file = case.file(name);
     eventually(name, || fs::metadata(&file).ok()).map(drop)
 }
 
 fn crowd(body: &str) -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = with_libc(&case, "program", &format!("{STEPS}{body}"))?;
     let root = case.home.root().display().to_string();
     let output = case.run(&[], &[&program, &root])?;
@@ -281,7 +281,7 @@ fn application(recording: &Recording) -> Result<std::collections::BTreeSet<Strin
 
 /// `record` of a cgroup, of which a task gets out.
 fn through(is_removed: bool) -> Result<()> {
-    let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+    let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
     let body = if is_removed {
         THROUGH.to_owned()
     } else {
@@ -301,7 +301,7 @@ fn through(is_removed: bool) -> Result<()> {
     let said: &[&str] = if is_removed { &["processes of it outlive it (1: program)"] } else { &[] };
     expect(&recorder.interrupt()?, 0, said)?;
     fs::write(case.file("end"), "")?;
-    running.finish(crate::help::LIMIT)?;
+    running.finish(crate::common::LIMIT)?;
     let seen = application(&case.recording()?)?;
     ensure!(seen.is_superset(&set(["getsid", "getitimer", "getpriority"])), "{seen:?}");
     Ok(())

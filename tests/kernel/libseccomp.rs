@@ -1,7 +1,7 @@
 //! The installed libseccomp, by which runtimes make filters: our names are its names, and what it does not know is said.
 
 use crate::{
-    help::{LIMIT, expect, stderr},
+    common::{LIMIT, expect, stderr},
     support::{self, Need, Trial},
 };
 use anyhow::{Context as _, Result, bail, ensure};

@@ -2,7 +2,7 @@
 //! was stopped.
 
 use crate::{
-    help::{Case, Cgroup, NATIVE, expect, many, numbers},
+    common::{Cgroup, NATIVE, TestEnv, expect, many, numbers},
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Result, ensure};
@@ -61,14 +61,14 @@ const BODY: &str = r#"
 
 /// A folder of cgroups, the processes in them, and who records them.
 struct Many {
-    case: Case,
+    case: TestEnv,
     folder: Cgroup,
     count: u32,
 }
 
 impl Many {
     fn new(count: u32) -> Result<Self> {
-        let many = Self { case: Case::new()?, folder: Cgroup::create()?, count };
+        let many = Self { case: TestEnv::new()?, folder: Cgroup::create()?, count };
         std::fs::create_dir(many.recordings())?;
         Ok(many)
     }

@@ -1,7 +1,7 @@
 //! Output files that somebody else has, or has planted, or that are better than the new ones; and results that have no place.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, Recorder, bare, eventually, expect, stderr},
+    common::{Cgroup, LIMIT, Recorder, TestEnv, bare, eventually, expect, stderr},
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -35,14 +35,14 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
-fn temporary(case: &Case) -> Result<PathBuf> {
+fn temporary(case: &TestEnv) -> Result<PathBuf> {
     let folder = case.folder.path().join("temporary");
     fs::create_dir_all(&folder)?;
     Ok(folder)
 }
 
 /// The files that were put where there was room.
-fn elsewhere(case: &Case) -> Result<Vec<PathBuf>> {
+fn elsewhere(case: &TestEnv) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for folder in fs::read_dir(temporary(case)?)? {
         let folder = folder?.path();
@@ -54,7 +54,7 @@ fn elsewhere(case: &Case) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn refused(case: &Case, words: &[&str], said: &[&str]) -> Result<()> {
+fn refused(case: &TestEnv, words: &[&str], said: &[&str]) -> Result<()> {
     let started = case.file("started");
     let words = [words, &["--", "touch", &started]].concat();
     let output = support::run_with_timeout(&mut case.program(&words), LIMIT)?;
@@ -64,7 +64,7 @@ fn refused(case: &Case, words: &[&str], said: &[&str]) -> Result<()> {
 }
 
 fn second_recorder() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let first = Recorder::start(&case, &["--cgroup", &case.home.path], &[])?;
     let process = format!("(process {})", first.running.pid().as_raw_nonzero());
     let (profile, recording) = (case.file("profile.json"), case.file("recording.json"));
@@ -93,7 +93,7 @@ fn second_recorder() -> Result<()> {
 }
 
 fn at_once() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let all: Vec<_> = (0..4).map(|_| case.start(&[], &["sleep", "3"])).collect::<Result<_>>()?;
     let ended: Vec<Output> = all.into_iter().map(|one| one.finish(LIMIT)).collect::<Result<_>>()?;
     let codes: Vec<_> = ended.iter().map(|output| output.status.code()).collect();
@@ -107,7 +107,7 @@ fn at_once() -> Result<()> {
 }
 
 fn killed() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = bare(&case, "rare", "call(__NR_getitimer, 0, 0, 0);")?;
     let script = format!("{program}; exec sleep 60");
     let partial = case.folder.path().join("recording.json.partial");
@@ -134,7 +134,7 @@ fn killed() -> Result<()> {
 
 /// Root writes into a folder that is another user's, or that another user may write.
 fn his_folder() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let (his, victim) = (case.file("his"), case.file("victim"));
     let file = |name: &str| format!("{his}/{name}");
     fs::create_dir(&his)?;
@@ -178,7 +178,7 @@ fn his_folder() -> Result<()> {
 
 /// Under the names of the checkpoint before it starts, and of the results while it runs.
 fn planted() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let (his, victim) = (case.file("his"), case.file("victim"));
     fs::create_dir(&his)?;
     chown(&his, Some(STRANGER), Some(STRANGER))?;
@@ -218,7 +218,7 @@ fn planted() -> Result<()> {
 }
 
 fn folders() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let mut command =
         case.program(["record", "--cgroup", &case.home.path, "--output-dir", "a/b", "--recording-dir", "c"]);
     command.env("SUDO_UID", "65533").env("SUDO_GID", "65532");
@@ -246,7 +246,7 @@ fn folders() -> Result<()> {
 /// Its results are neither lost nor in the working directory.
 fn second_target() -> Result<()> {
     for stdout in [false, true] {
-        let case = Case::new()?;
+        let case = TestEnv::new()?;
         let cgroup = Cgroup::create()?;
         let script = format!("echo 0 >{}; while :; do sleep 0.05; done", cgroup.procs());
         let _busy = Running::start(Command::new("sh").args(["-c", &script]))?;
@@ -283,13 +283,13 @@ fn second_target() -> Result<()> {
         let found = elsewhere(&case)?;
         let [found] = found.as_slice() else { anyhow::bail!("{found:?}") };
         ensure!(found.ends_with(format!("{}.json", second.trim_matches('/'))), "{}", found.display());
-        ensure!(crate::help::json(found)?.is_object());
+        ensure!(crate::common::json(found)?.is_object());
     }
     Ok(())
 }
 
 fn worse() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let files =
         || -> Result<_> { Ok((fs::read(case.profile_path())?, fs::read(case.file("recording.json"))?)) };
     let (profile, recording) = (case.file("profile.json"), case.file("recording.json"));

@@ -1,7 +1,7 @@
 //! A program in a named cgroup, with no runtime, that loads a filter of its own: all its calls are its own.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, NATIVE, Recorder, bare, expect, names, set},
+    common::{Cgroup, LIMIT, NATIVE, Recorder, TestEnv, bare, expect, names, set},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -22,7 +22,7 @@ pub fn tests() -> Vec<Trial> {
 /// It makes a call, loads the filter, makes another one, and its child becomes a program that makes one.
 fn recorded() -> Result<()> {
     for turn in 0..support::many(60).min(10) {
-        let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+        let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
         let second = bare(&case, "second", "call(__NR_times, 0, 0, 0);")?;
         let body = format!(
             "call(__NR_getpriority, 0, 0, 0);

@@ -1,7 +1,7 @@
 //! `--portable`: a profile of one program starts another build of it, which makes other calls for the same.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, bundle, expect, names, static_with_libc},
+    common::{Cgroup, LIMIT, TestEnv, bundle, expect, names, static_with_libc},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -76,7 +76,7 @@ int main(void) {
 "#;
 
 fn other_build() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let recorded = static_with_libc(&case, "recorded", SOURCE)?;
     let other = static_with_libc(&case, "other", &format!("#define OTHER\n{SOURCE}"))?;
     let cgroup = Cgroup::named()?;

@@ -1,7 +1,9 @@
 //! `record --cgroup`: a cgroup that no engine knows, whatever state it is in when we come.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, NATIVE, Recorder, bare, eventually, expect, has_ended, names, set, stderr},
+    common::{
+        Cgroup, LIMIT, NATIVE, Recorder, TestEnv, bare, eventually, expect, has_ended, names, set, stderr,
+    },
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -14,7 +16,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         support::test("a_populated_cgroup_is_recorded_late", needs, late),
         support::test("who_moves_into_an_empty_cgroup_is_recorded_from_its_exec_on", needs, || {
-            let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
             let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
             enter(&case, &cgroup, "")?;
             // A killed recorder would have lost nothing either.
@@ -24,7 +26,7 @@ pub fn tests() -> Vec<Trial> {
         }),
         support::test("who_is_moved_again_after_its_end_is_recorded_from_its_exec_on", needs, moved_again),
         support::test("a_cgroup_may_be_named_by_its_directory", needs, || {
-            let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
             let directory = cgroup.directory().display().to_string();
             let recorder = Recorder::start(&case, &["--cgroup", &directory], &[])?;
             enter(&case, &cgroup, "")?;
@@ -33,7 +35,7 @@ pub fn tests() -> Vec<Trial> {
             is_exact(&case, FoundBy::Estimated)
         }),
         support::test("cgroups_below_belong_to_it", needs, || {
-            let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
             cgroup.make("before")?;
             let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
             cgroup.make("after")?;
@@ -44,7 +46,7 @@ pub fn tests() -> Vec<Trial> {
             is_exact(&case, FoundBy::Estimated)
         }),
         support::test("a_cgroup_that_comes_later_is_waited_for_and_its_removal_ends_it", needs, || {
-            let (case, cgroup) = (Case::new()?, Cgroup::named()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::named()?);
             let recorder = Recorder::start(&case, &["--wait", "--cgroup", &cgroup.path], &[])?;
             // Others that come meanwhile are nobody's.
             let other = Cgroup::create()?;
@@ -57,14 +59,14 @@ pub fn tests() -> Vec<Trial> {
             is_exact(&case, FoundBy::Estimated)
         }),
         support::test("a_cgroup_that_never_comes_is_told", &[Need::Kernel], || {
-            let (case, cgroup) = (Case::new()?, Cgroup::named()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::named()?);
             let recorder = Recorder::start(&case, &["--wait", "--cgroup", &cgroup.path], &[])?;
             expect(&recorder.interrupt()?, 2, &[&cgroup.path, "never ran"])?;
             ensure!(case.files()? == [""; 0], "{:?}", case.files()?);
             Ok(())
         }),
         support::test("the_kernel_programs_diagnostics_are_shown_with_verbose", &[Need::Kernel], || {
-            let (case, cgroup) = (Case::new()?, Cgroup::named()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::named()?);
             for (option, shown) in [("--verbose", true), ("--color=never", false)] {
                 let recorder = Recorder::start(&case, &["--wait", "--cgroup", &cgroup.path], &[option])?;
                 cgroup.make("")?;
@@ -80,16 +82,16 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// Runs a small program in a cgroup, moved there by a shell before its exec.
-fn enter(case: &Case, cgroup: &Cgroup, below: &str) -> Result<()> {
+fn enter(case: &TestEnv, cgroup: &Cgroup, below: &str) -> Result<()> {
     enter_with(case, cgroup, below, "call(__NR_getppid, 0, 0, 0);")
 }
 
-fn enter_with(case: &Case, cgroup: &Cgroup, below: &str, body: &str) -> Result<()> {
+fn enter_with(case: &TestEnv, cgroup: &Cgroup, below: &str, body: &str) -> Result<()> {
     let mut shell = entering(case, cgroup, below, body)?;
     expect(&support::run_with_timeout(&mut shell, LIMIT)?, 0, &[])
 }
 
-fn entering(case: &Case, cgroup: &Cgroup, below: &str, body: &str) -> Result<Command> {
+fn entering(case: &TestEnv, cgroup: &Cgroup, below: &str, body: &str) -> Result<Command> {
     let program = bare(case, "program", body)?;
     let procs = cgroup.directory().join(below).join("cgroup.procs");
     let mut shell = Command::new("sh");
@@ -99,7 +101,7 @@ fn entering(case: &Case, cgroup: &Cgroup, below: &str, body: &str) -> Result<Com
 
 /// As systemd does where it is slower than its child: both write the child's id to the cgroup.
 fn moved_again() -> Result<()> {
-    let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+    let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
     let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
     let mut child = entering(&case, &cgroup, "", "call(__NR_getppid, 0, 0, 0);")?.spawn()?;
     let ended = eventually("it ends", || has_ended(child.id()).then_some(()));
@@ -112,7 +114,7 @@ fn moved_again() -> Result<()> {
 }
 
 /// The program of [`enter`], whole, and nothing else.
-fn is_exact(case: &Case, found_by: FoundBy) -> Result<()> {
+fn is_exact(case: &TestEnv, found_by: FoundBy) -> Result<()> {
     let recording = case.recording()?;
     ensure!(recording.boundary.found_by == found_by, "{:?}", recording.boundary);
     let seen = names(&recording, NATIVE, Origin::Application);
@@ -122,7 +124,7 @@ fn is_exact(case: &Case, found_by: FoundBy) -> Result<()> {
 }
 
 fn late() -> Result<()> {
-    let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+    let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
     let program = bare(&case, "rare", "call(__NR_getitimer, 0, 0, 0);")?;
     let mut shell = Command::new("sh");
     let script = "echo 0 >$0; while sleep 0.02; do $1; done";
@@ -142,7 +144,7 @@ fn late() -> Result<()> {
 }
 
 fn command() -> Result<()> {
-    let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+    let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
     let program = bare(&case, "program", "call(__NR_getppid, 0, 0, 0);")?;
     let other = bare(&case, "other", "call(__NR_getitimer, 0, 0, 0);")?;
     let script =
@@ -155,7 +157,7 @@ fn command() -> Result<()> {
 }
 
 fn two() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let (one, two) = (Cgroup::create()?, Cgroup::create()?);
     let (profiles, recordings) = (case.file("profiles"), case.file("recordings"));
     for folder in [&profiles, &recordings] {

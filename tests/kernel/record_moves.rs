@@ -1,7 +1,7 @@
 //! `record --cgroup`: processes that move, cgroups that are made meanwhile, and the end of what lived for an instant.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, NATIVE, Recorder, bare, eventually, expect, names, set},
+    common::{Cgroup, LIMIT, NATIVE, Recorder, TestEnv, bare, eventually, expect, names, set},
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Result, ensure};
@@ -25,7 +25,7 @@ pub fn tests() -> Vec<Trial> {
         support::test("who_was_there_and_moves_itself_below_is_recorded_on", needs, || moved(true)),
         support::test("who_was_there_and_is_moved_below_is_recorded_on", needs, || moved(false)),
         support::test("who_moves_in_and_executes_nothing_is_recorded", needs, || {
-            let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
             let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
             let running = start(&case, &[WAIT, &enter(&cgroup.procs()), WORK, STAY].concat())?;
             done(&case)?;
@@ -35,7 +35,7 @@ pub fn tests() -> Vec<Trial> {
             has_worked(&case)
         }),
         support::test("who_moves_in_executes_nothing_and_ends_is_recorded", needs, || {
-            let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
             let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
             let running = start(&case, &[WAIT, &enter(&cgroup.procs()), WORK].concat())?;
             done(&case)?;
@@ -46,7 +46,7 @@ pub fn tests() -> Vec<Trial> {
         }),
         support::test("a_cgroup_that_is_waited_for_may_be_made_with_one_below", needs, || {
             for below in ["", "sub"] {
-                let (case, cgroup) = (Case::new()?, Cgroup::named()?);
+                let (case, cgroup) = (TestEnv::new()?, Cgroup::named()?);
                 let recorder = Recorder::start(&case, &["--wait", "--cgroup", &cgroup.path], &[])?;
                 // The kernel program alone, for user space may be late.
                 recorder.running.signal(Signal::STOP)?;
@@ -60,7 +60,7 @@ pub fn tests() -> Vec<Trial> {
         }),
         support::test("folders_that_others_make_meanwhile_lose_nothing", needs, folders),
         support::test("what_lived_for_an_instant_in_an_empty_cgroup_ends_a_record", needs, || {
-            let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
             let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
             program(&case, &cgroup, ":", "")?;
             let output = recorder.finish()?;
@@ -69,7 +69,7 @@ pub fn tests() -> Vec<Trial> {
         }),
         support::test("a_child_with_a_root_of_its_own_takes_no_call_from_the_others", needs, chrooted),
         support::test("a_cgroup_below_another_target_is_part_of_it", needs, || {
-            let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
             cgroup.make("in")?;
             let below = format!("{}/in", cgroup.path);
             let targets = ["--cgroup", &below, "--cgroup", &cgroup.path, "--cgroup", &cgroup.path];
@@ -79,7 +79,7 @@ pub fn tests() -> Vec<Trial> {
             is_exact(&case.recording()?)
         }),
         support::test("a_recording_alone_of_nothing_is_an_error", &[Need::Kernel], || {
-            let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
             let place = case.file("recording.json");
             let recorder =
                 Recorder::start_at(&case, &["--cgroup", &cgroup.path], &["--recording", &place], &[])?;
@@ -95,18 +95,18 @@ fn enter(procs: &str) -> String {
 }
 
 /// Starts a program in the test's folder.
-fn start(case: &Case, body: &str) -> Result<Running> {
+fn start(case: &TestEnv, body: &str) -> Result<Running> {
     let program = bare(case, "mover", body)?;
     fs::write(case.file("go"), "")?;
     Running::start(Command::new(program).current_dir(case.folder.path()))
 }
 
 /// Waits until the program has made its calls.
-fn done(case: &Case) -> Result<()> {
+fn done(case: &TestEnv) -> Result<()> {
     eventually("the program has made its calls", || fs::metadata(case.file("done")).ok()).map(drop)
 }
 
-fn has_worked(case: &Case) -> Result<()> {
+fn has_worked(case: &TestEnv) -> Result<()> {
     let recording = case.recording()?;
     let seen = names(&recording, NATIVE, Origin::Application);
     ensure!(seen.is_superset(&set(["getpriority", "mkdirat"])), "{:?}", recording.syscalls);
@@ -115,7 +115,7 @@ fn has_worked(case: &Case) -> Result<()> {
 
 /// A program that was there before us gets into a cgroup below that is made later.
 fn moved(by_itself: bool) -> Result<()> {
-    let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+    let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
     let below = cgroup.directory().join("w/cgroup.procs").display().to_string();
     let body =
         if by_itself { [WAIT, &enter(&below), WORK, STAY].concat() } else { [WAIT, WORK, STAY].concat() };
@@ -143,7 +143,7 @@ fn moved(by_itself: bool) -> Result<()> {
 }
 
 /// Runs a small program in a cgroup, or in one below, after its shell has done `first`; `$0` is the cgroup.
-fn program(case: &Case, cgroup: &Cgroup, first: &str, below: &str) -> Result<()> {
+fn program(case: &TestEnv, cgroup: &Cgroup, first: &str, below: &str) -> Result<()> {
     let program = bare(case, "program", "call(__NR_getppid, 0, 0, 0);")?;
     let script = format!("{first} && echo 0 >$0/{below}/cgroup.procs && exec $1");
     let mut shell = Command::new("sh");
@@ -162,7 +162,7 @@ fn is_exact(recording: &Recording) -> Result<()> {
 
 /// A shell in the cgroup runs a program in another root, then becomes one that makes a call of its own.
 fn chrooted() -> Result<()> {
-    let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+    let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
     let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
     bare(&case, "program", "call(__NR_getppid, 0, 0, 0);")?;
     let last = bare(&case, "last", WORK)?;
@@ -179,7 +179,7 @@ fn chrooted() -> Result<()> {
 
 /// Ten folders, one in another, are nobody's: each takes a slot for an instant.
 fn folders() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let (target, later, other) = (Cgroup::create()?, Cgroup::named()?, Cgroup::create()?);
     let places = ["--output-dir", &case.file(""), "--recording-dir", &case.file("")];
     let targets = ["--wait", "--cgroup", &target.path, "--cgroup", &later.path];

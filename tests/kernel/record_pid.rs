@@ -1,7 +1,7 @@
 //! `record --pid`: the cgroup in which a process is.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, NATIVE, Recorder, bare, eventually, expect, names},
+    common::{Cgroup, LIMIT, NATIVE, Recorder, TestEnv, bare, eventually, expect, names},
     support::{self, Need, Running, Trial},
 };
 use anyhow::ensure;
@@ -11,7 +11,7 @@ use std::process::Command;
 pub fn tests() -> Vec<Trial> {
     vec![
         support::test("the_cgroup_of_a_process_is_recorded", &[Need::Kernel, Need::Cc], || {
-            let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
             let program = bare(&case, "rare", "call(__NR_getitimer, 0, 0, 0);")?;
             let script = "echo 0 >$0; while sleep 0.02; do $1; done";
             let running = Running::start(Command::new("sh").args(["-c", script, &cgroup.procs(), &program]))?;
@@ -29,7 +29,7 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("a_process_in_the_root_is_refused", &[Need::Kernel], || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             // A kernel thread is always there.
             let output = support::run_with_timeout(&mut case.program(["record", "--pid", "2"]), LIMIT)?;
             expect(&output, 2, &["--pid 2", "no cgroup v2 of its own", "seccomp-trace run"])?;
@@ -37,7 +37,7 @@ pub fn tests() -> Vec<Trial> {
             case.is_clean()
         }),
         support::test("a_process_that_is_not_there_is_told", &[Need::Kernel], || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             for pid in ["4194305", "0", "-1"] {
                 let pid = format!("--pid={pid}");
                 let output = support::run_with_timeout(&mut case.program(["record", &pid]), LIMIT)?;

@@ -2,7 +2,9 @@
 //! engine that knows one container, which is a program in a root of its own.
 
 use crate::{
-    help::{Case, Cgroup, FakeEngine, LIMIT, NATIVE, bare, eventually, expect, many, names, set, stderr},
+    common::{
+        Cgroup, FakeEngine, LIMIT, NATIVE, TestEnv, bare, eventually, expect, many, names, set, stderr,
+    },
     support::{self, Need, Running, Trial, run_with_timeout},
 };
 use anyhow::{Result, ensure};
@@ -17,12 +19,12 @@ const NEEDS: &[Need] = &[Need::Kernel, Need::Cc];
 pub fn tests() -> Vec<Trial> {
     // With room for one container, what another test makes would take it.
     vec![
-        support::alone("empty_cgroups_with_names_of_containers_cost_no_slot", NEEDS, empty),
-        support::alone("empty_cgroups_by_the_ten_thousand_cost_no_slot", NEEDS, many_empty),
-        support::alone("three_thousand_cgroups_with_a_task_each_harm_no_container", NEEDS, many_used),
+        support::exclusive("empty_cgroups_with_names_of_containers_cost_no_slot", NEEDS, empty),
+        support::exclusive("empty_cgroups_by_the_ten_thousand_cost_no_slot", NEEDS, many_empty),
+        support::exclusive("three_thousand_cgroups_with_a_task_each_harm_no_container", NEEDS, many_used),
         support::test("a_container_whose_first_task_is_born_in_its_cgroup_is_recorded", NEEDS, born),
-        support::alone("a_container_without_a_slot_is_named_with_its_cgroup", NEEDS, refused),
-        support::alone("strangers_without_a_slot_fail_nothing", NEEDS, strangers),
+        support::exclusive("a_container_without_a_slot_is_named_with_its_cgroup", NEEDS, refused),
+        support::exclusive("strangers_without_a_slot_fail_nothing", NEEDS, strangers),
         support::test("a_container_in_a_folder_that_came_into_use_is_recorded", NEEDS, || in_use(false)),
         support::test("a_container_made_from_inside_such_a_folder_is_named", NEEDS, || in_use(true)),
         support::test("a_container_that_nobody_knows_after_a_stop_is_named", NEEDS, unheard),
@@ -31,7 +33,7 @@ pub fn tests() -> Vec<Trial> {
 
 /// A recorder of the container `wanted`, its engine, and a folder of cgroups.
 struct Session {
-    case: Case,
+    case: TestEnv,
     engine: FakeEngine,
     folder: Cgroup,
     running: Running,
@@ -39,7 +41,7 @@ struct Session {
 
 impl Session {
     fn start(options: &[&str]) -> Result<Self> {
-        let (case, engine, folder) = (Case::new()?, FakeEngine::start()?, Cgroup::create()?);
+        let (case, engine, folder) = (TestEnv::new()?, FakeEngine::start()?, Cgroup::create()?);
         let recordings = case.file("recordings");
         fs::create_dir(&recordings)?;
         let words = ["record", "--engine", "docker", "--wait", "--recording-dir", &recordings];
@@ -95,7 +97,7 @@ impl Session {
     }
 
     /// Ends it, and returns what it has said.
-    fn end(self, code: i32, words: &[&str]) -> Result<(Case, String)> {
+    fn end(self, code: i32, words: &[&str]) -> Result<(TestEnv, String)> {
         self.running.signal(Signal::INT)?;
         let output = self.running.finish(PATIENCE)?;
         expect(&output, code, words)?;
@@ -103,12 +105,12 @@ impl Session {
     }
 }
 
-fn recording(case: &Case, name: &str) -> Result<Recording> {
+fn recording(case: &TestEnv, name: &str) -> Result<Recording> {
     Ok(Recording::read(&Path::new(&case.file("recordings")).join(format!("{name}.recording.json")))?)
 }
 
 /// Its program, whole, and nothing is lost.
-fn is_whole(case: &Case, name: &str) -> Result<()> {
+fn is_whole(case: &TestEnv, name: &str) -> Result<()> {
     let recording = recording(case, name)?;
     ensure!(recording.lost == Lost::default(), "{name}: {:?}", recording.lost);
     let seen = names(&recording, NATIVE, Origin::Application);

@@ -1,7 +1,7 @@
 //! Units of a real systemd: it is PID 1 of a namespace of its own, with a cgroup v2 hierarchy alone.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, NATIVE, bare, eventually, expect, names, set},
+    common::{Cgroup, LIMIT, NATIVE, TestEnv, bare, eventually, expect, names, set},
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -37,7 +37,7 @@ pub fn tests() -> Vec<Trial> {
 
 /// A systemd, and a folder of units.
 struct Systemd {
-    case: Case,
+    case: TestEnv,
     cgroup: Cgroup,
     pid: String,
     _running: Running,
@@ -45,7 +45,7 @@ struct Systemd {
 
 impl Systemd {
     fn start(units: &[(&str, &str)]) -> Result<Self> {
-        let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+        let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
         // Calls one thing at first, and another one once there is a file; then it stays.
         let body = format!(
             r#"call(call(__NR_faccessat, -100, (long)"{}", 0) ? __NR_getpriority : __NR_getitimer, 0, 0, 0);"#,

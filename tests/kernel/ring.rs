@@ -1,7 +1,7 @@
 //! A ring buffer far too small for the news: no call is missing, and what was lost is told.
 
 use crate::{
-    help::{Case, NATIVE, bare, expect, numbers},
+    common::{NATIVE, TestEnv, bare, expect, numbers},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -27,7 +27,7 @@ const BODY: &str = "
 
 pub fn tests() -> Vec<Trial> {
     vec![support::test("a_full_ring_loses_no_call", &[Need::Kernel, Need::Cc], || {
-        let case = Case::new()?;
+        let case = TestEnv::new()?;
         let program = bare(&case, "quick", BODY)?;
         let record = |bytes| -> Result<Recording> {
             expect(&case.run(&["--ring-buffer", bytes], &[&program])?, 0, &[])?;
@@ -41,7 +41,7 @@ pub fn tests() -> Vec<Trial> {
         }
         ensure!(small.lost.events > 0, "4096 bytes have held all news: this proves nothing");
         ensure!(large.lost.events == 0, "16 MiB have not held all news: {:?}", large.lost);
-        for abi in Abi::HERE.iter().copied() {
+        for abi in Abi::HOST.iter().copied() {
             ensure!(numbers(&small, abi) == numbers(&large, abi), "{abi}: the sets differ");
         }
         // 3,500 beyond the tables, 32 of their last, three calls by name.

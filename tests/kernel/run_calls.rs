@@ -1,7 +1,7 @@
 //! `run`: from COMMAND's first call on, all that it and its descendants call, and nothing else.
 
 use crate::{
-    help::{Case, allowed, architectures, bare, expect, names, set, with_libc},
+    common::{TestEnv, allowed, architectures, bare, expect, names, set, with_libc},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -20,7 +20,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         support::test("exactly_the_calls_of_a_program_are_recorded", needs, exact),
         support::test("daemons_and_double_forks_are_traced", needs, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let program = bare(&case, "rare", RARE)?;
             let daemon = format!("(setsid sh -c 'sleep 0.2; {program}' >/dev/null 2>&1 &) &");
             expect(&case.run(&["--wait-all"], &["sh", "-c", &daemon])?, 0, &[])?;
@@ -29,7 +29,7 @@ pub fn tests() -> Vec<Trial> {
         support::test("cgroups_that_the_command_makes_are_traced_and_removed", needs, nested),
         support::test("threads_are_traced", needs, threads),
         support::test("a_program_that_starts_another_has_its_execve", &[Need::Kernel], || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             expect(
                 &case.run(&["--runtimes", "exact"], &["sh", "-c", "true; /bin/true; exec /bin/true"])?,
                 0,
@@ -42,7 +42,7 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
-fn application(case: &Case) -> Result<BTreeSet<String>> {
+fn application(case: &TestEnv) -> Result<BTreeSet<String>> {
     Ok(names(&case.recording()?, native()?, Origin::Application))
 }
 
@@ -52,7 +52,7 @@ fn native() -> Result<Abi> {
     abis.and_then(|abis| abis.first().copied()).ok_or_else(|| anyhow::anyhow!("an unknown machine"))
 }
 
-fn contains_rare(case: &Case) -> Result<()> {
+fn contains_rare(case: &TestEnv) -> Result<()> {
     let seen = application(case)?;
     ensure!(seen.is_superset(&set(["sched_get_priority_max", "getitimer"])), "{seen:?}");
     Ok(())
@@ -60,7 +60,7 @@ fn contains_rare(case: &Case) -> Result<()> {
 
 /// Nothing of ours before its exec (write, setgid, setuid, setgroups), nothing missed, nothing from elsewhere.
 fn exact() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = bare(&case, "rare", RARE)?;
     let expected = set(["sched_get_priority_max", "getitimer", "exit_group"]);
     for user in [&[][..], &["--user", "12345:77"]] {
@@ -92,7 +92,7 @@ fn exact() -> Result<()> {
 
 /// A program may move itself and others into cgroups of its own, as systemd does.
 fn nested() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = bare(&case, "rare", RARE)?;
     let script = format!(
         "own={}/$(basename $(sed -n s/^0:://p /proc/self/cgroup))
@@ -125,7 +125,7 @@ int main(void) {
 ";
 
 fn threads() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = with_libc(&case, "threads", THREADS)?;
     expect(&case.run(&["--runtimes", "exact"], &[&program])?, 0, &[])?;
     let seen = application(&case)?;

@@ -1,7 +1,7 @@
 //! `run`: how it ends, and what becomes of what COMMAND leaves behind.
 
 use crate::{
-    help::{Case, LIMIT, eventually, expect, has_ended, stderr, with_libc},
+    common::{LIMIT, TestEnv, eventually, expect, has_ended, stderr, with_libc},
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -20,7 +20,7 @@ pub fn tests() -> Vec<Trial> {
     let kernel = &[Need::Kernel];
     vec![
         support::test("what_is_left_is_moved_back_with_a_warning", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let output = case.run(&[], &["sh", "-c", LEAVES])?;
             expect(&output, 0, &["left 1 process", "--wait-all", "--kill"])?;
             let left = pid(&output)?;
@@ -29,7 +29,7 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("what_is_left_in_cgroups_below_is_moved_back", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let script = format!(
                 "own=$(echo {0}/seccomp-trace.*); mkdir $own/below && \
                  sh -c 'echo 0 >$0/below/cgroup.procs && cat /proc/self/cgroup >&2; {LEAVES}' $own",
@@ -41,14 +41,14 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("kill_ends_what_is_left", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let output = case.run(&["--kill"], &["sh", "-c", LEAVES])?;
             expect(&output, 0, &["left 1 process"])?;
             let left = pid(&output)?;
             eventually("the process that was left is ended", || has_ended(left).then_some(()))
         }),
         support::test("wait_all_waits_for_what_is_left", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let script = "(sleep 0.3; touch late) >/dev/null 2>&1 & exit 5";
             let output = case.run(&["--wait-all"], &["sh", "-c", script])?;
             expect(&output, 5, &[])?;
@@ -60,7 +60,7 @@ pub fn tests() -> Vec<Trial> {
         support::test("ctrl_c_of_a_terminal_reaches_the_command_once", &[Need::Kernel, Need::Cc], terminal),
         support::test("a_second_ctrl_c_quits_at_once", kernel, twice),
         support::test("a_duration_ends_the_command", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let started = Instant::now();
             expect(&case.run(&["--duration", "300ms"], &["sleep", "60"])?, 128 + 15, &[])?;
             ensure!(started.elapsed() < Duration::from_secs(30), "it took {:?}", started.elapsed());
@@ -77,7 +77,7 @@ fn pid(output: &Output) -> Result<u32> {
 }
 
 /// Starts a script and waits until it has made the file `ready`.
-fn start(case: &Case, options: &[&str], script: &str) -> Result<Running> {
+fn start(case: &TestEnv, options: &[&str], script: &str) -> Result<Running> {
     let running = case.start(options, &["sh", "-c", script])?;
     let ready = case.file("ready");
     eventually("COMMAND is ready", || Path::new(&ready).exists().then_some(()))?;
@@ -88,7 +88,7 @@ fn passed_on() -> Result<()> {
     for (signal, name) in
         [(Signal::INT, "INT"), (Signal::TERM, "TERM"), (Signal::HUP, "HUP"), (Signal::USR1, "USR1")]
     {
-        let case = Case::new()?;
+        let case = TestEnv::new()?;
         let script = format!("trap 'echo got; exit 9' {name}; touch ready; while :; do sleep 0.02; done");
         let running = start(&case, &[], &script)?;
         running.signal(signal)?;
@@ -97,7 +97,7 @@ fn passed_on() -> Result<()> {
         ensure!(output.stdout == b"got\n", "{name}: {:?}", output.stdout);
         ensure!(case.recording()?.finished && case.profile_path().exists());
     }
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let running = start(&case, &[], "touch ready; exec sleep 60")?;
     running.signal(Signal::TERM)?;
     expect(&case.finish(running)?, 128 + 15, &[])
@@ -122,7 +122,7 @@ int main(void) {
 
 /// A terminal sends Ctrl-C to the whole foreground group: it must not be passed on a second time.
 fn terminal() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let counting = with_libc(&case, "counting", COUNTS)?;
     let command = format!(
         "exec {} run -o {} -- {counting}",
@@ -147,7 +147,7 @@ fn terminal() -> Result<()> {
 }
 
 fn twice() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let running = start(&case, &[], "trap '' INT; touch ready; exec sleep 60")?;
     let partial = case.folder.path().join("recording.json.partial");
     let has_seen = || Recording::read(&partial).ok().filter(|recording| !recording.syscalls.is_empty());

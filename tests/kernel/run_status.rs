@@ -1,7 +1,7 @@
 //! `run`: COMMAND is started as if nobody watched, and its status is ours.
 
 use crate::{
-    help::{Case, expect, stderr},
+    common::{TestEnv, expect, stderr},
     support::{self, Need, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -14,7 +14,7 @@ pub fn tests() -> Vec<Trial> {
             for (script, code) in
                 [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", 128 + 15), ("kill -KILL $$", 137)]
             {
-                let case = Case::new()?;
+                let case = TestEnv::new()?;
                 expect(&case.run(&[], &["sh", "-c", script])?, code, &[])?;
                 ensure!(case.profile_path().exists(), "{script}: no profile was written");
                 ensure!(case.recording()?.finished, "{script}: the recording is not whole");
@@ -26,7 +26,7 @@ pub fn tests() -> Vec<Trial> {
         support::test("the_command_gets_what_it_would_get_without_us", kernel, inherited),
         support::test("the_user_is_taken_with_all_groups", kernel, user),
         support::test("the_cgroup_of_a_run_is_below_the_callers", kernel, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let output = case.run(&[], &["cat", "/proc/self/cgroup"])?;
             expect(&output, 0, &[])?;
             let said = String::from_utf8(output.stdout)?;
@@ -38,7 +38,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 fn not_started() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let plain = case.file("plain");
     fs::write(&plain, "#!/bin/sh\n")?;
     let no_interpreter = case.file("no-interpreter");
@@ -62,7 +62,7 @@ fn not_started() -> Result<()> {
 }
 
 fn streams() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let data: Vec<u8> = (0..1_000_000_u32).map(|number| (number % 251) as u8).collect();
     fs::write(case.file("in"), &data)?;
     // Of a set that every host's libseccomp knows: a warning would be our own.
@@ -81,13 +81,13 @@ const SIGSETXID: u64 = 1 << 32;
 
 /// Signals that it ignores (nohup) or blocks, open files, the environment, the working folder.
 fn inherited() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let show = "grep -E '^Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd; pwd; ulimit -a; umask; env | grep -v ^_= | sort | sha256sum";
     // The signals that are ignored, and all else.
     let nohup = |words: &std::process::Command| -> Result<(u64, String)> {
         let mut command = case.command(["sh", "-c", "trap '' HUP USR1; exec \"$@\"", "sh"]);
         command.arg(words.get_program()).args(words.get_args());
-        let output = support::run_with_timeout(&mut command, crate::help::LIMIT)?;
+        let output = support::run_with_timeout(&mut command, crate::common::LIMIT)?;
         expect(&output, 0, &[])?;
         let said = String::from_utf8(output.stdout)?;
         let line = said.lines().find(|line| line.starts_with("SigIgn:")).with_context(|| said.clone())?;
@@ -104,7 +104,7 @@ fn inherited() -> Result<()> {
 }
 
 fn user() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     for (user, expected) in
         [("nobody", "65534 65534 65534\n"), ("12345:77", "12345 77 77\n"), ("12345", "12345 12345 12345\n")]
     {

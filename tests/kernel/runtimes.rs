@@ -1,7 +1,7 @@
 //! runc and crun by hand, without an engine: the boundary is where the runtime loads the filter.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, NATIVE, Recorder, bare, bundle, expect, names, set},
+    common::{Cgroup, LIMIT, NATIVE, Recorder, TestEnv, bare, bundle, expect, names, set},
     support::{self, Need, Trial, denials::denied},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, process::Command};
 pub fn tests() -> Vec<Trial> {
     vec![
         support::test("runc_is_recorded_from_its_filter_on", &[Need::Kernel, Need::Cc, Need::Runc], || {
-            let (case, cgroup) = (Case::new()?, Cgroup::named()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::named()?);
             // It makes the cgroup itself.
             traced(&case, json!({"noNewPrivileges": false}), &cgroup.path)?;
             let recorder = Recorder::start(&case, &["--wait", "--cgroup", &cgroup.path], &[])?;
@@ -28,7 +28,7 @@ pub fn tests() -> Vec<Trial> {
             "runc_without_new_privileges_loads_its_filter_last",
             &[Need::Kernel, Need::Cc, Need::Runc],
             || {
-                let (case, cgroup) = (Case::new()?, Cgroup::named()?);
+                let (case, cgroup) = (TestEnv::new()?, Cgroup::named()?);
                 traced(&case, json!({"noNewPrivileges": true}), &cgroup.path)?;
                 let recorder = Recorder::start(&case, &["--wait", "--cgroup", &cgroup.path], &[])?;
                 let mut runc = Command::new("runc");
@@ -40,7 +40,7 @@ pub fn tests() -> Vec<Trial> {
             },
         ),
         support::test("crun_is_recorded_from_its_filter_on", &[Need::Kernel, Need::Cc, Need::Crun], || {
-            let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+            let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
             // crun 1.8 refuses a host with cgroup v2 beside v1: it doesn't see the one, and stays where it is started.
             traced(&case, json!({"noNewPrivileges": false}), &cgroup.path)?;
             let recorder = Recorder::start(&case, &["--cgroup", &cgroup.path], &[])?;
@@ -80,7 +80,7 @@ const MOMENTS: &str = r#"
 
 /// One start of a program that made none of them, and then one that makes all.
 fn moments() -> Result<()> {
-    let (case, cgroup) = (Case::new()?, Cgroup::named()?);
+    let (case, cgroup) = (TestEnv::new()?, Cgroup::named()?);
     let (short, long) = (bare(&case, "short", "")?, bare(&case, "long", MOMENTS)?);
     expect(&case.run(&[], &[&short])?, 0, &[])?;
     bundle(&case, &long, json!({}), case.profile()?, &cgroup.path)?;
@@ -103,7 +103,7 @@ fn contained(runtime: &mut Command) -> Result<()> {
 }
 
 /// A bundle under the tracing profile, whose only program is one with known calls.
-fn traced(case: &Case, process: Value, cgroup: &str) -> Result<()> {
+fn traced(case: &TestEnv, process: Value, cgroup: &str) -> Result<()> {
     let program = bare(case, "program", "call(__NR_getitimer, 0, 0, 0);")?;
     let output = support::run_with_timeout(support::program().arg("tracing-profile"), LIMIT)?;
     let profile = serde_json::from_slice(&output.stdout).context("the tracing profile")?;
@@ -111,7 +111,7 @@ fn traced(case: &Case, process: Value, cgroup: &str) -> Result<()> {
 }
 
 /// The application's calls are those of its program; the runtime's are ones that its measured sets know.
-fn is_exact(case: &Case, runtime: &str) -> Result<()> {
+fn is_exact(case: &TestEnv, runtime: &str) -> Result<()> {
     let recording = case.recording()?;
     ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
     ensure!(!recording.boundary.attached_late && recording.lost == Default::default());

@@ -1,7 +1,7 @@
 //! Readers of our streams who stall: a full pipe, a terminal that takes nothing. They hold up nobody.
 
 use crate::{
-    help::{Case, Cgroup, LIMIT, bare, eventually},
+    common::{Cgroup, LIMIT, TestEnv, bare, eventually},
     support::{self, Need, Trial},
 };
 use anyhow::{Context as _, Result, bail, ensure};
@@ -94,7 +94,7 @@ const END: Duration = Duration::from_secs(30);
 /// Writes a byte to `got` for each SIGUSR1.
 const COMMAND: &str = "trap 'printf . >>got' USR1; ./rare; touch ready; while :; do sleep 0.005; done";
 
-fn command(case: &Case, options: &[&str]) -> Result<Command> {
+fn command(case: &TestEnv, options: &[&str]) -> Result<Command> {
     bare(case, "rare", "call(__NR_getitimer, 0, 0, 0);")?;
     let words = case.run_words(&[], &["sh", "-c", COMMAND]);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -105,7 +105,7 @@ fn command(case: &Case, options: &[&str]) -> Result<Command> {
 }
 
 /// How long a signal takes to come to COMMAND, at best: other tests run beside this one.
-fn signal_takes(case: &Case, traced: &Traced) -> Result<Duration> {
+fn signal_takes(case: &TestEnv, traced: &Traced) -> Result<Duration> {
     let got = || fs::metadata(case.file("got")).map_or(0, |got| got.len());
     let mut best = LIMIT;
     for _ in 0..10 {
@@ -122,7 +122,7 @@ fn has_getitimer(recording: &Recording) -> bool {
 }
 
 /// A checkpoint comes, and signals are answered. Returns once COMMAND has one that ends it.
-fn goes_on(case: &Case, traced: &Traced) -> Result<()> {
+fn goes_on(case: &TestEnv, traced: &Traced) -> Result<()> {
     eventually("COMMAND is ready", || fs::metadata(case.file("ready")).ok())?;
     let start = Instant::now();
     let partial = case.folder.path().join("recording.json.partial");
@@ -133,8 +133,8 @@ fn goes_on(case: &Case, traced: &Traced) -> Result<()> {
     traced.signal(Signal::TERM)
 }
 
-fn stderr(full: impl FnOnce(&Case) -> Result<(File, File)>) -> Result<()> {
-    let case = Case::new()?;
+fn stderr(full: impl FnOnce(&TestEnv) -> Result<(File, File)>) -> Result<()> {
+    let case = TestEnv::new()?;
     let (_reader, writer) = full(&case)?;
     let mut traced = Traced(command(&case, &["--verbose"])?.stderr(writer).spawn()?);
     goes_on(&case, &traced)?;
@@ -153,7 +153,7 @@ fn is_profile(read: &[u8]) -> Result<()> {
 }
 
 fn read_again() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let (mut reader, writer) = full()?;
     let mut traced = Traced(command(&case, &["--verbose"])?.stderr(writer).spawn()?);
     eventually("COMMAND is ready", || fs::metadata(case.file("ready")).ok())?;
@@ -172,7 +172,7 @@ fn read_again() -> Result<()> {
 
 fn stdout() -> Result<()> {
     for is_read in [false, true] {
-        let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+        let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
         let rare = bare(&case, "rare", "call(__NR_getitimer, 0, 0, 0);")?;
         let (mut reader, writer) = full()?;
         let recording = case.file("recording.json");
@@ -210,7 +210,7 @@ fn stdout() -> Result<()> {
 }
 
 fn lines() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let (_reader, writer) = full()?;
     let mut traced = Traced(command(&case, &["--watch", "--watch-format", "json"])?.stderr(writer).spawn()?);
     eventually("COMMAND is ready", || fs::metadata(case.file("ready")).ok())?;
@@ -218,7 +218,7 @@ fn lines() -> Result<()> {
 }
 
 /// A signal is answered, the end comes, and the recording is whole.
-fn is_not_held_up(case: &Case, traced: &mut Traced) -> Result<()> {
+fn is_not_held_up(case: &TestEnv, traced: &mut Traced) -> Result<()> {
     let takes = signal_takes(case, traced)?;
     ensure!(takes < Duration::from_millis(100), "{takes:?}");
     traced.signal(Signal::TERM)?;
@@ -229,7 +229,7 @@ fn is_not_held_up(case: &Case, traced: &mut Traced) -> Result<()> {
 
 /// A terminal whose other side nobody reads.
 fn terminal() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let master = pty::openpt(pty::OpenptFlags::RDWR | pty::OpenptFlags::NOCTTY)?;
     pty::grantpt(&master)?;
     pty::unlockpt(&master)?;

@@ -1,7 +1,7 @@
 //! Who may write the kernel program's maps: root of the host for BPF. That is told, and what it has written is found.
 
 use crate::{
-    help::{Case, bare, expect, with_libc},
+    common::{TestEnv, bare, expect, with_libc},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -14,13 +14,13 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
-fn codes(case: &Case) -> Result<Vec<String>> {
+fn codes(case: &TestEnv) -> Result<Vec<String>> {
     Ok(case.recording()?.warnings.into_iter().map(|its| its.code).collect())
 }
 
 /// Also where it was called before by somebody who may not.
 fn told() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = bare(&case, "bpf", "call(__NR_bpf, -1, 0, 0);")?;
     let other = bare(&case, "other", "call(__NR_setresuid, 65534, 65534, 65534); call(__NR_bpf, -1, 0, 0);")?;
     expect(&case.run(&[], &[&other])?, 0, &[])?;
@@ -36,7 +36,7 @@ fn told() -> Result<()> {
 /// It finds the set that has its own two odd numbers, hides a call that it will make, and takes back one that it has made. The map's first value:
 /// for each of five sets and three ABIs 512 bytes.
 fn written() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let source = "#include <linux/bpf.h>\n#include <string.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n
         static unsigned char sets[5 * 3 * 512 + 8];
         static long bpf(int command, union bpf_attr *attr) { return syscall(SYS_bpf, command, attr, sizeof *attr); }
@@ -71,8 +71,11 @@ fn written() -> Result<()> {
     expect(&case.run(&[], &[&program])?, 125, &["2 syscalls are lost", "has written the maps"])?;
     let recording = case.recording()?;
     ensure!(recording.lost.syscalls == 2, "{:?}", recording.lost);
-    let seen =
-        crate::help::names(&recording, crate::help::NATIVE, seccomp_trace::recording::Origin::Application);
+    let seen = crate::common::names(
+        &recording,
+        crate::common::NATIVE,
+        seccomp_trace::recording::Origin::Application,
+    );
     // What was seen once is never taken back.
     ensure!(seen.contains("times") && !seen.contains("getpriority"), "{seen:?}");
     Ok(())

@@ -1,7 +1,7 @@
 //! `--watch` where there is no terminal: lines for people, and objects for programs.
 
 use crate::{
-    help::{Case, bare, expect, stderr, with_libc},
+    common::{TestEnv, bare, expect, stderr, with_libc},
     support::{self, Need, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -23,7 +23,7 @@ pub fn tests() -> Vec<Trial> {
 const RARE: &str = "call(__NR_sched_get_priority_max, 0, 0, 0); call(__NR_getitimer, 0, 0, 0); call(__NR_getitimer, 0, 0, 0);";
 
 fn lines() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = bare(&case, "rare", RARE)?;
     let output = case.run(&["--watch"], &[&program])?;
     expect(&output, 0, &[])?;
@@ -45,7 +45,7 @@ fn objects(output: &std::process::Output) -> Result<Vec<Value>> {
 }
 
 fn json() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = bare(&case, "rare", RARE)?;
     let output = case.run(&["--watch", "--watch-format", "json", "--portable"], &[&program])?;
     expect(&output, 0, &[])?;
@@ -68,7 +68,7 @@ fn json() -> Result<()> {
 
 /// Its own filter, as there is no runtime here.
 fn denial() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = with_libc(&case, "denied", DENIED)?;
     let output = case.run(&["--watch", "--watch-format", "json"], &[&program])?;
     let denied: Vec<_> = objects(&output)?.into_iter().filter(|object| object["event"] == "denied").collect();
@@ -104,7 +104,7 @@ int main(void) {
 "#;
 
 fn lost() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     // Numbers that are no calls, more than the smallest ring holds.
     let program = bare(&case, "quick", "for (long n = 1000; n < 4000; n++) call(n, 0, 0, 0);")?;
     let output = case.run(&["--watch", "--watch-format", "json", "--ring-buffer", "4096"], &[&program])?;
@@ -120,19 +120,19 @@ fn lost() -> Result<()> {
 }
 
 fn gone() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = bare(&case, "rare", RARE)?;
     let script = "set -o pipefail; { \"$0\" \"$@\" 2>&1 >&3; } 3>/dev/null | head --lines=1";
     let mut command = case.command(["bash", "-c", script]);
     command.arg(support::program().get_program()).args(case.run_words(&["--watch"], &[&program]));
-    let output = support::run_with_timeout(&mut command, crate::help::LIMIT)?;
+    let output = support::run_with_timeout(&mut command, crate::common::LIMIT)?;
     expect(&output, 0, &[])?;
-    ensure!(crate::help::allowed(&case.profile()?).contains("getitimer"));
+    ensure!(crate::common::allowed(&case.profile()?).contains("getitimer"));
     Ok(())
 }
 
 fn hostile() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let source = "#include <sys/prctl.h>\n#include <sys/time.h>\n
         int main(void) { prctl(PR_SET_NAME, \"\\033[2J\\n\\233x\"); struct itimerval v; return getitimer(0, &v); }";
     let program = with_libc(&case, "hostile", source)?;

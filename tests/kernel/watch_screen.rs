@@ -1,13 +1,13 @@
 //! `--watch` on a real terminal: what is shown, what the keys do, and that the terminal is as it was after every way out.
 
 use crate::{
-    help::{Case, LIMIT, NATIVE, allowed, eventually, has_ended, with_libc},
+    common::{LIMIT, NATIVE, TestEnv, allowed, eventually, has_ended, with_libc},
     support::{self, Need, Terminal, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use seccomp_trace::live::{
-    draw::{About, Look},
+    draw::{About, Theme},
     model::Model,
     screen::{Screen, Shared, Stream},
     view::View,
@@ -43,17 +43,17 @@ pub fn tests() -> Vec<Trial> {
 
 /// A case with `seccomp-trace run --watch` of a command in a terminal.
 struct Watched {
-    case: Case,
+    case: TestEnv,
     terminal: Terminal,
 }
 
 impl Watched {
     fn start(options: &[&str], command: &str, size: (u16, u16), variables: &[(&str, &str)]) -> Result<Self> {
-        Self::start_in(Case::new()?, options, command, size, variables)
+        Self::start_in(TestEnv::new()?, options, command, size, variables)
     }
 
     fn start_in(
-        case: Case,
+        case: TestEnv,
         options: &[&str],
         command: &str,
         size: (u16, u16),
@@ -161,7 +161,7 @@ pub fn panic_if_asked() {
     if env::var_os(PANIC).is_some() {
         let shared = Shared::new(Model::new(Timestamp::now()));
         let about = About { title: String::new(), end: String::new(), max_counted: 64, has_command: false };
-        let look = Look { color: true, unicode: true };
+        let look = Theme { color: true, unicode: true };
         let _screen = Screen::open(Stream::Stdout, shared, View::new(None), about, look, |_| {});
         std::thread::sleep(std::time::Duration::from_millis(300));
         panic!("as the test wants it");
@@ -177,7 +177,7 @@ fn panicked() -> Result<()> {
 }
 
 fn suspended() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let words = case.run_words(&["--watch"], &["sleep", "1000"]).join(" ");
     // A shell with job control.
     let terminal = Terminal::start("PS1='$ ' bash --norc --noprofile -i", WIDE, UTF8)?;
@@ -198,7 +198,7 @@ fn suspended() -> Result<()> {
 
 /// Two threads make so many calls each, wherever they run.
 fn counts() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let source = r#"
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -225,7 +225,7 @@ int main(void) {
 
 /// Its slot is another one then, and its counter may be.
 fn again() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program_of = with_libc(
         &case,
         "counted",
@@ -303,7 +303,7 @@ fn write() -> Result<()> {
 
 /// Nobody reads it.
 fn write_fifo() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     support::run_with_timeout(std::process::Command::new("mkfifo").arg(case.profile_path()), LIMIT)?;
     let trap = "sh -c 'trap \"echo passed on\" USR1; while :; do sleep 0.1; done'";
     let watched = Watched::start_in(case, &[], trap, WIDE, UTF8)?;
@@ -374,7 +374,7 @@ fn plain() -> Result<()> {
 }
 
 fn hostile() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let source = "#include <sys/prctl.h>\n#include <sys/time.h>\n#include <unistd.h>\n
         int main(void) { prctl(PR_SET_NAME, \"\\033]2;ha\\a\\033[2J\"); struct itimerval v; getitimer(0, &v); for (;;) pause(); }";
     let program = with_libc(&case, "hostile", source)?;
@@ -388,7 +388,7 @@ fn hostile() -> Result<()> {
 }
 
 fn cgroups() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     case.home.make("one")?;
     case.home.make("two")?;
     let path = case.home.path.clone();
@@ -420,7 +420,7 @@ fn cgroups() -> Result<()> {
 
 /// 70 of them, each of which makes a call each second.
 fn many() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let mut words = vec!["record --watch --wait --output-dir .".to_owned()];
     for number in 100..170 {
         case.home.make(&format!("c{number}"))?;

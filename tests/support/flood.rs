@@ -1,9 +1,9 @@
 //! A program that makes every harmless number of all ABIs that a program can call by, as fast as it can, in many processes and threads.
 
-use super::{compile, harmless};
+use super::{compile, safe_syscalls};
 use anyhow::Result;
 use seccomp_trace::abi::Abi;
-use seccomp_trace_common::{BEYOND_PER_SLOT, NUMBERS};
+use seccomp_trace_common::{HIGH_NUMBERS_PER_SLOT, NUMBERS};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -61,13 +61,15 @@ int main(int argc, char **argv) {
 /// Which numbers it makes beyond the sets: `extra` more than one recording can keep.
 pub fn calls(extra: u32) -> BTreeSet<(Abi, u32)> {
     let end = NUMBERS as u32;
-    let abis = harmless::CALLABLE.iter().copied();
-    let mut calls: BTreeSet<_> =
-        abis.clone().flat_map(|abi| harmless::numbers(abi, end).map(move |number| (abi, number))).collect();
+    let abis = safe_syscalls::CALLABLE.iter().copied();
+    let mut calls: BTreeSet<_> = abis
+        .clone()
+        .flat_map(|abi| safe_syscalls::numbers(abi, end).map(move |number| (abi, number)))
+        .collect();
     // The same share each.
-    let mut left = BEYOND_PER_SLOT + extra;
-    for (abi, others) in abis.zip((1..=harmless::CALLABLE.len() as u32).rev()) {
-        let beyond = (end..).filter(|number| harmless::is_harmless(abi, *number));
+    let mut left = HIGH_NUMBERS_PER_SLOT + extra;
+    for (abi, others) in abis.zip((1..=safe_syscalls::CALLABLE.len() as u32).rev()) {
+        let beyond = (end..).filter(|number| safe_syscalls::is_safe(abi, *number));
         calls.extend(beyond.take((left / others) as usize).map(|number| (abi, number)));
         left -= left / others;
     }
@@ -76,10 +78,10 @@ pub fn calls(extra: u32) -> BTreeSet<(Abi, u32)> {
 
 /// Compiles it into a folder, statically; returns its path.
 pub fn program(folder: &Path, name: &str, calls: &BTreeSet<(Abi, u32)>) -> Result<String> {
-    let source = harmless::c_source(calls.iter().copied());
+    let source = safe_syscalls::c_source(calls.iter().copied());
     compile::static_with_libc(
         folder,
         name,
-        &format!("#define _GNU_SOURCE\n{source}{}{MAIN}", harmless::TIGHTEN),
+        &format!("#define _GNU_SOURCE\n{source}{}{MAIN}", safe_syscalls::TIGHTEN),
     )
 }

@@ -32,10 +32,10 @@ pub mod compile;
 mod compile_elsewhere;
 pub mod denials;
 pub mod flood;
-pub mod harmless;
 mod need;
 mod process;
 mod programs;
+pub mod safe_syscalls;
 mod terminal;
 mod tier;
 mod trial;
@@ -46,7 +46,7 @@ pub use programs::{find_program, is_static};
 pub use terminal::Terminal;
 pub use tier::{Tier, turns};
 #[allow(unused_imports, reason = "not every test program has one")]
-pub use trial::alone;
+pub use trial::exclusive;
 pub use trial::{Trial, main, test};
 
 /// How many of something a test takes: in a virtual machine, which is emulated and that much slower, a twentieth.

@@ -49,7 +49,7 @@ pub fn test(
 
 /// The same, with no other test beside it: it storms the machine, or would take another one's containers for its own.
 #[allow(dead_code, reason = "not every test program has one")]
-pub fn alone(
+pub fn exclusive(
     name: &'static str,
     needs: &'static [Need],
     body: impl FnOnce() -> anyhow::Result<()> + Send + 'static,

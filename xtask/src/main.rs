@@ -21,12 +21,12 @@ mod plan;
 mod programs;
 mod run;
 mod setup;
+#[path = "../../tests/strace_oracle/mod.rs"]
+mod strace_oracle;
 mod test;
 #[path = "../../seccomp-trace/build/toolchain.rs"]
 mod toolchain;
 mod vm;
-#[path = "../../tests/witness/mod.rs"]
-mod witness;
 
 use clap::Parser;
 use std::process::ExitCode;

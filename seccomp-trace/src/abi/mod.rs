@@ -39,14 +39,14 @@ impl Abi {
 
     /// The ABIs of the machine that this program is built for, its native one first: each by its index in the kernel program.
     #[cfg(not(target_arch = "aarch64"))]
-    pub const HERE: &'static [Abi] = &X86;
+    pub const HOST: &'static [Abi] = &X86;
     /// The ABIs of the machine that this program is built for, its native one first: each by its index in the kernel program.
     #[cfg(target_arch = "aarch64")]
-    pub const HERE: &'static [Abi] = &ARM;
+    pub const HOST: &'static [Abi] = &ARM;
 
     /// The ABI of an index that the kernel program uses.
     pub fn from_index(index: usize) -> Option<Abi> {
-        Self::HERE.get(index).copied()
+        Self::HOST.get(index).copied()
     }
 
     /// Is it a machine's own, and not one of older programs?

@@ -1,12 +1,12 @@
 //! The command line: what was typed, and one file a subcommand. Only what is here prints.
 
 mod better;
-mod child;
 pub mod completions;
+mod forward_signals;
 pub mod generate;
 pub mod man;
 pub mod output;
-mod prepare;
+mod preflight;
 pub mod printer;
 pub mod profile_options;
 pub mod record;
@@ -99,10 +99,10 @@ impl Command {
     }
 
     /// The exit code where [`run`](Self::run) ends in an error.
-    fn trouble(&self) -> u8 {
+    fn error_exit_code(&self) -> u8 {
         match self {
             Command::Run(_) => FAILED_BESIDE_COMMAND,
-            Command::Record(args) => args.trouble(),
+            Command::Record(args) => args.error_exit_code(),
             Command::Generate(_) | Command::TracingProfile(_) | Command::Completions(_) | Command::Man(_) => {
                 2
             }
@@ -112,20 +112,24 @@ impl Command {
 
 /// The whole program: parses what was typed, runs it, and says how it ended.
 pub fn main() -> ExitCode {
-    accounts::keep_to_files();
+    accounts::use_files_only();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and usage to a closed pipe are no error.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { misused(std::env::args_os().skip(1)) } else { 0 });
+            return ExitCode::from(if error.use_stderr() {
+                usage_exit_code(std::env::args_os().skip(1))
+            } else {
+                0
+            });
         }
     };
     let printer = Printer::new(cli.global.quiet, cli.global.verbose, cli.global.color);
     if printer.is_verbose() {
         show_diagnostics(printer);
     }
-    let trouble = cli.command.trouble();
+    let trouble = cli.command.error_exit_code();
     let code = match cli.command.run(&printer) {
         Ok(status) => status.into(),
         Err(error) => {
@@ -140,7 +144,7 @@ pub fn main() -> ExitCode {
 
 /// The exit code where the words can't be understood. As [`Command::trouble`], which is not known then: 2 could be the
 /// user's own COMMAND's.
-fn misused(words: impl IntoIterator<Item = OsString>) -> u8 {
+fn usage_exit_code(words: impl IntoIterator<Item = OsString>) -> u8 {
     let words: Vec<_> = words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let end = words.iter().position(|word| word == "--");
     let own = words.get(..end.unwrap_or(words.len())).unwrap_or_default();
@@ -177,14 +181,14 @@ mod tests {
 
     #[test]
     fn a_usage_error_is_never_taken_for_the_commands_own_status() {
-        let misused = |line: &str| super::misused(line.split_whitespace().map(Into::into));
+        let usage_exit_code = |line: &str| super::usage_exit_code(line.split_whitespace().map(Into::into));
         for line in ["run", "run -o", "--color never run --bad -- true", "record --bad -- sh -c run"] {
-            assert_eq!(misused(line), 125, "{line}");
+            assert_eq!(usage_exit_code(line), 125, "{line}");
         }
         for line in
             ["", "nonsense", "record --bad", "generate --bad run", "generate -- run", "help run", "-- run"]
         {
-            assert_eq!(misused(line), 2, "{line}");
+            assert_eq!(usage_exit_code(line), 2, "{line}");
         }
     }
 }

@@ -28,7 +28,7 @@ const NOTE: Style = AnsiColor::Cyan.on_default().bold();
 /// What [`Printer::warn_once`] has said.
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Who takes what is said meanwhile, and what was said: see [`Printer::divert`].
+/// Who takes what is said meanwhile, and what was said: see [`Printer::redirect`].
 static DIVERTED: Mutex<Option<Diverted>> = Mutex::new(None);
 
 /// Lines that are kept, at most, while something else has the terminal.
@@ -156,7 +156,7 @@ impl Printer {
 
     /// From now on what is said goes to `take`, without styles, because something else has stderr. Where `is_kept`, it is
     /// printed at the end, too.
-    pub fn divert(&self, is_kept: bool, take: Box<dyn FnMut(&str) + Send>) {
+    pub fn redirect(&self, is_kept: bool, take: Box<dyn FnMut(&str) + Send>) {
         *diverted() = Some(Diverted { take, is_kept, lines: VecDeque::new(), dropped: 0 });
     }
 

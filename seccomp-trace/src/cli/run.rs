@@ -8,18 +8,18 @@ use seccomp_trace_common::flag;
 use tokio::{process::Child, time};
 
 use super::{
-    ExitStatus, child,
+    ExitStatus, forward_signals,
     output::{Output, recording_file},
-    prepare,
+    preflight,
     printer::Printer,
-    results::{Destinations, Plan, Results},
-    session::{Session, SubjectId},
+    results::{Destinations, OutputAllocator, OutputPaths},
+    session::{RecordingId, Session},
     trace_options::TraceOptions,
-    watch::{self, Watch, Wish},
+    watch::{self, ViewRequest, Watch},
 };
 use crate::{
     inspect::cgroup,
-    launch::{self, LaunchCgroup, LeftOver, Signals, User, Waiting},
+    launch::{self, GatedChild, LaunchCgroup, OrphanPolicy, Signals, User},
     live::view::Action,
     recording::Target,
     tracer::Loader,
@@ -67,15 +67,15 @@ pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
         ..Destinations::default()
     };
     destinations.check()?;
-    let hierarchy = prepare::check_host()?;
-    prepare::runtime()?.block_on(async {
+    let hierarchy = preflight::check_host()?;
+    preflight::runtime()?.block_on(async {
         let loader = Loader::new();
         let mut signals = Signals::take().context("can't take signals")?;
-        let plan = Results::new(destinations, *printer)?.plan(&Target::Command { argv: Vec::new() });
+        let plan = OutputAllocator::new(destinations, *printer)?.plan(&Target::Command { argv: Vec::new() });
         let cgroup = LaunchCgroup::create(&hierarchy, cgroup::of_process(std::process::id().cast_signed())?)
             .context("can't make a cgroup for the command")?;
         let procs = cgroup.procs().context("can't open the cgroup of the command")?;
-        let caller = watch::Caller {
+        let caller = watch::ViewContext {
             title: format!("run: {}", shown(&args.command)),
             end: plan.places(),
             has_command: true,
@@ -84,16 +84,16 @@ pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
         let watch = Watch::start(&args.trace.watch, caller, *printer)?;
         let streams = Watch::streams(watch.as_ref())?;
         // Moved there while the kernel program is loaded.
-        let waiting = Waiting::start(program, &args.command, procs, args.user.as_ref(), streams)?;
-        let mut session = prepare::start_session(loader, args.trace.tracer(1, false), &[], printer)?;
+        let waiting = GatedChild::start(program, &args.command, procs, args.user.as_ref(), streams)?;
+        let mut session = preflight::start_session(loader, args.trace.tracer(1, false), &[], printer)?;
         let argv = args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let subject = session.add(Target::Command { argv });
-        session.enrol(subject, &hierarchy, cgroup.path(), flag::COMMAND, 0)?;
+        session.track(subject, &hierarchy, cgroup.path(), flag::RUN_COMMAND, 0)?;
         if let Some(watch) = &watch {
             session.watch(watch.tell());
         }
         let child = waiting.execute()?;
-        child::pass_on_early(&child, &mut signals).await;
+        forward_signals::pass_on_early(&child, &mut signals).await;
         let mut traced = Traced { args, printer, session, subject, plan, cgroup, watch };
         traced.tell_facts(true);
         let Some(status) = traced.follow(child, &mut signals).await? else {
@@ -113,8 +113,8 @@ struct Traced<'a> {
     args: &'a Args,
     printer: &'a Printer,
     session: Session,
-    subject: SubjectId,
-    plan: Plan,
+    subject: RecordingId,
+    plan: OutputPaths,
     cgroup: LaunchCgroup,
     watch: Option<Watch>,
 }
@@ -123,7 +123,7 @@ impl Traced<'_> {
     /// Until the command has ended, and what it left behind where that is waited for. None: quit at once.
     async fn follow(&mut self, mut child: Child, signals: &mut Signals) -> Result<Option<ProcessStatus>> {
         let mut tick = time::interval(CHECKPOINT);
-        let mut interrupts = child::Interrupts::default();
+        let mut interrupts = forward_signals::Interrupts::default();
         let mut over = pin!(time::sleep(self.args.trace.duration.unwrap_or(Duration::MAX)));
         let mut is_over = false;
         let mut status = None;
@@ -136,37 +136,37 @@ impl Traced<'_> {
             // Nobody tells when the last process is gone: looked for often, and only at the end.
             let pause = if status.is_some() { Duration::from_millis(20) } else { Duration::MAX };
             tokio::select! {
-                () = self.session.wait() => self.session.skip_news()?,
+                () = self.session.wait() => self.session.drain_events()?,
                 ended = child.wait(), if status.is_none() => status = Some(ended.context("can't wait for COMMAND")?),
                 signal = signals.next() => {
                     if interrupts.is_second(signal) {
                         return Ok(None);
                     }
-                    child::pass_on(&child, signal);
-                    is_over |= status.is_some() && signal.asks_to_end();
+                    forward_signals::pass_on(&child, signal);
+                    is_over |= status.is_some() && signal.is_termination();
                 }
                 () = &mut over, if !is_over => {
                     is_over = true;
-                    child::terminate(&child);
+                    forward_signals::terminate(&child);
                 }
                 wish = watch::next(&mut self.watch) => match wish {
-                    Wish::Key(Action::End) => {
+                    ViewRequest::Key(Action::End) => {
                         is_over = true;
-                        child::terminate_group(&child);
+                        forward_signals::terminate_group(&child);
                         self.printer.note("COMMAND is asked to end; Ctrl-C twice quits at once");
                     }
-                    Wish::Key(Action::Interrupt) if interrupts.is_second_interrupt() => return Ok(None),
-                    Wish::Key(Action::Interrupt) => {
-                        child::interrupt_group(&child);
+                    ViewRequest::Key(Action::Interrupt) if interrupts.is_second_interrupt() => return Ok(None),
+                    ViewRequest::Key(Action::Interrupt) => {
+                        forward_signals::interrupt_group(&child);
                         is_over |= status.is_some();
                     }
-                    Wish::Key(Action::Write(_)) => self.write_now()?,
-                    Wish::Measured => {
+                    ViewRequest::Key(Action::Write(_)) => self.write_now()?,
+                    ViewRequest::Measured => {
                         if let Some(watch) = &mut self.watch {
                             watch.measured(&self.session);
                         }
                     }
-                    Wish::Key(Action::Choose(_) | Action::Suspend) => {}
+                    ViewRequest::Key(Action::Choose(_) | Action::Suspend) => {}
                 },
                 _ = tick.tick() => {
                     self.checkpoint()?;
@@ -215,27 +215,27 @@ impl Traced<'_> {
         }
         // What is moved back is not what has left.
         self.session.release(self.subject)?;
-        let left_over = if self.args.kill { LeftOver::Kill } else { LeftOver::MoveBack };
+        let left_over = if self.args.kill { OrphanPolicy::Kill } else { OrphanPolicy::MoveBack };
         match (self.cgroup.clear(left_over), left_over) {
             (0, _) => {}
-            (count, LeftOver::Kill) => {
+            (count, OrphanPolicy::Kill) => {
                 self.printer.note(format!("COMMAND left {count} processes behind; they were ended"))
             }
-            (count, LeftOver::MoveBack) => self.printer.warn(format!(
+            (count, OrphanPolicy::MoveBack) => self.printer.warn(format!(
                 "COMMAND left {count} processes behind, whose further calls are not in the recording; \
                  --wait-all waits for them, --kill ends them"
             )),
         }
-        self.session.skip_news()?;
+        self.session.drain_events()?;
         self.session.finish()?;
         self.tell_facts(false);
         let recording = self.session.subject(self.subject).map(|subject| subject.builder.build(true));
         let recording = recording.context("nothing was recorded")?;
         // Detached before anything is written.
         drop((self.session, self.cgroup));
-        let troubles = self.plan.write(recording, &self.args.trace, self.printer);
-        troubles.iter().for_each(|trouble| self.printer.error(trouble));
-        Ok(ExitStatus::Command(match (child::exit_code(status), troubles.is_empty()) {
+        let errors = self.plan.write(recording, &self.args.trace, self.printer);
+        errors.iter().for_each(|trouble| self.printer.error(trouble));
+        Ok(ExitStatus::Command(match (forward_signals::exit_code(status), errors.is_empty()) {
             (0, false) => super::FAILED_BESIDE_COMMAND,
             (code, _) => code,
         }))

@@ -50,7 +50,7 @@ pub struct ContainerInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineEvent {
     /// A container was made, or is about to start: all that the event itself says of it.
-    Known(Box<Container>),
+    Created(Box<Container>),
     /// It has a new name.
     Renamed {
         /// The whole id.
@@ -74,12 +74,12 @@ pub enum EngineEvent {
         id: String,
     },
     /// The engine does not answer any more; it is asked again until it does.
-    Away {
+    Disconnected {
         /// Why.
         reason: String,
     },
     /// The engine answers again. What happened meanwhile may be missing: list the containers again.
-    Back,
+    Reconnected,
 }
 
 /// A future that borrows its engine.

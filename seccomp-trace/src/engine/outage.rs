@@ -36,7 +36,7 @@ impl Outage {
         self.last = Some(Instant::now());
         if !std::mem::replace(&mut self.is_open, true) {
             // A dropped receiver wants to know nothing more.
-            let _ = self.events.send(EngineEvent::Away { reason });
+            let _ = self.events.send(EngineEvent::Disconnected { reason });
         }
     }
 
@@ -56,7 +56,7 @@ impl Outage {
     /// It answers again.
     pub fn end(&mut self) {
         self.is_open = false;
-        let _ = self.events.send(EngineEvent::Back);
+        let _ = self.events.send(EngineEvent::Reconnected);
     }
 }
 
@@ -84,11 +84,11 @@ mod tests {
         // It has not been well for long.
         assert_eq!(outage.pause(), 16 * SHORTEST_PAUSE);
         drop(outage);
-        let away = |reason: &str| EngineEvent::Away { reason: reason.to_owned() };
+        let away = |reason: &str| EngineEvent::Disconnected { reason: reason.to_owned() };
         let mut told = Vec::new();
         while let Some(event) = events.recv().await {
             told.push(event);
         }
-        assert_eq!(told, [away("0"), EngineEvent::Back, away("again")]);
+        assert_eq!(told, [away("0"), EngineEvent::Reconnected, away("again")]);
     }
 }

@@ -4,7 +4,7 @@
 /// name, such as systemd or LDAP, are libraries, and they bring a second C library along: the program then crashes.
 ///
 /// Called before anything is looked up.
-pub fn keep_to_files() {
+pub fn use_files_only() {
     #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
     for (database, service) in
         [(c"passwd", c"files"), (c"group", c"files"), (c"initgroups", c"files"), (c"hosts", c"files dns")]

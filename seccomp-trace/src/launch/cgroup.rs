@@ -19,7 +19,7 @@ const NAMES: u32 = 100;
 
 /// What to do with processes that a command leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeftOver {
+pub enum OrphanPolicy {
     /// Move them back to where the command came from.
     MoveBack,
     /// End them.
@@ -88,16 +88,16 @@ impl LaunchCgroup {
     }
 
     /// Empties it, and returns how many processes were left.
-    pub fn clear(&self, left_over: LeftOver) -> usize {
+    pub fn clear(&self, left_over: OrphanPolicy) -> usize {
         let mut found = 0;
-        if left_over == LeftOver::Kill {
+        if left_over == OrphanPolicy::Kill {
             found = self.processes().len();
             let _ = fs::write(self.directory().join("cgroup.kill"), "1");
         }
         // Processes may fork while they are moved: until none is left.
         let deadline = Instant::now() + Duration::from_secs(5);
         while self.is_populated() && Instant::now() < deadline {
-            if left_over == LeftOver::MoveBack {
+            if left_over == OrphanPolicy::MoveBack {
                 found += self.move_back();
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -117,7 +117,7 @@ impl LaunchCgroup {
 
 impl Drop for LaunchCgroup {
     fn drop(&mut self) {
-        self.clear(LeftOver::MoveBack);
+        self.clear(OrphanPolicy::MoveBack);
         remove(&self.hierarchy, &self.path);
     }
 }

@@ -112,18 +112,18 @@ pub struct Streams {
 ///
 /// # Errors
 /// What the kernel refuses: a format that it can't execute, for instance.
-pub fn start_plainly(program: &Path, argv: &[OsString], streams: Streams) -> Result<Child, CommandError> {
-    spawn(command(program, argv, streams), program)
+pub fn spawn(program: &Path, argv: &[OsString], streams: Streams) -> Result<Child, CommandError> {
+    start(command(program, argv, streams), program)
 }
 
 /// A process that has entered a cgroup, or is about to, and there waits to execute its command. Dropped, it never does, and is gone.
-pub struct Waiting {
+pub struct GatedChild {
     gate: Option<PipeWriter>,
     /// It has a thread of ours: nobody returns from a spawn before the exec.
     thread: Option<JoinHandle<Result<Child, CommandError>>>,
 }
 
-impl Waiting {
+impl GatedChild {
     /// Starts it, inside of a tokio runtime. The kernel needs some 10 ms to move a process (it waits for all processors), in
     /// which the caller goes on.
     ///
@@ -149,7 +149,7 @@ impl Waiting {
         let failed = failed(&program);
         let thread = thread::Builder::new().spawn(move || {
             let _entered = runtime.enter();
-            spawn(command, &program)
+            start(command, &program)
         });
         Ok(Self { gate: Some(gate), thread: Some(thread.map_err(failed)?) })
     }
@@ -170,7 +170,7 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for GatedChild {
     fn drop(&mut self) {
         self.end();
     }
@@ -232,7 +232,7 @@ fn command(program: &Path, argv: &[OsString], streams: Streams) -> Command {
     command
 }
 
-fn spawn(mut command: Command, program: &Path) -> Result<Child, CommandError> {
+fn start(mut command: Command, program: &Path) -> Result<Child, CommandError> {
     command.spawn().map_err(|error| {
         let path = program.to_owned();
         match Step::failed(error) {

@@ -6,8 +6,8 @@ mod signals;
 mod step;
 mod user;
 
-pub use cgroup::{LaunchCgroup, LeftOver};
-pub use command::{CommandError, Streams, Waiting, resolve, start_plainly};
+pub use cgroup::{LaunchCgroup, OrphanPolicy};
+pub use command::{CommandError, GatedChild, Streams, resolve, spawn};
 pub use signals::{Ends, Signal, Signals};
 pub use step::Step;
 pub use user::{User, UserError};

@@ -28,12 +28,12 @@ pub struct Signal {
 impl Signal {
     /// Does it ask us to end: Ctrl-C, a closed terminal, `kill`?
     #[must_use]
-    pub fn asks_to_end(self) -> bool {
-        asks_to_end(self.number)
+    pub fn is_termination(self) -> bool {
+        is_termination(self.number)
     }
 }
 
-fn asks_to_end(signal: i32) -> bool {
+fn is_termination(signal: i32) -> bool {
     matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM)
 }
 
@@ -73,7 +73,7 @@ impl Signals {
         // signal-hook installs a handler before it knows what the handler is for: a signal in between would be
         // lost. Held back, it comes right after.
         let _held = Held::back(&wanted);
-        for signal in wanted.iter().copied().filter(|signal| asks_to_end(*signal)) {
+        for signal in wanted.iter().copied().filter(|signal| is_termination(*signal)) {
             // SAFETY: an atomic counter is all that the handler touches.
             unsafe { signal_hook::low_level::register(signal, || _ = ENDS.fetch_add(1, Ordering::Relaxed))? };
         }

@@ -4,17 +4,17 @@
 mod calls;
 mod containers;
 mod curve;
-mod look;
 mod popup;
 mod status;
 mod table;
 mod text;
+mod theme;
 
-pub use look::Look;
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
 };
+pub use theme::Theme;
 
 use super::{model::Model, view::View};
 
@@ -38,7 +38,7 @@ const HIGH: u16 = 22;
 const CURVE: (u16, u16) = (32, 9);
 
 /// Draws everything, and notes in `view` where the rows are, for the mouse and for pages.
-pub fn draw(frame: &mut Frame, view: &mut View, model: &Model, about: &About, look: Look) {
+pub fn draw(frame: &mut Frame, view: &mut View, model: &Model, about: &About, look: Theme) {
     let frozen = view.frozen.take();
     let shown = frozen.as_ref().unwrap_or(model);
     let picture = Picture { model: shown, about, look, is_paused: frozen.is_some() };
@@ -50,7 +50,7 @@ pub fn draw(frame: &mut Frame, view: &mut View, model: &Model, about: &About, lo
 struct Picture<'a> {
     model: &'a Model,
     about: &'a About,
-    look: Look,
+    look: Theme,
     is_paused: bool,
 }
 

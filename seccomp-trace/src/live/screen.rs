@@ -34,7 +34,7 @@ use signal_hook::{
 };
 
 use super::{
-    draw::{About, Look, draw},
+    draw::{About, Theme, draw},
     model::Model,
     view::{Action, View},
 };
@@ -129,7 +129,7 @@ impl Screen {
         shared: Shared,
         view: View,
         about: About,
-        look: Look,
+        look: Theme,
         ask: impl Fn(Action) + Send + 'static,
     ) -> io::Result<Self> {
         restore_on_panic();
@@ -211,7 +211,7 @@ struct Picture {
     shared: Shared,
     view: View,
     about: About,
-    look: Look,
+    look: Theme,
     end: Arc<AtomicBool>,
     continued: Arc<AtomicBool>,
 }

@@ -62,7 +62,7 @@ impl ProfileError {
 pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Vec<Warning>), ProfileError> {
     let mut sets = options.runtimes.sets()?;
     if options.runtimes == Runtimes::Exact {
-        sets.extend(unseen_starts(recordings));
+        sets.extend(missing_runtime_sets(recordings));
     }
     if !recordings.iter().any(has_application) {
         return Err(ProfileError::nothing_seen(recordings));
@@ -176,7 +176,7 @@ pub(super) fn denials(recordings: &[Recording]) -> impl Iterator<Item = (Abi, &D
 
 /// The start-up calls that a container's recording can't have: it had no filter to mark them, or began too late.
 /// Without them no container starts, so even `exact` takes those of its own runtime.
-fn unseen_starts(recordings: &[Recording]) -> impl Iterator<Item = &'static RuntimeSet> {
+fn missing_runtime_sets(recordings: &[Recording]) -> impl Iterator<Item = &'static RuntimeSet> {
     let unseen = recordings.iter().filter(|recording| recording.boundary.found_by != FoundBy::Filter);
     unseen.flat_map(|recording| recording.target.containers()).flat_map(|container| {
         let own = container.runtime.as_deref().map(runtimes::find).unwrap_or_default();

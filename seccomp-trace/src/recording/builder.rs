@@ -83,7 +83,7 @@ impl Builder {
 
     /// From where on calls count, in one more life (a restart), or in the same one, now known better.
     pub fn set_boundary(&mut self, boundary: Boundary) {
-        let old = self.boundary.replace(self.boundary.map_or(boundary, |old| old.of_lives(boundary)));
+        let old = self.boundary.replace(self.boundary.map_or(boundary, |old| old.merge_restarts(boundary)));
         self.changed |= old != self.boundary;
     }
 

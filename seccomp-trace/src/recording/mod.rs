@@ -7,15 +7,15 @@ pub mod builder;
 pub mod denial;
 pub mod file;
 pub mod file_name;
+mod merge;
 mod read;
-mod unite;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 pub use blind_spots::{VDSO, VDSO_CALLS};
 pub use denial::{Answer, Denial, Denials, DeniedBy};
+pub use merge::{Group, GroupBy};
 pub use read::{ReadError, ReadProblem};
-pub use unite::{Group, GroupBy};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;

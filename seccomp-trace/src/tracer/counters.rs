@@ -28,7 +28,7 @@ impl Tracer {
     /// # Errors
     /// Where a map can't be read.
     pub fn counts(&self, slot: u32) -> Result<Option<Counts>, TracerError> {
-        let _unpreempted = self.unpreempted();
+        let _unpreempted = self.realtime();
         let Some(counter) = self.counter(slot)? else { return Ok(None) };
         let map = self.ebpf.map("COUNTS").ok_or(TracerError::Missing("COUNTS"))?;
         let counts = PerCpuArray::<_, Counts>::try_from(map)?.get(&counter, 0)?;
@@ -46,7 +46,7 @@ impl Tracer {
     /// # Errors
     /// Where a map can't be read or written.
     pub fn count(&mut self, slot: u32, instead: Option<u32>) -> Result<(), TracerError> {
-        let _unpreempted = self.unpreempted();
+        let _unpreempted = self.realtime();
         if self.counter(slot)?.is_some() {
             return Ok(());
         }

@@ -16,8 +16,8 @@ use aya::{
 use aya_log::EbpfLogger;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seccomp_trace_common::{
-    BEYOND_PER_SLOT, Config, DENIALS_PER_SLOT, FILTERS_PER_SLOT, FOLLOWED_PER_SLOT, MAX_BEYOND, MAX_COUNTED,
-    MAX_DENIALS, MAX_FILTERS, MAX_FOLLOWED, MAX_TASKS, PATH_LEN, TASKS_PER_SLOT,
+    Config, DENIALS_PER_SLOT, FILTERS_PER_SLOT, FOLLOWED_PER_SLOT, HIGH_NUMBERS_PER_SLOT, MAX_COUNTED,
+    MAX_DENIALS, MAX_FILTERS, MAX_FOLLOWED, MAX_HIGH_NUMBERS, MAX_TASKS, PATH_LEN, TASKS_PER_SLOT,
 };
 
 use super::{CONTROL, Tracer, TracerError, btf};
@@ -117,12 +117,15 @@ impl Tracer {
             .map_max_entries("TASKS", slots.saturating_mul(TASKS_PER_SLOT as u32).min(MAX_TASKS))
             .map_max_entries("NAMESPACES", slots)
             .map_max_entries("FOLLOWED", slots.saturating_mul(FOLLOWED_PER_SLOT as u32).min(MAX_FOLLOWED))
-            .map_max_entries("INSIDE", slots.saturating_mul(THREADS_PER_SLOT).min(MAX_TASKS))
-            .map_max_entries("BEYOND", slots.saturating_mul(BEYOND_PER_SLOT).min(MAX_BEYOND))
+            .map_max_entries("CURRENT_CALL", slots.saturating_mul(THREADS_PER_SLOT).min(MAX_TASKS))
+            .map_max_entries(
+                "HIGH_NUMBERS",
+                slots.saturating_mul(HIGH_NUMBERS_PER_SLOT).min(MAX_HIGH_NUMBERS),
+            )
             .map_max_entries("DENIALS", slots.saturating_mul(DENIALS_PER_SLOT).min(MAX_DENIALS))
             .map_max_entries("COUNTS", counters)
             .map_max_entries("FREE_COUNTERS", counters)
-            .map_max_entries("WAITED", u32::try_from(waited.len()).unwrap_or(u32::MAX).max(1))
+            .map_max_entries("AWAITED_PATHS", u32::try_from(waited.len()).unwrap_or(u32::MAX).max(1))
             .map_max_entries("FILTERS", slots.saturating_mul(FILTERS_PER_SLOT as u32).min(MAX_FILTERS))
             .map_max_entries("PROGRAMS", if slots == 1 { FEW_PROGRAM_BYTES } else { PROGRAM_BYTES })
             .map_max_entries("EVENTS", options.ring_bytes)
@@ -139,7 +142,7 @@ impl Tracer {
             let mut free: Queue<_, u32> = free.try_into()?;
             (0..MAX_COUNTED).try_for_each(|counter| free.push(counter, 0))?;
         }
-        let paths = ebpf.map_mut("WAITED").ok_or(TracerError::Missing("WAITED"))?;
+        let paths = ebpf.map_mut("AWAITED_PATHS").ok_or(TracerError::Missing("AWAITED_PATHS"))?;
         let mut paths: HashMap<_, [u8; PATH_LEN], u8> = paths.try_into()?;
         for path in waited {
             let mut key = [0; PATH_LEN];

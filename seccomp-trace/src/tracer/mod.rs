@@ -4,8 +4,8 @@
 mod btf;
 mod counters;
 mod load;
-mod needs;
-mod skips;
+mod missed_runs;
+mod requirements;
 mod slots;
 
 use std::os::fd::{AsFd as _, AsRawFd, RawFd};
@@ -19,7 +19,7 @@ use aya_log::EbpfLogger;
 pub use btf::BtfError;
 pub use counters::{Cost, measure};
 pub use load::{Loader, Options};
-pub use needs::lacks;
+pub use requirements::missing_features;
 use seccomp_trace_common::{Event, FilterHead, Stats, control};
 pub use slots::{Calls, SlotView, text};
 use thiserror::Error;
@@ -66,12 +66,12 @@ pub enum TracerError {
         /// Why.
         source: std::io::Error,
     },
-    /// The built program lacks a part.
+    /// The built program missing_features a part.
     #[error("the kernel program has no {0}: it was built from other sources")]
     Missing(&'static str),
     /// No slot or no cell is free.
     #[error("no room for one more container; raise --max-containers")]
-    Full,
+    SlotsExhausted,
 }
 
 /// A loaded and attached kernel program. Dropped, it detaches; killed with us, it detaches as well.
@@ -87,7 +87,7 @@ pub struct Tracer {
 
 /// What enrolling a cgroup came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Enrolled {
+pub enum Tracked {
     /// It is traced in this slot.
     Slot(u32),
     /// It lies in a container that nobody asked for.
@@ -98,27 +98,27 @@ impl Tracer {
     /// Gives a cgroup a slot. One that has one keeps it.
     ///
     /// # Errors
-    /// [`TracerError::Full`], and what the kernel refuses.
-    pub fn enrol(&self, cgroup: u64, flags: u32, base: u32) -> Result<Enrolled, TracerError> {
-        self.control([control::ENROL, cgroup, u64::from(flags), u64::from(base)])
+    /// [`TracerError::SlotsExhausted`], and what the kernel refuses.
+    pub fn track(&self, cgroup: u64, flags: u32, base: u32) -> Result<Tracked, TracerError> {
+        self.control([control::TRACK, cgroup, u64::from(flags), u64::from(base)])
     }
 
     /// Makes a cgroup part of a slot. One that has one keeps it.
     ///
     /// # Errors
-    /// As [`Self::enrol`].
-    pub fn share(&self, cgroup: u64, slot: u32) -> Result<Enrolled, TracerError> {
-        self.control([control::SHARE, cgroup, u64::from(slot), 0])
+    /// As [`Self::track`].
+    pub fn add_to_slot(&self, cgroup: u64, slot: u32) -> Result<Tracked, TracerError> {
+        self.control([control::ADD_TO_SLOT, cgroup, u64::from(slot), 0])
     }
 
     /// Leaves out a cgroup and all that will be made below it.
     ///
     /// # Errors
-    /// As [`Self::enrol`].
+    /// As [`Self::track`].
     pub fn ignore(&self, cgroup: u64) -> Result<(), TracerError> {
         match self.control([control::IGNORE, cgroup, 0, 0]) {
             // It was not traced, and without a cell it is not.
-            Ok(_) | Err(TracerError::Full) => Ok(()),
+            Ok(_) | Err(TracerError::SlotsExhausted) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -127,23 +127,23 @@ impl Tracer {
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn mark(&self, cgroup: u64, flags: u32) -> Result<(), TracerError> {
-        self.control([control::MARK, cgroup, u64::from(flags), 0]).map(drop)
+    pub fn set_slot_flags(&self, cgroup: u64, flags: u32) -> Result<(), TracerError> {
+        self.control([control::SET_SLOT_FLAGS, cgroup, u64::from(flags), 0]).map(drop)
     }
 
     /// Leaves out a cgroup that is a folder: what is made below it is looked at for itself.
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn forget(&self, cgroup: u64) -> Result<(), TracerError> {
-        self.control([control::FORGET, cgroup, 0, 0]).map(drop)
+    pub fn untrack(&self, cgroup: u64) -> Result<(), TracerError> {
+        self.control([control::UNTRACK, cgroup, 0, 0]).map(drop)
     }
 
     /// It is known in which calls a slot's threads are; until then, what exits without an entry may be no denial.
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn settle(&self, slot: u32) -> Result<(), TracerError> {
+    pub fn mark_syscall_state_known(&self, slot: u32) -> Result<(), TracerError> {
         self.control([control::SETTLE, u64::from(slot), 0, 0]).map(drop)
     }
 
@@ -155,7 +155,7 @@ impl Tracer {
         self.control([control::RELEASE, u64::from(slot), 0, 0]).map(drop)
     }
 
-    fn control(&self, arguments: [u64; 4]) -> Result<Enrolled, TracerError> {
+    fn control(&self, arguments: [u64; 4]) -> Result<Tracked, TracerError> {
         let program = self.ebpf.program(CONTROL).ok_or(TracerError::Missing(CONTROL))?;
         let program: &RawTracePoint =
             program.try_into().map_err(|source| TracerError::Program { name: CONTROL, source })?;
@@ -164,9 +164,9 @@ impl Tracer {
         let result =
             program.test_run(options).map_err(|source| TracerError::Program { name: CONTROL, source })?;
         match result.return_value {
-            control::FULL => Err(TracerError::Full),
-            control::IS_IGNORED => Ok(Enrolled::Ignored),
-            slot => Ok(Enrolled::Slot(slot)),
+            control::FULL => Err(TracerError::SlotsExhausted),
+            control::IS_IGNORED => Ok(Tracked::Ignored),
+            slot => Ok(Tracked::Slot(slot)),
         }
     }
 
@@ -204,7 +204,7 @@ impl Tracer {
     /// # Errors
     /// Where the map can't be read.
     pub fn stats(&self) -> Result<Stats, TracerError> {
-        let _unpreempted = self.unpreempted();
+        let _unpreempted = self.realtime();
         Ok(slots::array::<Stats>(&self.ebpf, "STATS")?.get(&0, 0)?)
     }
 

@@ -7,8 +7,8 @@ use aya::{
     maps::{Array, HashMap, MapData, MapError, Queue},
 };
 use seccomp_trace_common::{
-    ABIS, Beyond, Cell, Denial, Denied, FilterKey, Known, NUMBERS, Owner, Refused, SEEN, Sets, Slot, TOLD,
-    VSYSCALL, cell, control, flag, set, state,
+    ABIS, Cell, Denial, Denied, FilterKey, HighNumber, Known, NUMBERS, Owner, REPORTED, Refused, SEEN, Sets,
+    Slot, VSYSCALL, cell, control, flag, set, state,
 };
 
 use super::{Tracer, TracerError};
@@ -48,7 +48,7 @@ impl Tracer {
     /// # Errors
     /// Where the map can't be read.
     pub fn slot(&self, number: u32) -> Result<SlotView, TracerError> {
-        let _unpreempted = self.unpreempted();
+        let _unpreempted = self.realtime();
         let mut slot = array::<Slot>(&self.ebpf, "SLOTS")?.get(&number, 0)?;
         if slot.unfollowed > 0 {
             // Of those who left since then nobody knows whose they were.
@@ -65,7 +65,7 @@ impl Tracer {
     /// # Errors
     /// Where the map can't be read or written.
     pub fn take_refused(&mut self) -> Result<BTreeMap<u64, (u32, String)>, TracerError> {
-        let _unpreempted = self.unpreempted();
+        let _unpreempted = self.realtime();
         let mut map: HashMap<_, u64, Refused> = self.map_mut("REFUSED")?.try_into()?;
         let all = map.iter().filter_map(Result::ok);
         let all: BTreeMap<_, _> =
@@ -79,18 +79,18 @@ impl Tracer {
     /// # Errors
     /// Where a map can't be read.
     pub fn calls(&self, number: u32) -> Result<Vec<Calls>, TracerError> {
-        let _unpreempted = self.unpreempted();
+        let _unpreempted = self.realtime();
         let sets = array::<Sets>(&self.ebpf, "SETS")?.get(&number, 0)?;
         let mut calls = Vec::new();
         for (set, abis) in sets.calls.iter().enumerate() {
             for (abi, numbers) in abis.iter().enumerate() {
-                let known = numbers.iter().zip(0..).filter(|(byte, _)| **byte & (SEEN | TOLD) != 0);
+                let known = numbers.iter().zip(0..).filter(|(byte, _)| **byte & (SEEN | REPORTED) != 0);
                 calls.extend(known.map(|(byte, number)| Calls {
                     abi,
                     number,
                     set,
                     seen: byte & SEEN != 0,
-                    told: byte & TOLD != 0,
+                    told: byte & REPORTED != 0,
                     by_vsyscall: byte & VSYSCALL != 0,
                 }));
             }
@@ -104,7 +104,7 @@ impl Tracer {
                         number: key.number,
                         set: usize::from(key.set),
                         seen: true,
-                        told: byte & TOLD != 0,
+                        told: byte & REPORTED != 0,
                         by_vsyscall: false,
                     });
                 }
@@ -118,16 +118,16 @@ impl Tracer {
     /// # Errors
     /// Where a map can't be written.
     pub fn free(&mut self, number: u32) -> Result<(), TracerError> {
-        let _unpreempted = self.unpreempted();
+        let _unpreempted = self.realtime();
         let mut slot = self.slot(number)?.slot;
         if slot.beyond > 0 {
-            let mut beyond: HashMap<_, Beyond, u8> = self.map_mut("BEYOND")?.try_into()?;
-            let keys: Vec<Beyond> =
+            let mut beyond: HashMap<_, HighNumber, u8> = self.map_mut("HIGH_NUMBERS")?.try_into()?;
+            let keys: Vec<HighNumber> =
                 beyond.keys().filter_map(Result::ok).filter(|key| key.slot == number).collect();
             for key in &keys {
                 beyond.remove(key)?;
             }
-            self.control([control::DROP_BEYOND, keys.len() as u64, 0, 0])?;
+            self.control([control::DROP_HIGH_NUMBERS, keys.len() as u64, 0, 0])?;
         }
         if slot.denials > 0 {
             let mut denials: HashMap<_, Denial, Denied> = self.map_mut("DENIALS")?.try_into()?;
@@ -168,7 +168,7 @@ impl Tracer {
         if slot.flags & flag::FOLLOWED == 0 || slot.followed == 0 {
             return Ok(Vec::new());
         }
-        let _unpreempted = self.unpreempted();
+        let _unpreempted = self.realtime();
         let map = self.ebpf.map("FOLLOWED").ok_or(TracerError::Missing("FOLLOWED"))?;
         let map: HashMap<_, u32, Owner> = map.try_into()?;
         let its = map.iter().filter_map(Result::ok);
@@ -183,7 +183,7 @@ impl Tracer {
     /// # Errors
     /// Where the map can't be read.
     pub fn cgroups_of(&self, number: u32) -> Result<Vec<u64>, TracerError> {
-        let _unpreempted = self.unpreempted();
+        let _unpreempted = self.realtime();
         let cells = array::<Cell>(&self.ebpf, "CGROUPS")?;
         let mut cgroups = Vec::new();
         for cell in cells.iter() {
@@ -203,7 +203,7 @@ impl Tracer {
     /// # Errors
     /// Where the map can't be read.
     pub fn denials(&self, slot: &Slot, number: u32) -> Result<Vec<(Denial, Denied)>, TracerError> {
-        let _unpreempted = self.unpreempted();
+        let _unpreempted = self.realtime();
         if slot.denials == 0 {
             return Ok(Vec::new());
         }
@@ -218,8 +218,8 @@ impl Tracer {
     /// # Errors
     /// Where the map can't be written.
     pub fn set_inside(&mut self, thread: u32, call: u32) -> Result<(), TracerError> {
-        let _unpreempted = self.unpreempted();
-        let mut inside: HashMap<_, u32, u32> = self.map_mut("INSIDE")?.try_into()?;
+        let _unpreempted = self.realtime();
+        let mut inside: HashMap<_, u32, u32> = self.map_mut("CURRENT_CALL")?.try_into()?;
         match inside.insert(thread, call, BPF_NOEXIST) {
             Err(MapError::SyscallError(error))
                 if error.io_error.kind() == std::io::ErrorKind::AlreadyExists =>
@@ -230,8 +230,8 @@ impl Tracer {
         }
     }
 
-    fn beyond(&self) -> Result<HashMap<&MapData, Beyond, u8>, TracerError> {
-        Ok(self.ebpf.map("BEYOND").ok_or(TracerError::Missing("BEYOND"))?.try_into()?)
+    fn beyond(&self) -> Result<HashMap<&MapData, HighNumber, u8>, TracerError> {
+        Ok(self.ebpf.map("HIGH_NUMBERS").ok_or(TracerError::Missing("HIGH_NUMBERS"))?.try_into()?)
     }
 
     pub(super) fn map_mut(&mut self, name: &'static str) -> Result<&mut aya::maps::Map, TracerError> {

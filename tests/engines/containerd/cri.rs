@@ -18,7 +18,7 @@ use tonic::transport::Endpoint;
 use tonic_prost::ProstCodec;
 
 use super::{Host, IMAGE};
-use crate::proof::command::until;
+use crate::container_matrix::command::until;
 use crate::recorder::PATIENCE;
 
 mod messages;

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use seccomp_trace::recording::{FoundBy, Origin, VDSO};
 
 use super::Host;
-use crate::proof::command::until;
+use crate::container_matrix::command::until;
 use crate::recorder::{PATIENCE, Recorder, ensure_calls};
 
 /// What only a runtime calls, before it loads the filter.

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use crate::proof::command;
+use crate::container_matrix::command;
 use crate::recorder::{PATIENCE, busybox};
 
 /// The image of containers.

@@ -15,8 +15,8 @@ use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 pub use self::image::IMAGE;
-use crate::proof::command::{self, until};
-use crate::proof::container::unused_name;
+use crate::container_matrix::command::{self, until};
+use crate::container_matrix::container::unused_name;
 use crate::recorder::{PATIENCE, Recorder};
 use crate::support;
 

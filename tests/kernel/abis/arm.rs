@@ -2,8 +2,8 @@
 
 use super::{of, recorded};
 use crate::{
+    common::{TestEnv, architectures, bare, bare_32_bit, expect, set},
     denials::run_under,
-    help::{Case, architectures, bare, bare_32_bit, expect, set},
     support::{
         self, Need, Trial,
         denials::{denied, times},
@@ -16,7 +16,7 @@ pub fn tests() -> Vec<Trial> {
     let needs = &[Need::Kernel, Need::Cc];
     vec![
         support::test("a_32_bit_program_is_arms_alone", needs, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let program = bare_32_bit(&case, "all32", "call(__NR_getppid, 0, 0, 0);")?;
             expect(&case.run(&["--runtimes", "exact"], &[&program])?, 0, &[])?;
             let recording = case.recording()?;
@@ -26,7 +26,7 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("programs_of_both_abis_have_both_architectures", needs, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let (one, other) =
                 (bare_32_bit(&case, "one", "call(__NR_getppid, 0, 0, 0);")?, bare(&case, "other", "")?);
             let script = format!("{one}; {other}");
@@ -48,7 +48,7 @@ pub fn tests() -> Vec<Trial> {
             super::restarts(&[(Abi::Aarch64, "call", 101, false), (Abi::Arm, "call", 162, true)])
         }),
         support::test("denied_32_bit_calls_are_told_by_their_abi", needs, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let program =
                 bare_32_bit(&case, "all32", "call(__NR_times, 0, 0, 0); call(__NR_times, 0, 0, 0);")?;
             let exact = ["--runtimes", "exact"];

@@ -7,8 +7,8 @@ mod numbers;
 mod x86;
 
 use crate::{
+    common::{NATIVE, TestEnv, bare, bare_32_bit, eventually, expect, names, set},
     denials::run_under,
-    help::{Case, NATIVE, bare, bare_32_bit, eventually, expect, names, set},
     support::Trial,
 };
 use anyhow::{Result, ensure};
@@ -31,8 +31,8 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// Records a small program.
-fn recorded(name: &str, body: &str, code: i32) -> Result<Case> {
-    let case = Case::new()?;
+fn recorded(name: &str, body: &str, code: i32) -> Result<TestEnv> {
+    let case = TestEnv::new()?;
     let program = bare(&case, name, body)?;
     expect(&case.run(&["--runtimes", "exact"], &[&program])?, code, &[])?;
     Ok(case)
@@ -44,7 +44,7 @@ fn of(recording: &Recording, abi: Abi) -> BTreeSet<String> {
 
 /// A 32-bit program of this ABI makes these calls, which all fail, or do nothing: each has its own name.
 fn own_names(abi: Abi, own: &[(u32, &str)]) -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let calls: String = own.iter().map(|(number, _)| format!("call({number}, -1, -1, -1);")).collect();
     let program = bare_32_bit(&case, "own", &calls)?;
     expect(&case.run(&["--runtimes", "exact"], &[&program])?, 0, &[])?;
@@ -58,7 +58,7 @@ fn own_names(abi: Abi, own: &[(u32, &str)]) -> Result<()> {
 /// A 64-bit program becomes a 32-bit one, and that one a 64-bit one. `execve` is its number for 64-bit programs; for 32-bit ones
 /// it is 11.
 fn execs(execve: u32) -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let last = bare(&case, "last", "call(__NR_getppid, 0, 0, 0);")?;
     let exec = |number: u32, next: &str| {
         format!("static char *argv[] = {{\"{next}\", 0}}; call({number}, (long)argv[0], (long)argv, 0);")
@@ -70,7 +70,7 @@ fn execs(execve: u32) -> Result<()> {
     {
         // Under a filter: a change of the ABI within a call is no denial.
         let (recording, _) = run_under(&case, &["times=50001"], &["--runtimes", "exact"], &[program], 0)?;
-        ensure!(of(&recording, Abi::HERE[1]) == set(["execve"]), "{:?}", recording.syscalls);
+        ensure!(of(&recording, Abi::HOST[1]) == set(["execve"]), "{:?}", recording.syscalls);
         ensure!(of(&recording, NATIVE) == set(native.iter().copied()), "{:?}", recording.syscalls);
         ensure!(recording.denials().count() == 0, "{:?}", recording.denied);
     }
@@ -81,7 +81,7 @@ fn execs(execve: u32) -> Result<()> {
 fn restarts(sleeps: &[(Abi, &str, u32, bool)]) -> Result<()> {
     for (abi, call, number, is_32_bit) in sleeps {
         let body = format!("static int time[4] = {{600}}; {call}({number}, (long)time, 0, 0);");
-        let case = Case::new()?;
+        let case = TestEnv::new()?;
         let program =
             if *is_32_bit { bare_32_bit(&case, "sleeps", &body) } else { bare(&case, "sleeps", &body) }?;
         let running = case.start(&["--runtimes", "exact"], &[&program])?;
@@ -101,7 +101,7 @@ fn restarts(sleeps: &[(Abi, &str, u32, bool)]) -> Result<()> {
 }
 
 /// The process below the test's cgroup, once it sleeps.
-fn sleeper(case: &Case) -> Option<Pid> {
+fn sleeper(case: &TestEnv) -> Option<Pid> {
     let name = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     let pid = case
         .home

@@ -2,7 +2,7 @@
 
 use super::{of, recorded};
 use crate::{
-    help::{Case, NATIVE, bare, expect, numbers, set, stderr},
+    common::{NATIVE, TestEnv, bare, expect, numbers, set, stderr},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
@@ -26,7 +26,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 fn unnamed() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let body = "call(511, 0, 0, 0); call(512, 0, 0, 0); call(600, 0, 0, 0); call(4000000, 0, 0, 0);
                 call(-1, 0, 0, 0);
 #if defined __x86_64__
@@ -43,7 +43,7 @@ fn unnamed() -> Result<()> {
     }
     // −1 is no call, and no rule can name it.
     let native = [511, 512, 600, 4_000_000].map(|number| (NATIVE, number));
-    let compat: &[_] = if cfg!(target_arch = "x86_64") { &[(Abi::HERE[1], 600)] } else { &[] };
+    let compat: &[_] = if cfg!(target_arch = "x86_64") { &[(Abi::HOST[1], 600)] } else { &[] };
     ensure!(unnamed == [&native[..], compat].concat(), "{unnamed:?}");
     ensure!(!recording.is_incomplete(), "{}", stderr(&output));
     Ok(())
@@ -51,7 +51,7 @@ fn unnamed() -> Result<()> {
 
 /// A limit that is told: the file says so, and the exit status.
 fn overflow() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = bare(
         &case,
         "many",

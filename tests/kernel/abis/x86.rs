@@ -2,7 +2,7 @@
 
 use super::{of, recorded};
 use crate::{
-    help::{Case, architectures, bare, bare_32_bit, expect, numbers, set},
+    common::{TestEnv, architectures, bare, bare_32_bit, expect, numbers, set},
     support::{self, Need, Trial},
 };
 use anyhow::ensure;
@@ -22,7 +22,7 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("a_32_bit_program_is_i386s_alone", needs, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let program = bare_32_bit(&case, "all32", "call(64, 0, 0, 0);")?;
             expect(&case.run(&["--runtimes", "exact"], &[&program])?, 0, &[])?;
             let recording = case.recording()?;
@@ -32,7 +32,7 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("what_one_abi_lends_another_is_said", needs, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let program = bare(&case, "lends", "call(__NR_getppid, 0, 0, 0); call_compat(65);")?;
             let output = case.run(&["--runtimes", "exact", "--verbose"], &[&program])?;
             expect(

@@ -2,7 +2,7 @@
 
 use super::{NEEDS, numbered, run_under};
 use crate::{
-    help::{Case, NATIVE, allowed, bare, expect, set, stderr, with_libc},
+    common::{NATIVE, TestEnv, allowed, bare, expect, set, stderr, with_libc},
     support::{
         self, Trial,
         denials::{denied, times},
@@ -23,7 +23,7 @@ pub fn tests() -> Vec<Trial> {
         support::test("denials_of_a_program_s_own_filter_make_no_rule", NEEDS, own),
         support::test("no_denials_looks_for_none", NEEDS, not_looked_for),
         support::test("a_killed_process_is_told", NEEDS, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let program = bare(&case, "killed", MARKERS)?;
             let (recording, _) = run_under(&case, &["times=80000000"], &[], &[&program], 159)?;
             ensure!(denied(&recording) == times([("times killed", 1)]), "{:?}", denied(&recording));
@@ -34,7 +34,7 @@ pub fn tests() -> Vec<Trial> {
         #[cfg(target_arch = "x86_64")]
         support::test("denied_32_bit_and_x32_calls_are_told_by_their_abi", NEEDS, abis),
         support::test("numbers_without_a_name_are_denied_by_number", NEEDS, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let program =
                 bare(&case, "odd", "call(700, 0, 0, 0); call(4000000, 0, 0, 0); call(701, 0, 0, 0);")?;
             let (recording, _) = run_under(&case, &["700=50001", "4000000=50026"], &[], &[&program], 0)?;
@@ -46,7 +46,7 @@ pub fn tests() -> Vec<Trial> {
         support::test("more_denials_than_can_be_kept_are_told", NEEDS, many),
         support::test("every_denial_is_counted_of_threads_at_once", NEEDS, counted),
         support::test("a_call_that_a_signal_takes_from_its_supervisor_is_told_once", NEEDS, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let program = with_libc(&case, "supervised", include_str!("supervised.c"))?;
             expect(&case.run(&[], &[&program])?, 0, &[])?;
             let recording = case.recording()?;
@@ -56,7 +56,7 @@ pub fn tests() -> Vec<Trial> {
             Ok(())
         }),
         support::test("a_denial_is_told_between_processors", NEEDS, || {
-            let case = Case::new()?;
+            let case = TestEnv::new()?;
             let program = with_libc(&case, "processors", include_str!("processors.c"))?;
             let (recording, _) = run_under(&case, &["times=50001"], &[], &[&program], 0)?;
             ensure!(denied(&recording) == times([("times EPERM", 20)]), "{:?}", denied(&recording));
@@ -66,7 +66,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 fn errnos() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = bare(&case, "denied", MARKERS)?;
     let (recording, output) =
         run_under(&case, &["times=50001", "getpriority=50026", "getitimer=5000d"], &[], &[&program], 0)?;
@@ -77,7 +77,7 @@ fn errnos() -> Result<()> {
         ensure!((recording.start..=recording.end).contains(&denial.first_seen), "{denial:?}");
     }
     // Not among what was made, and said once, with what to do.
-    let seen = crate::help::names(&recording, NATIVE, Origin::Application);
+    let seen = crate::common::names(&recording, NATIVE, Origin::Application);
     ensure!(seen == set(["getppid", "exit_group"]), "{seen:?}");
     expect(&output, 0, &["times (EPERM, 2 times)", "getpriority (ENOSYS, once)", "tracing-profile"])?;
     ensure!(stderr(&output).matches("getpriority (ENOSYS, once)").count() == 1, "{}", stderr(&output));
@@ -98,7 +98,7 @@ fn errno_of(profile: &Value, name: &str) -> Option<u64> {
 }
 
 fn rules() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = bare(&case, "denied", MARKERS)?;
     let answers = ["times=50001", "getpriority=50026", "getitimer=5000d"];
     run_under(&case, &answers, &[], &[&program], 0)?;
@@ -119,7 +119,7 @@ fn rules() -> Result<()> {
 
 /// Loaded after the command's start: it may be the program's own.
 fn own() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let filter = with_libc(&case, "filter", include_str!("filter.c"))?;
     let program = bare(&case, "denied", MARKERS)?;
     let answers = ["times=50001", "getpriority=50026"].map(numbered);
@@ -145,7 +145,7 @@ fn own() -> Result<()> {
 }
 
 fn not_looked_for() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = bare(&case, "marked", MARKERS)?;
     let (recording, output) = run_under(&case, &["times=50001"], &["--no-denials"], &[&program], 0)?;
     ensure!(recording.denied.is_none(), "{:?}", recording.denied);
@@ -157,7 +157,7 @@ fn not_looked_for() -> Result<()> {
 
 /// No exit of its call is seen: only its end.
 fn killed_thread() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let source = "#include <pthread.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n
         static void *victim(void *nothing) { syscall(SYS_times, 0); return nothing; }
         int main(void) {
@@ -175,7 +175,7 @@ fn killed_thread() -> Result<()> {
 }
 
 fn trap_and_value() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let source = "#define _GNU_SOURCE\n#include <signal.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n
         static void handler(int signal) { (void)signal; }
         int main(void) {
@@ -195,7 +195,7 @@ fn trap_and_value() -> Result<()> {
 #[cfg(target_arch = "x86_64")]
 fn abis() -> Result<()> {
     use anyhow::Context as _;
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     // By the i386 table: times is 43, getpriority 96. By x32's, times is x86_64's.
     let body = "call_compat(43); call_compat(43); call_compat(96); call(0x40000000 | 100, 0, 0, 0); call(__NR_times, 0, 0, 0);";
     let program = bare(&case, "mixed", body)?;
@@ -204,7 +204,7 @@ fn abis() -> Result<()> {
     let expected = times([("i386 times EPERM", 2), ("x32 times ENOSYS", 1)]);
     ensure!(denied(&recording) == expected, "{:?}", denied(&recording));
     // A whole 32-bit program, which is killed.
-    let program = crate::help::bare_32_bit(&case, "all32", "call(43, 0, 0, 0);")?;
+    let program = crate::common::bare_32_bit(&case, "all32", "call(43, 0, 0, 0);")?;
     let (recording, _) = run_under(&case, &["32:times=80000000"], &["--runtimes", "exact"], &[&program], 159)
         .context("a 32-bit program")?;
     ensure!(denied(&recording) == times([("i386 times killed", 1)]), "{:?}", denied(&recording));
@@ -212,7 +212,7 @@ fn abis() -> Result<()> {
 }
 
 fn many() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     // Everything but what its end needs: a filter of one comparison is not enough, so the numbers are the errnos'.
     let source =
         "#define _GNU_SOURCE\n#include <linux/filter.h>\n#include <linux/seccomp.h>\n#include <stddef.h>\n
@@ -240,7 +240,7 @@ fn many() -> Result<()> {
 
 /// Atomically: more threads than processors, each with fifty thousand.
 fn counted() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let body = "for (int n = 0; n < 3; n++) call(__NR_clone, 17, 0, 0);
         for (int n = 0; n < 50000; n++) call(__NR_times, 0, 0, 0);
         while (call(__NR_wait4, -1, 0, 0) > 0) {}";

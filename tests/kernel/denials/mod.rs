@@ -7,7 +7,7 @@ mod orphans;
 mod programs;
 
 use crate::{
-    help::{Case, NATIVE, expect, with_libc},
+    common::{NATIVE, TestEnv, expect, with_libc},
     support::{Need, Running, Trial},
 };
 use anyhow::Result;
@@ -22,7 +22,7 @@ pub fn tests() -> Vec<Trial> {
 
 /// `seccomp-trace run` under a filter with these answers.
 pub fn run_under(
-    case: &Case,
+    case: &TestEnv,
     answers: &[&str],
     options: &[&str],
     command: &[&str],
@@ -34,7 +34,7 @@ pub fn run_under(
 }
 
 /// As [`run_under`], to its start.
-pub fn start_under(case: &Case, answers: &[&str], options: &[&str], command: &[&str]) -> Result<Running> {
+pub fn start_under(case: &TestEnv, answers: &[&str], options: &[&str], command: &[&str]) -> Result<Running> {
     let filter = with_libc(case, "filter", include_str!("filter.c"))?;
     let answers: Vec<String> = answers.iter().copied().map(numbered).collect();
     let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
@@ -49,7 +49,7 @@ pub fn start_under(case: &Case, answers: &[&str], options: &[&str], command: &[&
 fn numbered(answer: &str) -> String {
     let (call, answer) = answer.split_once('=').unwrap_or((answer, ""));
     let (prefix, abi, name) = match call.strip_prefix("32:") {
-        Some(name) => ("32:", Abi::HERE[1], name),
+        Some(name) => ("32:", Abi::HOST[1], name),
         None => ("", NATIVE, call),
     };
     let number = abi.number(name).map_or_else(|| name.to_owned(), |number| number.to_string());

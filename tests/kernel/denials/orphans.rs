@@ -2,7 +2,7 @@
 
 use super::{NEEDS, numbered, run_under, start_under};
 use crate::{
-    help::{Case, Cgroup, LIMIT, NATIVE, Recorder, bare, eventually, expect, names, with_libc},
+    common::{Cgroup, LIMIT, NATIVE, Recorder, TestEnv, bare, eventually, expect, names, with_libc},
     support::{
         self, Running, Trial,
         denials::{denied, times},
@@ -104,7 +104,7 @@ fn none(name: &str, source: &str) -> Result<()> {
 }
 
 fn recorded(name: &str, source: &str) -> Result<Recording> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = with_libc(&case, name, source)?;
     let proof = bare(&case, "proof", "call(__NR_times, 0, 0, 0);")?;
     let script = format!("{program} && {proof}");
@@ -115,7 +115,7 @@ fn recorded(name: &str, source: &str) -> Result<Recording> {
 
 /// Its parent has entered clone3 outside (CLONE_INTO_CGROUP), and nobody inside makes that call.
 fn born() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let (place, pipe) = (case.file("place"), case.file("pipe"));
     ensure!(std::process::Command::new("mkfifo").arg(&pipe).status()?.success());
     let script = format!("cat /proc/self/cgroup >{place}.new; mv {place}.new {place}; read line <{pipe}");
@@ -144,7 +144,7 @@ fn born() -> Result<()> {
 
 /// By execveat, which returns as execve (and nobody makes that call here), to the leader's id.
 fn executed() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let proof = bare(&case, "proof", "call(__NR_times, 0, 0, 0);")?;
     let source = "#define _GNU_SOURCE\n#include <pthread.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n
         static char *words[] = { 0, 0 };
@@ -166,7 +166,7 @@ fn executed() -> Result<()> {
 
 /// Of its own, for all its threads: those are in calls meanwhile.
 fn loads() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let source =
         "#define _GNU_SOURCE\n#include <linux/filter.h>\n#include <linux/seccomp.h>\n#include <pthread.h>\n
         #include <sys/prctl.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n
@@ -191,7 +191,7 @@ fn loads() -> Result<()> {
 
 /// It waits outside, is moved in, goes on, and is then denied something.
 fn moved() -> Result<()> {
-    let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+    let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
     let filter = with_libc(&case, "filter", include_str!("filter.c"))?;
     // Until somebody else opens it; nobody in the cgroup makes this call.
     let pipe = case.file("pipe");
@@ -250,7 +250,7 @@ fn in_flight() -> Result<()> {
             for (int n = 0; n < 3; n++) pthread_join(threads[n], 0);
             return 0;
         }";
-    let (case, cgroup) = (Case::new()?, Cgroup::create()?);
+    let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
     let filter = with_libc(&case, "filter", include_str!("filter.c"))?;
     let program = with_libc(&case, "busy", source)?;
     let enter = format!("echo 0 >{}/cgroup.procs && exec \"$@\"", cgroup.directory().display());
@@ -272,7 +272,7 @@ fn in_flight() -> Result<()> {
 
 /// More numbers than a slot keeps: they are made, and so are those that it has no room for.
 fn lost_numbers() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let body = "for (long n = 1000; n < 6500; n++) call(n, 0, 0, 0); call(__NR_times, 0, 0, 0);";
     let program = bare(&case, "many", body)?;
     let (recording, _) = run_under(&case, &[FILTER], &[], &[&program], 125)?;
@@ -305,7 +305,7 @@ fn dispatched() -> Result<()> {
 
 /// A thread that another one moves from cgroup to cgroup of their own while it is in no call.
 fn moved_inside() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let root = Cgroup::named()?.root().display().to_string();
     let source = "#include <fcntl.h>\n#include <stdio.h>\n#include <string.h>\n#include <sys/mman.h>\n#include <sys/stat.h>\n
         #include <sys/syscall.h>\n#include <sys/wait.h>\n#include <unistd.h>\n
@@ -396,7 +396,7 @@ fn emulated() -> Result<()> {
             }}",
             i32::from(name == "skipper")
         );
-        let case = Case::new()?;
+        let case = TestEnv::new()?;
         let program = with_libc(&case, name, &source)?;
         let (recording, output) = run_under(&case, &[FILTER], &[], &[&program], 0)?;
         ensure!(denied(&recording).is_empty(), "{name}: {:?}", denied(&recording));

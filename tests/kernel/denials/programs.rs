@@ -2,7 +2,7 @@
 
 use super::{NEEDS, run_under};
 use crate::{
-    help::{Case, bare, expect, with_libc},
+    common::{TestEnv, bare, expect, with_libc},
     support::{self, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -43,7 +43,7 @@ impl Dice {
 fn random(dice: &mut Dice) -> Vec<(u16, u8, u8, u32)> {
     let length = 4 + dice.below(24) as usize;
     let values = [0, 1, 5, 31, 32, 0x7fff_ffff, 0x8000_0000, u32::MAX, 0x4000_0000, 12345];
-    let getppid = Abi::HERE[0].number("getppid").unwrap_or_default();
+    let getppid = Abi::HOST[0].number("getppid").unwrap_or_default();
     // Of one call alone: the program is to end.
     let mut code = vec![(0x20, 0, 0, 0), (0x15, 1, 0, getppid), (0x06, 0, 0, 0x7fff_0000)];
     // What is read must have been written.
@@ -80,7 +80,7 @@ fn random(dice: &mut Dice) -> Vec<(u16, u8, u8, u32)> {
 }
 
 fn compared() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let mut dice = Dice(20_261_128);
     let (mut table, mut expected) = (String::new(), Vec::new());
     for number in 0..COUNT {
@@ -94,8 +94,8 @@ fn compared() -> Result<()> {
         code.iter().try_for_each(|(code, jt, jf, k)| write!(table, "{{{code},{jt},{jf},{k}u}},"))?;
         table.push_str("} },\n");
         for arguments in ARGUMENTS {
-            let getppid = Abi::HERE[0].number("getppid").context("getppid")?;
-            let answer = Action::of(program.run(&Call::new(Abi::HERE[0], getppid, arguments)));
+            let getppid = Abi::HOST[0].number("getppid").context("getppid")?;
+            let answer = Action::of(program.run(&Call::new(Abi::HOST[0], getppid, arguments)));
             // A division by nothing has ended it: that kills.
             let said = match answer {
                 Action::Errno(errno) => i64::from(errno),
@@ -142,7 +142,7 @@ fn compared() -> Result<()> {
         }}"
     );
     let program = with_libc(&case, "programs", &source)?;
-    let output = support::run_with_timeout(&mut case.command([&program]), crate::help::LIMIT)?;
+    let output = support::run_with_timeout(&mut case.command([&program]), crate::common::LIMIT)?;
     expect(&output, 0, &[])?;
     let said: Vec<i64> =
         String::from_utf8(output.stdout)?.lines().map(str::parse).collect::<Result<_, _>>()?;
@@ -156,7 +156,7 @@ fn compared() -> Result<()> {
 
 /// Its kind and a digest, which is the same for the same filter.
 fn recorded() -> Result<()> {
-    let case = Case::new()?;
+    let case = TestEnv::new()?;
     let program = bare(&case, "plain", "call(__NR_getppid, 0, 0, 0);")?;
     let of = |answers: &[&str]| {
         let (recording, _) = run_under(&case, answers, &[], &[&program], 0)?;

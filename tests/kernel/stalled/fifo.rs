@@ -2,7 +2,7 @@
 
 use super::{END, Traced, command, fill, goes_on, has_getitimer, is_profile, stderr};
 use crate::{
-    help::{Case, eventually},
+    common::{TestEnv, eventually},
     support::{self, Need, Trial},
 };
 use anyhow::{Result, anyhow, ensure};
@@ -50,7 +50,7 @@ fn full(path: &Path) -> Result<(File, File)> {
 }
 
 /// `run` with one in the profile's place, until COMMAND is asked to end: until then it holds up nothing.
-fn run(case: &Case, stderr: &NamedTempFile) -> Result<Traced> {
+fn run(case: &TestEnv, stderr: &NamedTempFile) -> Result<Traced> {
     let traced = Traced(command(case, &[])?.stderr(stderr.reopen()?).spawn()?);
     goes_on(case, &traced)?;
     Ok(traced)
@@ -64,7 +64,7 @@ fn is_for_writing(info: &str) -> bool {
 }
 
 /// Waits until the tracer has opened what is in the profile's place to write it.
-fn until_opened(case: &Case, traced: &Traced) -> Result<()> {
+fn until_opened(case: &TestEnv, traced: &Traced) -> Result<()> {
     let (process, profile) = (format!("/proc/{}", traced.0.id()), case.profile_path());
     eventually("the profile is opened", || {
         fs::read_dir(format!("{process}/fd")).ok()?.flatten().find(|file| {
@@ -77,7 +77,7 @@ fn until_opened(case: &Case, traced: &Traced) -> Result<()> {
 }
 
 /// COMMAND's own status, whatever became of the profile; the recording is whole, and nothing else is left. Returns what it said.
-fn ends(case: &Case, mut traced: Traced, stderr: &NamedTempFile) -> Result<String> {
+fn ends(case: &TestEnv, mut traced: Traced, stderr: &NamedTempFile) -> Result<String> {
     let (status, said) = (traced.ends_within(END)?, fs::read_to_string(stderr.path())?);
     ensure!(status.code() == Some(128 + 15), "{status:?}: {said}");
     ensure!(has_getitimer(&case.recording()?), "the recording is not whole");
@@ -86,7 +86,7 @@ fn ends(case: &Case, mut traced: Traced, stderr: &NamedTempFile) -> Result<Strin
 }
 
 fn unopened() -> Result<()> {
-    let (case, stderr) = (Case::new()?, NamedTempFile::new()?);
+    let (case, stderr) = (TestEnv::new()?, NamedTempFile::new()?);
     make(&case.profile_path())?;
     let traced = run(&case, &stderr)?;
     let said = ends(&case, traced, &stderr)?;
@@ -95,7 +95,7 @@ fn unopened() -> Result<()> {
 }
 
 fn unread() -> Result<()> {
-    let (case, stderr) = (Case::new()?, NamedTempFile::new()?);
+    let (case, stderr) = (TestEnv::new()?, NamedTempFile::new()?);
     let _both = full(&case.profile_path())?;
     let mut traced = run(&case, &stderr)?;
     until_opened(&case, &traced)?;
@@ -110,7 +110,7 @@ fn unread() -> Result<()> {
 }
 
 fn read() -> Result<()> {
-    let (case, stderr) = (Case::new()?, NamedTempFile::new()?);
+    let (case, stderr) = (TestEnv::new()?, NamedTempFile::new()?);
     let (mut reader, writer) = full(&case.profile_path())?;
     let traced = run(&case, &stderr)?;
     until_opened(&case, &traced)?;

@@ -18,7 +18,7 @@ pub fn missed(document: &Document, factor: f64) -> Vec<String> {
         }
     };
     for call in &document.calls {
-        if let Some(ratio) = &call.to_floor {
+        if let Some(ratio) = &call.to_baseline {
             judge(&call.name, " ×", ratio.times.median, ratio.target);
         }
     }
@@ -40,7 +40,7 @@ mod tests {
 
     fn document() -> Document {
         let spread = |median| Spread { median, low: median, high: median };
-        let ratio = Ratio { to: "the floor".into(), times: spread(1.2), target: Some(1.1) };
+        let ratio = Ratio { to: "the baseline".into(), times: spread(1.2), target: Some(1.1) };
         Document {
             machine: Machine {
                 kernel: String::new(),
@@ -48,7 +48,7 @@ mod tests {
                 processors: 2,
                 version: String::new(),
             },
-            calls: vec![Call { name: "traced".into(), to_nothing: spread(1.5), to_floor: Some(ratio) }],
+            calls: vec![Call { name: "traced".into(), to_nothing: spread(1.5), to_baseline: Some(ratio) }],
             session: Session {
                 measured: vec![Measured {
                     name: "start".into(),

@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: what tracing costs. `tests/cost` measures; here it is started, and what it wrote is shown, judged, and
+//! `cargo xtask bench`: what tracing costs. `tests/overhead` measures; here it is started, and what it wrote is shown, judged, and
 //! made into a page.
 
-#[path = "../../../tests/cost/document.rs"]
+#[path = "../../../tests/overhead/document.rs"]
 mod document;
 mod judge;
 mod page;
@@ -65,8 +65,8 @@ fn measure(options: &[&str], to: &Path) -> Result<()> {
         bail!("only root can trace; type the same as root");
     }
     setup::ensure()?;
-    let features = ["bench", "--no-run", "--bench", "cost", "--features", "seccomp-trace/test-kernel"];
-    let program = cargo::executable(&features, "cost")?;
+    let features = ["bench", "--no-run", "--bench", "overhead", "--features", "seccomp-trace/test-kernel"];
+    let program = cargo::executable(&features, "overhead")?;
     let status =
         Command::new(program).args(options).arg(to).stdin(Stdio::null()).stdout(Stdio::null()).status();
     let status = status.context("cannot start the benchmark")?;

@@ -21,7 +21,7 @@ pub fn tables(document: &Document) -> String {
         machine.version, machine.kernel, machine.processors, machine.processor
     );
     let calls = document.calls.iter().map(|call| {
-        let (times, to, target) = match &call.to_floor {
+        let (times, to, target) = match &call.to_baseline {
             Some(ratio) => (shown(&ratio.times), ratio.to.clone(), target(ratio.target)),
             None => (String::new(), String::new(), String::new()),
         };
@@ -29,7 +29,7 @@ pub fn tables(document: &Document) -> String {
     });
     text += &section(
         "One call",
-        &["attached", "× nothing attached", "× the floor", "the floor", "target"],
+        &["attached", "× nothing attached", "× the baseline", "the baseline", "target"],
         calls,
     );
     let measured = document.session.measured.iter().chain(&document.view.measured);

@@ -2,7 +2,7 @@
 //! strace in one execution; what came out is written into docs/exactness.json, and docs/exactness.md is made of that.
 
 use crate::plan::Plan;
-use crate::witness::{self, ProgramResult, Results, StressorResult, page, programs, stressors};
+use crate::strace_oracle::{self, ProgramResult, Results, StressorResult, page, programs, stressors};
 use crate::{build, cargo, host, packages};
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         (true, old) => old.with_context(|| format!("there is no {DATA}; leave out --render"))?,
         (false, old) => measure(&args.only, old)?,
     };
-    let exceptions = witness::exceptions()?;
+    let exceptions = strace_oracle::exceptions()?;
     let faults = results.faults(&exceptions);
     let write = |file: &Path, text: String| {
         std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
@@ -71,8 +71,9 @@ fn measure(only: &[String], old: Option<Results>) -> Result<Results> {
         bail!("there is no program and no stressor {unknown}");
     }
     // One at a time: a program has both processors for its threads.
-    let programs = each(&programs, 1, |program| program.name, |program| witness::program(&tracer, program))?;
-    let stressors = each(&stressors, 2, |name| name, |name| witness::stressor(&tracer, name))?;
+    let programs =
+        each(&programs, 1, |program| program.name, |program| strace_oracle::program(&tracer, program))?;
+    let stressors = each(&stressors, 2, |name| name, |name| strace_oracle::stressor(&tracer, name))?;
     let (mut old_programs, mut old_stressors) = match old {
         Some(old) if !only.is_empty() => (old.programs, old.stressors),
         _ => <(Vec<ProgramResult>, Vec<StressorResult>)>::default(),

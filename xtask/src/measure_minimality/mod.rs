@@ -1,7 +1,7 @@
 //! `cargo xtask measure-minimality`: what the test containers do without each call of their profiles. The containers are those of
-//! `tests/engines/proof`, which measures; here it is started, and what it wrote is rendered.
+//! `tests/engines/container_matrix`, which measures; here it is started, and what it wrote is rendered.
 
-#[path = "../../../tests/engines/proof/minimality/document.rs"]
+#[path = "../../../tests/engines/container_matrix/minimality/document.rs"]
 mod document;
 mod render;
 

@@ -1,7 +1,7 @@
 //! The engines, each followed by a task of its own ([`link`]): no question holds up the trace, and one that hangs holds
 //! up no other. What they say comes as messages, in any order.
 
-mod link;
+mod connection;
 
 use std::{
     future::{pending, poll_fn},
@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use self::link::{Link, State};
+use self::connection::{Link, State};
 use crate::{
     engine::{
         ContainerInfo, ENGINES, Engine, EngineError, EngineEvent,
@@ -34,8 +34,8 @@ pub type EngineId = usize;
 /// How long the start waits for one engine where another one has answered.
 const START: Duration = Duration::from_secs(5);
 
-/// What an engine has said.
-pub enum Said {
+/// A message of an engine.
+pub enum EngineMessage {
     /// It is there, and answers.
     Connected(Arc<dyn Engine>),
     /// It is watched from now on, and these are its containers.
@@ -51,8 +51,8 @@ pub enum Said {
 /// The engines of a session.
 pub struct Engines {
     links: Vec<Link>,
-    said: UnboundedReceiver<(EngineId, Said)>,
-    say: UnboundedSender<(EngineId, Said)>,
+    message: UnboundedReceiver<(EngineId, EngineMessage)>,
+    say: UnboundedSender<(EngineId, EngineMessage)>,
     /// Containers are listed once the kernel program is attached, so that none falls between.
     attached: watch::Sender<bool>,
     /// The user has named them: each must be there.
@@ -71,10 +71,10 @@ impl Engines {
         Self { links: links.collect(), ..engines }
     }
 
-    /// No engine: nothing is ever said.
+    /// No engine: no message ever arrives.
     pub fn none() -> Self {
-        let (say, said) = unbounded_channel();
-        Self { links: Vec::new(), said, say, attached: watch::channel(false).0, are_named: false }
+        let (say, message) = unbounded_channel();
+        Self { links: Vec::new(), message, say, attached: watch::channel(false).0, are_named: false }
     }
 
     /// Waits until it is known which engines there are, and describes them for people.
@@ -85,8 +85,8 @@ impl Engines {
         let deadline = Instant::now() + START;
         while self.links.iter().any(|link| matches!(link.state, State::Unknown)) {
             let is_enough = !self.are_named && self.found().next().is_some();
-            let Some((_, said)) = self.next_until(deadline, is_enough).await else { break };
-            if let Said::Failed(error) = said
+            let Some((_, message)) = self.next_until(deadline, is_enough).await else { break };
+            if let EngineMessage::Failed(error) = message
                 && self.are_named
             {
                 return Err(error.into());
@@ -114,12 +114,12 @@ impl Engines {
         self.attached.send_replace(true);
     }
 
-    /// The next thing said at the start; none where every engine has listed its containers, or the others have and this
+    /// The next message at the start; none where every engine has listed its containers, or the others have and this
     /// one takes too long.
     ///
     /// # Errors
     /// Where none is left that may list its containers, or one that was named can't.
-    pub async fn next_at_start(&mut self, deadline: Instant) -> Result<Option<(EngineId, Said)>> {
+    pub async fn next_at_start(&mut self, deadline: Instant) -> Result<Option<(EngineId, EngineMessage)>> {
         let has_listed = |links: &[Link]| links.iter().any(|link| matches!(link.state, State::Watched(_)));
         if !self.links.iter().any(|link| matches!(link.state, State::Connected(_))) {
             return Ok(None);
@@ -130,13 +130,13 @@ impl Engines {
         let is_last = !has_listed(&self.links)
             && self.links.iter().filter(|link| link.engine().is_some()).all(|link| link.has_failed);
         match next {
-            (_, Said::Failed(error)) if self.are_named || is_last => Err(error.into()),
+            (_, EngineMessage::Failed(error)) if self.are_named || is_last => Err(error.into()),
             next => Ok(Some(next)),
         }
     }
 
-    /// The next thing that is said; none where that takes too long, and nobody has to be waited for.
-    async fn next_until(&mut self, deadline: Instant, is_enough: bool) -> Option<(EngineId, Said)> {
+    /// The next message; none where that takes too long, and nobody has to be waited for.
+    async fn next_until(&mut self, deadline: Instant, is_enough: bool) -> Option<(EngineId, EngineMessage)> {
         if is_enough { timeout_at(deadline, self.next()).await.ok() } else { Some(self.next().await) }
     }
 
@@ -185,14 +185,14 @@ impl Engines {
                     let engine = Arc::clone(engine);
                     tokio::spawn(async move {
                         let answer = engine.inspect(&container).await.map(|info| info.map(Box::new));
-                        let _ = say.send((id, Said::Answer(container, answer)));
+                        let _ = say.send((id, EngineMessage::Answer(container, answer)));
                     });
                 }
                 // It may be this one's: nobody knows.
                 State::Unknown | State::Failed(_) => {
                     let reason = link.problem().unwrap_or_default();
                     let answer = Err(EngineError::Refused { engine: link.name, reason });
-                    let _ = say.send((id, Said::Answer(container, answer)));
+                    let _ = say.send((id, EngineMessage::Answer(container, answer)));
                 }
             }
             count += 1;
@@ -212,30 +212,30 @@ impl Engines {
         self.links.get(id).is_some_and(Link::is_up_to_date)
     }
 
-    /// The next thing that is said.
-    pub async fn next(&mut self) -> (EngineId, Said) {
+    /// The next message.
+    pub async fn next(&mut self) -> (EngineId, EngineMessage) {
         if self.links.is_empty() {
             return pending().await;
         }
-        let Self { links, said, .. } = self;
-        let (id, said) = poll_fn(|context| {
+        let Self { links, message, .. } = self;
+        let (id, message) = poll_fn(|context| {
             // Events first: what an answer says of a container may be older than an event of it.
             for (id, link) in links.iter_mut().enumerate() {
                 if let Poll::Ready(Some(event)) = link.events.poll_recv(context) {
-                    return Poll::Ready((id, Said::Event(event)));
+                    return Poll::Ready((id, EngineMessage::Event(event)));
                 }
             }
-            match said.poll_recv(context) {
-                Poll::Ready(Some(said)) => Poll::Ready(said),
+            match message.poll_recv(context) {
+                Poll::Ready(Some(message)) => Poll::Ready(message),
                 // It never ends: we hold a sender.
                 Poll::Ready(None) | Poll::Pending => Poll::Pending,
             }
         })
         .await;
         if let Some(link) = links.get_mut(id) {
-            link.take(&said);
+            link.take(&message);
         }
-        (id, said)
+        (id, message)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::start::Record;
+use super::recorder::Record;
 use crate::{
     cli::{
-        results::{Plan, Results},
-        session::{Session, SubjectId},
+        results::{OutputAllocator, OutputPaths},
+        session::{RecordingId, Session},
     },
     recording::{Group, GroupBy, Recording, Target},
     tracer::TracerError,
@@ -28,14 +28,14 @@ pub struct Groups {
 struct Members {
     /// None for a cgroup without an engine, which stands alone.
     group: Option<Group>,
-    subjects: Vec<SubjectId>,
-    plan: Plan,
+    subjects: Vec<RecordingId>,
+    plan: OutputPaths,
 }
 
 impl Members {
-    fn unite(&self, mut recordings: Vec<Recording>) -> Option<Recording> {
+    fn merge(&self, mut recordings: Vec<Recording>) -> Option<Recording> {
         match &self.group {
-            Some(group) => group.unite(recordings),
+            Some(group) => group.merge(recordings),
             None => recordings.pop(),
         }
     }
@@ -49,7 +49,7 @@ impl Groups {
 
     /// Puts a recording where it belongs; a new group gets its files. What a container is called then decides, whatever
     /// it is called later.
-    pub fn add(&mut self, subject: SubjectId, target: &Target, results: &mut Results) -> GroupId {
+    pub fn add(&mut self, subject: RecordingId, target: &Target, results: &mut OutputAllocator) -> GroupId {
         let Target::Container(container) = target else {
             return self.add_alone(subject, results.plan(target));
         };
@@ -73,13 +73,13 @@ impl Groups {
     }
 
     /// A recording that is united with no other one.
-    pub fn add_alone(&mut self, subject: SubjectId, plan: Plan) -> GroupId {
+    pub fn add_alone(&mut self, subject: RecordingId, plan: OutputPaths) -> GroupId {
         self.all.push(Members { group: None, subjects: vec![subject], plan });
         self.all.len() - 1
     }
 
     /// Where a recording goes.
-    pub fn plan(&self, group: GroupId) -> Option<&Plan> {
+    pub fn plan(&self, group: GroupId) -> Option<&OutputPaths> {
         self.all.get(group).map(|members| &members.plan)
     }
 
@@ -88,17 +88,17 @@ impl Groups {
         &self,
         group: GroupId,
         session: &mut Session,
-    ) -> Result<Option<(Recording, &Plan)>, TracerError> {
+    ) -> Result<Option<(Recording, &OutputPaths)>, TracerError> {
         let Some(members) = self.all.get(group) else { return Ok(None) };
         let mut recordings = Vec::new();
         for subject in &members.subjects {
             recordings.extend(session.now(*subject)?);
         }
-        Ok(members.unite(recordings).map(|recording| (recording, &members.plan)))
+        Ok(members.merge(recordings).map(|recording| (recording, &members.plan)))
     }
 
     /// Those recordings in which something is new, with their places.
-    pub fn changed(&self, session: &mut Session) -> Result<Vec<(Recording, &Plan)>, TracerError> {
+    pub fn changed(&self, session: &mut Session) -> Result<Vec<(Recording, &OutputPaths)>, TracerError> {
         let mut changed = Vec::new();
         for members in &self.all {
             let mut last = None;
@@ -114,16 +114,16 @@ impl Groups {
                     subjects.collect()
                 }
             };
-            changed.extend(members.unite(recordings).map(|recording| (recording, &members.plan)));
+            changed.extend(members.merge(recordings).map(|recording| (recording, &members.plan)));
         }
         Ok(changed)
     }
 
     /// The recordings to be written, with their places. Checkpoints of which nothing is to be written are removed.
-    pub fn finish(self, mut recordings: BTreeMap<GroupId, Vec<Recording>>) -> Vec<(Recording, Plan)> {
+    pub fn finish(self, mut recordings: BTreeMap<GroupId, Vec<Recording>>) -> Vec<(Recording, OutputPaths)> {
         let mut finished = Vec::new();
         for (id, members) in self.all.into_iter().enumerate() {
-            let united = recordings.remove(&id).and_then(|recordings| members.unite(recordings));
+            let united = recordings.remove(&id).and_then(|recordings| members.merge(recordings));
             match united {
                 Some(recording) => finished.push((recording, members.plan)),
                 None => members.plan.remove_checkpoint(),
@@ -135,7 +135,7 @@ impl Groups {
 
 impl Record<'_> {
     /// A container that runs, and of which is known what it is, has its files.
-    pub fn give_place(&mut self, id: &str) {
+    pub fn assign_output(&mut self, id: &str) {
         let Some(known) = self.known.get_mut(id) else { return };
         let Some(subject_id) = known.subject else { return };
         let Some(subject) = self.session.subject(subject_id) else { return };

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 use super::{
-    known::{Known, Missed, Verdict},
-    start::Record,
+    container_state::{ContainerState, Missed, Selection},
+    recorder::Record,
     targets::ancestors,
 };
 use crate::recording::Lost;
@@ -94,13 +94,13 @@ impl Record<'_> {
     }
 
     fn missed(&mut self, key: &str, reason: String) -> Result<()> {
-        let known = self.known.entry(key.to_owned()).or_insert_with(Known::new);
-        if known.verdict == Verdict::Unwanted || known.missed != Missed::Nothing {
+        let known = self.known.entry(key.to_owned()).or_insert_with(ContainerState::new);
+        if known.selection == Selection::Excluded || known.missed != Missed::Nothing {
             return Ok(());
         }
         known.missed = Missed::Untold(reason);
-        match known.verdict {
-            Verdict::Wanted => self.tell_missed(key),
+        match known.selection {
+            Selection::Selected => self.tell_missed(key),
             _ => self.ask(key),
         }
         Ok(())
@@ -122,14 +122,14 @@ impl Record<'_> {
         self.tally.told += 1;
         if self.tally.told <= NAMED {
             self.printer.warn(format!("{title}: {reason}"));
-            self.troubles.push(anyhow!("{title}: {reason}"));
+            self.errors.push(anyhow!("{title}: {reason}"));
         } else {
             self.printer.verbose(format!("{title}: {reason}"));
         }
     }
 
     /// Something found no room of which no more is known.
-    pub fn no_room(&mut self, what: &str) {
+    pub fn report_slots_exhausted(&mut self, what: &str) {
         self.trouble_once(format!(
             "more containers than --max-containers {} came at a time: {what} is not recorded, and may be one that was asked \
              for; raise it",
@@ -148,20 +148,25 @@ impl Record<'_> {
     fn trouble_once(&mut self, trouble: String) {
         if !std::mem::replace(&mut self.tally.is_lost, true) {
             self.printer.warn(&trouble);
-            self.troubles.push(anyhow!(trouble));
+            self.errors.push(anyhow!(trouble));
         }
     }
 
     /// At the end: those of which nobody has said what they are, and how many there were.
     pub fn tell_all_missed(&mut self) {
-        let is_open =
-            |known: &Known| known.verdict == Verdict::Pending && (known.denials == 0 || known.is_unheard);
-        let open: Vec<_> =
-            self.known.iter().filter(|(_, known)| is_open(known)).map(|(key, _)| key.clone()).collect();
+        let awaits_identity = |known: &ContainerState| {
+            known.selection == Selection::Undecided && (known.not_found_count == 0 || known.is_unheard)
+        };
+        let open: Vec<_> = self
+            .known
+            .iter()
+            .filter(|(_, known)| awaits_identity(known))
+            .map(|(key, _)| key.clone())
+            .collect();
         open.iter().for_each(|key| self.tell_missed(key));
         let more = self.tally.told.saturating_sub(NAMED);
         if more > 0 {
-            self.troubles.push(anyhow!("and {more} more; --verbose names them"));
+            self.errors.push(anyhow!("and {more} more; --verbose names them"));
         }
         if self.tally.strangers > 0 {
             self.printer.verbose(format!(

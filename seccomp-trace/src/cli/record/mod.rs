@@ -6,19 +6,19 @@
 //! [`missed`] whose calls went nowhere, [`ending`]
 //! when a target has ended, and what is written then.
 
-mod ending;
+mod container_state;
+mod engine_events;
 mod engines;
-mod follow;
+mod event_loop;
 mod groups;
-mod judge;
-mod known;
-mod late;
+mod kernel_events;
+mod late_attach;
+mod live_view;
 mod missed;
-mod news;
-mod said;
-mod start;
+mod recorder;
+mod selection;
+mod shutdown;
 mod targets;
-mod watched;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -28,7 +28,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use super::{
     ExitStatus,
     output::{Output, recording_file},
-    prepare,
+    preflight,
     printer::Printer,
     results::Destinations,
     trace_options::TraceOptions,
@@ -66,7 +66,7 @@ pub struct Args {
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_containers: u32,
     #[command(flatten)]
-    places: Places,
+    places: OutputArgs,
     #[command(flatten)]
     trace: TraceOptions,
     /// What to do meanwhile: the integration tests, with their arguments. It is not traced itself
@@ -106,7 +106,7 @@ struct Targets {
 
 /// Where the results go.
 #[derive(Debug, clap::Args)]
-struct Places {
+struct OutputArgs {
     /// Where to write the profile of one container; - is stdout, the default without COMMAND
     #[arg(short, long, value_name = "FILE", conflicts_with = "output_dir")]
     output: Option<Output>,
@@ -122,7 +122,7 @@ struct Places {
     recording_dir: Option<PathBuf>,
 }
 
-impl Places {
+impl OutputArgs {
     /// With a COMMAND, stdout is that one's.
     fn destinations(&self, has_command: bool) -> Result<Destinations> {
         let mut profile = self.output.clone();
@@ -159,7 +159,7 @@ impl Args {
     }
 
     /// What the exit code of an error is: with a COMMAND, its own codes begin at 0.
-    pub fn trouble(&self) -> u8 {
+    pub fn error_exit_code(&self) -> u8 {
         if self.command.is_empty() { 2 } else { super::FAILED_BESIDE_COMMAND }
     }
 }
@@ -175,8 +175,8 @@ pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
     let program = args.command.first().map(|name| launch::resolve(name)).transpose()?;
     let destinations = args.places.destinations(program.is_some())?;
     destinations.check()?;
-    let hierarchy = prepare::check_host()?;
-    let outcome = prepare::runtime()?.block_on(start::record(
+    let hierarchy = preflight::check_host()?;
+    let outcome = preflight::runtime()?.block_on(recorder::record(
         args,
         selector,
         program,
@@ -184,11 +184,11 @@ pub fn run(args: &Args, printer: &Printer) -> Result<ExitStatus> {
         hierarchy,
         printer,
     ))?;
-    outcome.troubles.iter().for_each(|trouble| printer.error(trouble));
-    Ok(match (outcome.command, outcome.troubles.is_empty()) {
+    outcome.errors.iter().for_each(|trouble| printer.error(trouble));
+    Ok(match (outcome.command, outcome.errors.is_empty()) {
         (Some(code), _) if code != 0 => ExitStatus::Command(code),
         (_, true) => ExitStatus::Success,
-        (_, false) => ExitStatus::Command(args.trouble()),
+        (_, false) => ExitStatus::Command(args.error_exit_code()),
     })
 }
 
@@ -197,5 +197,5 @@ struct Outcome {
     /// COMMAND's exit code.
     command: Option<u8>,
     /// What went wrong on our side.
-    troubles: Vec<anyhow::Error>,
+    errors: Vec<anyhow::Error>,
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::plan::Plan;
+use super::plan::OutputPaths;
 use crate::{
     cli::output::Output,
     recording::file::{self, Checkpoint},
@@ -88,13 +88,13 @@ impl Destinations {
 
     /// Each container has files of its own name, unless it is the one that `-o` or `--recording` takes. A further one has its
     /// files beside those where they name a folder, and else `elsewhere`: nothing comes unasked into the working directory.
-    pub(super) fn places(&self, name: &str, whose: Whose, elsewhere: Option<&Path>) -> Plan {
+    pub(super) fn places(&self, name: &str, whose: Whose, elsewhere: Option<&Path>) -> OutputPaths {
         let (profile, recording) = (format!("{name}.json"), format!("{name}.recording.json"));
         let beside = |named: Option<&Path>, own: &str| match named {
             Some(named) if !is_in_working_directory(named) => Some(named.with_file_name(own)),
             _ => elsewhere.map(|folder| folder.join(own)),
         };
-        let mut plan = Plan::default();
+        let mut plan = OutputPaths::default();
         plan.profile = match (&self.profile_dir, &self.profile) {
             (Some(folder), _) => Some(Output::File(folder.join(profile))),
             (None, output) if whose == Whose::First => output.clone(),

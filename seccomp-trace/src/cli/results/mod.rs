@@ -2,8 +2,8 @@
 
 mod claim;
 mod destinations;
-mod judge;
 mod plan;
+mod strict_violations;
 
 use std::{
     cell::RefCell,
@@ -15,7 +15,7 @@ use anyhow::Result;
 use claim::{claim, tell_found};
 pub use destinations::Destinations;
 use destinations::{Whose, real};
-pub use plan::Plan;
+pub use plan::OutputPaths;
 
 use super::printer::Printer;
 use crate::recording::{
@@ -26,7 +26,7 @@ use crate::recording::{
 
 /// Gives out the places.
 #[derive(Debug)]
-pub struct Results {
+pub struct OutputAllocator {
     destinations: Destinations,
     printer: Printer,
     names: FileNames,
@@ -37,7 +37,7 @@ pub struct Results {
     elsewhere: Option<PathBuf>,
 }
 
-impl Results {
+impl OutputAllocator {
     /// Nothing given out yet. The folders are made, and `-o` and `--recording` are kept for this process.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl Results {
     }
 
     /// The places of one more container. The first takes `-o` and `--recording`.
-    pub fn plan(&mut self, target: &Target) -> Plan {
+    pub fn plan(&mut self, target: &Target) -> OutputPaths {
         let whose = if self.first.is_none() { Whose::First } else { Whose::Further };
         let plan = self.place(target, whose);
         self.first.get_or_insert_with(|| target.title().into_owned());
@@ -65,11 +65,11 @@ impl Results {
     }
 
     /// The places of something that nobody may have asked for: never those of `-o` and `--recording`.
-    pub fn plan_beside(&mut self, target: &Target) -> Plan {
+    pub fn fallback_paths(&mut self, target: &Target) -> OutputPaths {
         self.place(target, Whose::Further)
     }
 
-    fn place(&mut self, target: &Target, whose: Whose) -> Plan {
+    fn place(&mut self, target: &Target, whose: Whose) -> OutputPaths {
         if whose == Whose::Further && self.elsewhere.is_none() && self.destinations.needs_elsewhere() {
             self.elsewhere = file::folder_elsewhere()
                 .inspect_err(|error| {

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, anyhow};
 
-use super::judge::judge;
+use super::strict_violations::strict_violations;
 use crate::{
     cli::{
         better::{Better, Replacement},
@@ -26,7 +26,7 @@ use crate::{
 
 /// Where one container's results go.
 #[derive(Debug, Default)]
-pub struct Plan {
+pub struct OutputPaths {
     pub(super) profile: Option<Output>,
     pub(super) recording: Option<PathBuf>,
     /// The options that take one container only, with the files that this one has instead.
@@ -38,7 +38,7 @@ pub struct Plan {
     has_failed: Cell<bool>,
 }
 
-impl Plan {
+impl OutputPaths {
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         let profile = self.profile.as_ref().and_then(Output::file);
         self.recording.as_deref().into_iter().chain(profile)
@@ -124,14 +124,14 @@ impl Plan {
     ) -> Vec<anyhow::Error> {
         recording.warn_of_blind_spots();
         let recording = &recording;
-        let mut troubles = judge(recording, options);
+        let mut errors = strict_violations(recording, options);
         // Also where no profile is made that would say so.
         if let Ok(options) = options.profile.options() {
             profile::told(recording, &options).iter().for_each(|warning| printer.tell(warning));
         }
         // A profile says so itself.
         if self.profile.is_none() && !profile::has_application(recording) {
-            troubles.push(ProfileError::nothing_seen(std::slice::from_ref(recording)).into());
+            errors.push(ProfileError::nothing_seen(std::slice::from_ref(recording)).into());
         }
         let title = recording.title();
         if let Some(coverage) = coverage(recording) {
@@ -160,9 +160,9 @@ impl Plan {
             None => {}
         }
         let failed = written.into_iter().filter_map(Result::err);
-        troubles.extend(failed.map(|error| error.context(format!("{title}: not all is written"))));
-        troubles.extend(self.too_many.iter().map(|message| anyhow!("{message}")));
-        troubles
+        errors.extend(failed.map(|error| error.context(format!("{title}: not all is written"))));
+        errors.extend(self.too_many.iter().map(|message| anyhow!("{message}")));
+        errors
     }
 
     /// The recording where there is room. True where that was found.

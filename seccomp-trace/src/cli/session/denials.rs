@@ -75,12 +75,17 @@ impl Session {
     }
 
     /// Tells the kernel in which calls the threads of a container are that ran before: their entries were not seen.
-    pub(super) fn settle(&mut self, slot: u32, hierarchy: &Hierarchy, path: &str) -> Result<(), TracerError> {
+    pub(super) fn mark_syscall_state_known(
+        &mut self,
+        slot: u32,
+        hierarchy: &Hierarchy,
+        path: &str,
+    ) -> Result<(), TracerError> {
         if !self.finds_denials() {
             return Ok(());
         }
         self.look_inside(hierarchy, path)?;
-        self.tracer.get_ref().settle(slot)
+        self.tracer.get_ref().mark_syscall_state_known(slot)
     }
 
     fn look_inside(&mut self, hierarchy: &Hierarchy, path: &str) -> Result<(), TracerError> {

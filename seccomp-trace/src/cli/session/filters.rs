@@ -74,8 +74,8 @@ impl Session {
 
     /// The filter that a slot's application came with; none where that is not known.
     pub(super) fn container_filter(&self, number: u32, slot: &Slot) -> Option<Filter> {
-        let below = if slot.flags & flag::COMMAND != 0 { 0 } else { slot.arrived_with };
-        let count = slot.base.checked_sub(below).filter(|_| slot.application > 0)? as usize;
+        let below = if slot.flags & flag::RUN_COMMAND != 0 { 0 } else { slot.filters_at_entry };
+        let count = slot.filters_at_exec.checked_sub(below).filter(|_| slot.application > 0)? as usize;
         if count == 0 {
             return Some(Filter { kind: Kind::None, digest: None, instructions: 0 });
         }
@@ -88,7 +88,7 @@ impl Session {
             instructions += program.len() as u64;
         }
         let digest = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let kind = Kind::of(containers, Abi::HERE);
+        let kind = Kind::of(containers, Abi::HOST);
         Some(Filter { kind, digest: Some(format!("sha256:{digest}")), instructions })
     }
 }

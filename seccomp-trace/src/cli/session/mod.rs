@@ -6,34 +6,34 @@ mod clock;
 mod denials;
 mod filters;
 mod movers;
-mod subject;
+mod recording_state;
 mod watched;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
+pub use recording_state::RecordingState;
+use recording_state::SlotSnapshot;
 use seccomp_trace_common::{Event, Slot, Stats, event, flag, state};
-use subject::Look;
-pub use subject::Subject;
 use tokio::io::unix::AsyncFd;
-pub use watched::Tell;
+pub use watched::UpdateSink;
 use watched::Watched;
 
 use self::{clock::Clock, filters::Filters, movers::Movers};
 use crate::{
     inspect::{cgroup::Hierarchy, host},
     recording::{Host, Lost, Target, builder::Builder},
-    tracer::{Enrolled, SlotView, Tracer, TracerError},
+    tracer::{SlotView, Tracer, TracerError, Tracked},
 };
 
 /// A recording in the making, by its number in the session.
-pub type SubjectId = usize;
+pub type RecordingId = usize;
 
 /// What a caller has to decide or should know.
 #[derive(Debug)]
-pub enum News {
+pub enum SessionEvent {
     /// A new cgroup has a slot, and nobody knows yet whose it is.
-    Enrolled {
+    Tracked {
         /// The slot.
         slot: u32,
         /// The cgroup's id.
@@ -42,7 +42,7 @@ pub enum News {
         path: String,
     },
     /// All cgroups of one slot are gone; what it held is in the recording.
-    Gone(SubjectId),
+    Exited(RecordingId),
     /// A cgroup has tasks of which the calls did not go where they might belong.
     Refused {
         /// The cgroup's id.
@@ -66,7 +66,7 @@ pub enum Enrolment {
     /// It was left out before, and stays so.
     Ignored,
     /// It is not there any more.
-    Gone,
+    Exited,
 }
 
 /// See the module.
@@ -75,23 +75,23 @@ pub struct Session {
     clock: Clock,
     host: Host,
     start: Timestamp,
-    subjects: BTreeMap<SubjectId, Subject>,
-    owners: BTreeMap<u32, SubjectId>,
-    next: SubjectId,
-    news_lost: u64,
+    subjects: BTreeMap<RecordingId, RecordingState>,
+    owners: BTreeMap<u32, RecordingId>,
+    next: RecordingId,
+    lost_events: u64,
     /// Slots of which there was news since they were looked at.
-    stirred: BTreeSet<u32>,
-    untold: u64,
+    dirty_slots: BTreeSet<u32>,
+    dropped_events: u64,
     /// What was lost on the way, made up for.
     lost: VecDeque<Event>,
     /// Programs of filters.
     filters: Filters,
     /// Recordings with denials of which the view is not told yet.
-    newly_denied: BTreeSet<SubjectId>,
+    newly_denied: BTreeSet<RecordingId>,
     refused: u64,
     refused_lost: u64,
     /// What is told next.
-    next_news: VecDeque<News>,
+    next_event: VecDeque<SessionEvent>,
     /// The live view, where somebody watches.
     watched: Option<Watched>,
 }
@@ -112,69 +112,69 @@ impl Session {
             subjects: BTreeMap::new(),
             owners: BTreeMap::new(),
             next: 0,
-            news_lost: 0,
-            stirred: BTreeSet::new(),
-            untold: 0,
+            lost_events: 0,
+            dirty_slots: BTreeSet::new(),
+            dropped_events: 0,
             lost: VecDeque::new(),
             filters: Filters::default(),
             newly_denied: BTreeSet::new(),
             refused: 0,
             refused_lost: 0,
-            next_news: VecDeque::new(),
+            next_event: VecDeque::new(),
             watched: None,
         })
     }
 
     /// A new, empty recording.
-    pub fn add(&mut self, target: Target) -> SubjectId {
+    pub fn add(&mut self, target: Target) -> RecordingId {
         let builder = Builder::new(target, self.host.clone(), self.start);
-        self.subjects.insert(self.next, Subject::new(builder));
+        self.subjects.insert(self.next, RecordingState::new(builder));
         self.next += 1;
         self.next - 1
     }
 
     /// A recording in the making.
-    pub fn subject(&mut self, id: SubjectId) -> Option<&mut Subject> {
+    pub fn subject(&mut self, id: RecordingId) -> Option<&mut RecordingState> {
         self.subjects.get_mut(&id)
     }
 
     /// Traces a cgroup and all below it for a recording.
     ///
     /// # Errors
-    /// [`TracerError::Full`], and what the kernel refuses.
-    pub fn enrol(
+    /// [`TracerError::SlotsExhausted`], and what the kernel refuses.
+    pub fn track(
         &mut self,
-        id: SubjectId,
+        id: RecordingId,
         hierarchy: &Hierarchy,
         path: &str,
         flags: u32,
         base: u32,
     ) -> Result<Enrolment, TracerError> {
-        let Ok(cgroup) = hierarchy.id(path) else { return Ok(Enrolment::Gone) };
+        let Ok(cgroup) = hierarchy.id(path) else { return Ok(Enrolment::Exited) };
         // Its threads may be in any call.
-        let unsettled = if flags & flag::RUNNING == 0 { 0 } else { flag::UNSETTLED };
-        let Enrolled::Slot(slot) = self.tracer.get_ref().enrol(cgroup, flags | unsettled, base)? else {
+        let unsettled = if flags & flag::ATTACHED_LATE == 0 { 0 } else { flag::SYSCALL_STATE_UNKNOWN };
+        let Tracked::Slot(slot) = self.tracer.get_ref().track(cgroup, flags | unsettled, base)? else {
             return Ok(Enrolment::Ignored);
         };
         self.assign(slot, id);
         // One that enrolled itself was there before anything could run in it.
         let tracer = self.tracer.get_ref();
-        let is_late = tracer.slot(slot)?.slot.flags & flag::RUNNING != 0;
+        let is_late = tracer.slot(slot)?.slot.flags & flag::ATTACHED_LATE != 0;
         for below in hierarchy.tree(path).iter().skip(1) {
             let Ok(cgroup) = hierarchy.id(below) else { continue };
-            if tracer.share(cgroup, slot)? != Enrolled::Slot(slot) && is_late {
+            if tracer.add_to_slot(cgroup, slot)? != Tracked::Slot(slot) && is_late {
                 // Made since we watch, in a container that ran before.
-                tracer.mark(cgroup, flag::RUNNING)?;
+                tracer.set_slot_flags(cgroup, flag::ATTACHED_LATE)?;
             }
         }
         if is_late {
-            self.settle(slot, hierarchy, path)?;
+            self.mark_syscall_state_known(slot, hierarchy, path)?;
         }
         Ok(if is_late { Enrolment::Late } else { Enrolment::FromTheFirst })
     }
 
     /// What a slot has seen and will see belongs to a recording; to the first one that it was given.
-    pub fn assign(&mut self, slot: u32, id: SubjectId) {
+    pub fn assign(&mut self, slot: u32, id: RecordingId) {
         if self.owners.get(&slot).is_some_and(|owner| *owner != id) {
             return;
         }
@@ -202,8 +202,8 @@ impl Session {
     /// What the kernel refuses.
     pub fn ignore_slot(&mut self, slot: u32) -> Result<(), TracerError> {
         let tracer = self.tracer.get_ref();
-        let Slot { state, cgroup, cells, .. } = tracer.slot(slot)?.slot;
-        match (state, cells) {
+        let Slot { state, cgroup, table_entries, .. } = tracer.slot(slot)?.slot;
+        match (state, table_entries) {
             // The cell of a cgroup that is gone would never be given back.
             (state::LIVE, 0) => tracer.release(slot),
             (state::LIVE, _) => tracer.ignore(cgroup),
@@ -217,10 +217,10 @@ impl Session {
     /// What the kernel refuses.
     pub fn forget_folder(&mut self, slot: u32) -> Result<(), TracerError> {
         let tracer = self.tracer.get_ref();
-        let Slot { state, cgroup, cells, .. } = tracer.slot(slot)?.slot;
-        match (state, cells) {
+        let Slot { state, cgroup, table_entries, .. } = tracer.slot(slot)?.slot;
+        match (state, table_entries) {
             (state::LIVE, 0) => return tracer.release(slot),
-            (state::LIVE, _) => tracer.forget(cgroup)?,
+            (state::LIVE, _) => tracer.untrack(cgroup)?,
             _ => return Ok(()),
         }
         self.forget_below(slot)
@@ -233,14 +233,14 @@ impl Session {
     pub fn set_container(&mut self, slot: u32) -> Result<(), TracerError> {
         let tracer = self.tracer.get_ref();
         let Slot { state, cgroup, .. } = tracer.slot(slot)?.slot;
-        if state == state::LIVE { tracer.mark(cgroup, flag::CONTAINER) } else { Ok(()) }
+        if state == state::LIVE { tracer.set_slot_flags(cgroup, flag::CONTAINER) } else { Ok(()) }
     }
 
     /// What was made below a slot's own cgroup meanwhile is in the slot: it is taken out.
     fn forget_below(&self, slot: u32) -> Result<(), TracerError> {
         let tracer = self.tracer.get_ref();
-        if tracer.slot(slot)?.slot.cells > 0 {
-            tracer.cgroups_of(slot)?.into_iter().try_for_each(|cgroup| tracer.forget(cgroup))?;
+        if tracer.slot(slot)?.slot.table_entries > 0 {
+            tracer.cgroups_of(slot)?.into_iter().try_for_each(|cgroup| tracer.untrack(cgroup))?;
         }
         Ok(())
     }
@@ -249,9 +249,9 @@ impl Session {
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn discard(&mut self, id: SubjectId) -> Result<(), TracerError> {
+    pub fn discard(&mut self, id: RecordingId) -> Result<(), TracerError> {
         let Some(subject) = self.subjects.remove(&id) else { return Ok(()) };
-        self.tell_discarded(id);
+        self.publish_discarded(id);
         for slot in subject.slots {
             self.ignore_slot(slot)?;
             self.forget_below(slot)?;
@@ -265,7 +265,7 @@ impl Session {
     ///
     /// # Errors
     /// Where a map can't be read.
-    pub fn elsewhere(&mut self, id: SubjectId, inside: &[i32]) -> Result<Movers, TracerError> {
+    pub fn elsewhere(&mut self, id: RecordingId, inside: &[i32]) -> Result<Movers, TracerError> {
         let mut movers = Movers::default();
         let slots = self.subjects.get(&id).into_iter().flat_map(|subject| &subject.slots);
         for slot in slots {
@@ -280,7 +280,7 @@ impl Session {
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn release(&mut self, id: SubjectId) -> Result<(), TracerError> {
+    pub fn release(&mut self, id: RecordingId) -> Result<(), TracerError> {
         let slots = self.subjects.get(&id).into_iter().flat_map(|subject| &subject.slots);
         slots.into_iter().try_for_each(|slot| self.tracer.get_ref().release(*slot))
     }
@@ -297,7 +297,7 @@ impl Session {
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn next_news(&mut self) -> Result<Option<News>, TracerError> {
+    pub fn next_event(&mut self) -> Result<Option<SessionEvent>, TracerError> {
         loop {
             while let Some(event) = self.lost.pop_front().or_else(|| self.tracer.get_mut().next_event()) {
                 if let Some(news) = self.take(&event)? {
@@ -305,27 +305,27 @@ impl Session {
                 }
             }
             self.take_programs();
-            self.tell_newly_denied()?;
-            if let Some(news) = self.next_news.pop_front() {
+            self.publish_new_denials()?;
+            if let Some(news) = self.next_event.pop_front() {
                 return Ok(Some(news));
             }
             self.tracer.get_mut().flush_log();
-            let Stats { news_lost, untold, refused, refused_lost, unknown_leavers: _ } =
+            let Stats { lost_events, dropped_events, refused, refused_lost, unknown_leavers: _ } =
                 self.tracer.get_ref().stats()?;
-            if untold != self.untold {
-                self.untold = untold;
-                self.stirred.extend(self.owners.keys());
+            if dropped_events != self.dropped_events {
+                self.dropped_events = dropped_events;
+                self.dirty_slots.extend(self.owners.keys());
             }
-            if news_lost != self.news_lost {
-                self.news_lost = news_lost;
-                self.look_at_every_slot()?;
+            if lost_events != self.lost_events {
+                self.lost_events = lost_events;
+                self.resync()?;
                 continue;
             }
             // Only then: of a slot in which a refused one lies it is known what it is.
             if refused != self.refused {
                 self.refused = refused;
                 let refused = self.tracer.get_mut().take_refused()?.into_iter();
-                self.next_news.extend(refused.map(|(cgroup, (level, path))| News::Refused {
+                self.next_event.extend(refused.map(|(cgroup, (level, path))| SessionEvent::Refused {
                     cgroup,
                     path,
                     level,
@@ -333,9 +333,9 @@ impl Session {
             }
             if refused_lost != self.refused_lost {
                 self.refused_lost = refused_lost;
-                self.next_news.push_back(News::RefusedLost);
+                self.next_event.push_back(SessionEvent::RefusedLost);
             }
-            if self.next_news.is_empty() {
+            if self.next_event.is_empty() {
                 return Ok(None);
             }
         }
@@ -345,12 +345,12 @@ impl Session {
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn skip_news(&mut self) -> Result<(), TracerError> {
-        while self.next_news()?.is_some() {}
+    pub fn drain_events(&mut self) -> Result<(), TracerError> {
+        while self.next_event()?.is_some() {}
         Ok(())
     }
 
-    fn take(&mut self, event: &Event) -> Result<Option<News>, TracerError> {
+    fn take(&mut self, event: &Event) -> Result<Option<SessionEvent>, TracerError> {
         // It only wakes us: a map has what it is about.
         if event.kind == event::REFUSED {
             return Ok(None);
@@ -359,18 +359,18 @@ impl Session {
         if view.slot.generation != event.generation {
             return Ok(None);
         }
-        self.stirred.insert(event.slot);
+        self.dirty_slots.insert(event.slot);
         match event.kind {
-            event::SIGHTING => {
+            event::FIRST_SEEN => {
                 let time = self.clock.wall(event.time);
                 if let Some(subject) = self.owner(event.slot) {
                     subject.sighting(event, time);
                 }
-                self.tell_seen(event, time);
+                self.publish_seen(event, time);
             }
-            event::ENROLLED if !self.owners.contains_key(&event.slot) => {
+            event::SLOT_TAKEN if !self.owners.contains_key(&event.slot) => {
                 let SlotView { slot: Slot { cgroup, .. }, path } = view;
-                return Ok(Some(News::Enrolled { slot: event.slot, cgroup, path }));
+                return Ok(Some(SessionEvent::Tracked { slot: event.slot, cgroup, path }));
             }
             event::APPLICATION => {
                 if let Some(subject) = self.owner(event.slot) {
@@ -393,18 +393,18 @@ impl Session {
                     subject.leaver(event);
                 }
             }
-            event::DEAD => return self.bury(event.slot),
+            event::DEAD => return self.reap_slot(event.slot),
             _ => {}
         }
         Ok(None)
     }
 
-    fn owner(&mut self, slot: u32) -> Option<&mut Subject> {
+    fn owner(&mut self, slot: u32) -> Option<&mut RecordingState> {
         self.owners.get(&slot).and_then(|id| self.subjects.get_mut(id))
     }
 
     /// Reads a dead slot for the last time and frees it.
-    fn bury(&mut self, slot: u32) -> Result<Option<News>, TracerError> {
+    fn reap_slot(&mut self, slot: u32) -> Result<Option<SessionEvent>, TracerError> {
         if self.owners.contains_key(&slot) {
             self.read(slot)?;
             self.account_skips([slot])?;
@@ -412,11 +412,11 @@ impl Session {
         }
         self.tracer.get_mut().free(slot)?;
         self.drop_programs(slot);
-        self.stirred.remove(&slot);
+        self.dirty_slots.remove(&slot);
         let Some(id) = self.owners.remove(&slot) else { return Ok(None) };
         Ok(self.subjects.get_mut(&id).map(|subject| {
             subject.slots.remove(&slot);
-            News::Gone(id)
+            SessionEvent::Exited(id)
         }))
     }
 
@@ -424,11 +424,11 @@ impl Session {
     fn read(&mut self, slot: u32) -> Result<(), TracerError> {
         self.take_programs();
         let look = self.look(slot)?;
-        self.tell_untold(&look);
+        self.publish_dropped(&look);
         if let Some(subject) = self.owner(slot) {
-            subject.absorb(&look);
-            subject.promote(&look);
-            subject.account(&look);
+            subject.merge_snapshot(&look);
+            subject.attribute_tentative(&look);
+            subject.add_losses(&look);
         }
         Ok(())
     }
@@ -444,22 +444,22 @@ impl Session {
         Ok(())
     }
 
-    fn look(&self, slot: u32) -> Result<Look, TracerError> {
+    fn look(&self, slot: u32) -> Result<SlotSnapshot, TracerError> {
         // The calls first: those that come with the application's exec must not be taken for what is before.
         let (calls, untrue) = self.tracer.get_ref().calls(slot)?.into_iter().partition(|call| call.seen);
         let view = self.tracer.get_ref().slot(slot)?;
         let not_entered = self.denied(slot, &view)?;
         let filter = self.container_filter(slot, &view.slot);
-        Ok(Look { number: slot, view, calls, untrue, not_entered, filter })
+        Ok(SlotSnapshot { number: slot, view, calls, untrue, not_entered, filter })
     }
 
-    /// News was lost: the slots themselves say what it was. It is taken as if it had come.
-    fn look_at_every_slot(&mut self) -> Result<(), TracerError> {
+    /// SessionEvent was lost: the slots themselves say what it was. It is taken as if it had come.
+    fn resync(&mut self) -> Result<(), TracerError> {
         for slot in 0..self.tracer.get_ref().max_containers() {
             let Slot { state, generation, .. } = self.tracer.get_ref().slot(slot)?.slot;
             let kinds: &[u32] = match state {
-                state::LIVE => &[event::ENROLLED],
-                state::DEAD => &[event::ENROLLED, event::DEAD],
+                state::LIVE => &[event::SLOT_TAKEN],
+                state::DEAD => &[event::SLOT_TAKEN, event::DEAD],
                 _ => &[],
             };
             self.lost.extend(kinds.iter().map(|&kind| Event { kind, slot, generation, ..Event::NONE }));

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use seccomp_trace_common::{Counts, Event};
 
 use super::{
-    Session, SubjectId,
-    subject::{self, Look},
+    RecordingId, Session,
+    recording_state::{self, SlotSnapshot},
 };
 use crate::{
     abi::Abi,
@@ -19,26 +19,26 @@ use crate::{
 };
 
 /// Takes what the view is told. It must not wait.
-pub type Tell = Arc<dyn Fn(Update) + Send + Sync>;
+pub type UpdateSink = Arc<dyn Fn(Update) + Send + Sync>;
 
 /// Whom a session tells, and what was counted in slots that are gone.
 pub(super) struct Watched {
-    tell: Tell,
-    before: BTreeMap<SubjectId, Sums>,
+    tell: UpdateSink,
+    before: BTreeMap<RecordingId, CallCounts>,
     /// Whose calls were counted when counts were told last.
-    counted: BTreeSet<SubjectId>,
+    counted: BTreeSet<RecordingId>,
 }
 
 /// How often each call was made, and those beyond the sets.
 #[derive(Clone, Debug, Default)]
-struct Sums {
+struct CallCounts {
     calls: BTreeMap<Syscall, u64>,
     beyond: u64,
 }
 
-impl Sums {
+impl CallCounts {
     fn add(&mut self, counts: &Counts) {
-        for (abi, numbers) in Abi::HERE.iter().copied().zip(&counts.calls) {
+        for (abi, numbers) in Abi::HOST.iter().copied().zip(&counts.calls) {
             for (number, count) in (0..).zip(numbers).filter(|(_, count)| **count > 0) {
                 *self.calls.entry((abi, number)).or_default() += count;
             }
@@ -46,7 +46,7 @@ impl Sums {
         self.beyond += counts.beyond;
     }
 
-    fn update(&self, id: SubjectId, sampled: Option<Timestamp>) -> Update {
+    fn update(&self, id: RecordingId, sampled: Option<Timestamp>) -> Update {
         let calls = self.calls.iter().map(|(syscall, count)| (*syscall, *count)).collect();
         Update::Counts { id, calls, beyond: self.beyond, sampled }
     }
@@ -54,7 +54,7 @@ impl Sums {
 
 impl Session {
     /// From now on the live view is told.
-    pub fn watch(&mut self, tell: Tell) {
+    pub fn watch(&mut self, tell: UpdateSink) {
         self.watched = Some(Watched { tell, before: BTreeMap::new(), counted: BTreeSet::new() });
     }
 
@@ -62,16 +62,16 @@ impl Session {
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn tell_all(&mut self) -> Result<(), TracerError> {
+    pub fn publish_all(&mut self) -> Result<(), TracerError> {
         let ids: Vec<_> = self.subjects.keys().copied().collect();
         for id in ids {
-            self.absorb(id)?;
+            self.merge_snapshot(id)?;
             let Some(subject) = self.subjects.get(&id) else { continue };
             for (syscall, origin, first) in subject.builder.seen() {
                 let first = first.map(|(time, comm)| First { time, comm });
                 self.tell(|| Some(Update::Seen { id, syscall, first, origin: Some(origin) }));
             }
-            self.tell_denials(id)?;
+            self.publish_denials(id)?;
         }
         Ok(())
     }
@@ -85,7 +85,7 @@ impl Session {
     }
 
     /// A sighting, as the kernel program tells it.
-    pub(super) fn tell_seen(&self, event: &Event, time: Timestamp) {
+    pub(super) fn publish_seen(&self, event: &Event, time: Timestamp) {
         self.tell(|| {
             let first = First { time, comm: text(&event.comm) };
             let abi = usize::from(event.abi);
@@ -94,7 +94,7 @@ impl Session {
     }
 
     /// Sightings of which no news came.
-    pub(super) fn tell_untold(&self, look: &Look) {
+    pub(super) fn publish_dropped(&self, look: &SlotSnapshot) {
         for call in look.calls.iter().filter(|call| !call.told) {
             self.tell(|| self.seen(look.number, call.set, call.abi, call.number, None));
         }
@@ -102,7 +102,7 @@ impl Session {
 
     fn seen(&self, slot: u32, set: usize, abi: usize, number: u32, first: Option<First>) -> Option<Update> {
         let id = *self.owners.get(&slot)?;
-        let origin = subject::origin(set);
+        let origin = recording_state::origin(set);
         // In a cgroup without an engine the end says what such a call is; elsewhere it is none of the container's.
         if origin.is_none() && !self.subjects.get(&id)?.is_cgroup() {
             return None;
@@ -111,16 +111,16 @@ impl Session {
     }
 
     /// Denials of which the kernel program has just told: what they are the filters' programs say.
-    pub(super) fn tell_newly_denied(&mut self) -> Result<(), TracerError> {
+    pub(super) fn publish_new_denials(&mut self) -> Result<(), TracerError> {
         let ids = std::mem::take(&mut self.newly_denied);
         if self.watched.is_none() {
             return Ok(());
         }
-        ids.into_iter().try_for_each(|id| self.tell_denials(id))
+        ids.into_iter().try_for_each(|id| self.publish_denials(id))
     }
 
     /// Nobody asked for it.
-    pub(super) fn tell_discarded(&mut self, id: SubjectId) {
+    pub(super) fn publish_discarded(&mut self, id: RecordingId) {
         self.tell(|| Some(Update::Discarded(id)));
         if let Some(watched) = &mut self.watched {
             watched.before.remove(&id);
@@ -146,9 +146,9 @@ impl Session {
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn tell_counts(&mut self, is_sample: bool) -> Result<(), TracerError> {
+    pub fn publish_counts(&mut self, is_sample: bool) -> Result<(), TracerError> {
         let Some(watched) = &mut self.watched else { return Ok(()) };
-        let mut sums: BTreeMap<SubjectId, Sums> = BTreeMap::new();
+        let mut sums: BTreeMap<RecordingId, CallCounts> = BTreeMap::new();
         for (slot, id) in &self.owners {
             if let Some(counts) = self.tracer.get_ref().counts(*slot)? {
                 let before = || watched.before.get(id).cloned().unwrap_or_default();
@@ -171,8 +171,8 @@ impl Session {
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn tell_denials(&mut self, id: SubjectId) -> Result<(), TracerError> {
-        self.absorb(id)?;
+    pub fn publish_denials(&mut self, id: RecordingId) -> Result<(), TracerError> {
+        self.merge_snapshot(id)?;
         let Some(subject) = self.subjects.get(&id) else { return Ok(()) };
         let denied = subject.builder.denied().cloned().unwrap_or_default();
         for (abi, denial) in
@@ -188,7 +188,7 @@ impl Session {
     /// # Errors
     /// Where the counters can't be read.
     pub fn untold(&self) -> Result<u64, TracerError> {
-        Ok(self.tracer.get_ref().stats()?.untold)
+        Ok(self.tracer.get_ref().stats()?.dropped_events)
     }
 
     /// As [`crate::tracer::Tracer::skips`].
@@ -211,7 +211,7 @@ impl Session {
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn count(&mut self, id: SubjectId) -> Result<(), TracerError> {
+    pub fn count(&mut self, id: RecordingId) -> Result<(), TracerError> {
         let wanted: BTreeSet<u32> =
             self.subjects.get(&id).map(|subject| subject.slots.clone()).unwrap_or_default();
         for slot in wanted {

@@ -26,12 +26,12 @@ use tokio::{
 use self::{cost::CostMeter, stream::LineWriter};
 use super::{
     printer::{Printer, Printing},
-    session::{Session, Subject, SubjectId, Tell},
+    session::{RecordingId, RecordingState, Session, UpdateSink},
 };
 use crate::{
     launch::Streams,
     live::{
-        draw::{About, Look},
+        draw::{About, Theme},
         lines::{self, Line, LineFormat},
         model::{Flaw, Model, Status, Update},
         output::Output,
@@ -41,7 +41,7 @@ use crate::{
 };
 
 /// What a caller says about itself.
-pub struct Caller {
+pub struct ViewContext {
     /// What is done: `record`, `run: nginx`.
     pub title: String,
     /// What happens at the end, where several containers are recorded.
@@ -61,10 +61,10 @@ pub struct Watch {
     actions: UnboundedReceiver<Action>,
     output: Option<Output>,
     printing: Option<Printing>,
-    chosen: Option<SubjectId>,
+    chosen: Option<RecordingId>,
     cost: CostMeter,
     /// Those of which is told that they have ended, and with which flaws.
-    ended: BTreeMap<SubjectId, BTreeSet<Flaw>>,
+    ended: BTreeMap<RecordingId, BTreeSet<Flaw>>,
     /// The kernel has skipped runs of the kernel program: every recording is incomplete.
     has_skips: bool,
 }
@@ -74,7 +74,7 @@ impl Watch {
     ///
     /// # Errors
     /// Where the terminal can't be used, or COMMAND's output can't be kept.
-    pub fn start(options: &WatchOptions, caller: Caller, printer: Printer) -> Result<Option<Self>> {
+    pub fn start(options: &WatchOptions, caller: ViewContext, printer: Printer) -> Result<Option<Self>> {
         let Some(format) = options.format() else { return Ok(None) };
         let stream = if caller.is_stdout_free { Stream::Stdout } else { Stream::Stderr };
         let shared = Shared::new(Model::new(Timestamp::now()));
@@ -96,8 +96,10 @@ impl Watch {
             let writer = LineWriter::start(stream, format).context("can't write the lines of --watch")?;
             if format == LineFormat::Json && stream == Stream::Stderr {
                 let tell = writer.clone();
-                printer
-                    .divert(false, Box::new(move |text| tell.send(Line::Message { text: text.to_owned() })));
+                printer.redirect(
+                    false,
+                    Box::new(move |text| tell.send(Line::Message { text: text.to_owned() })),
+                );
             }
             watch.lines = Some(writer);
             return Ok(Some(watch));
@@ -111,10 +113,10 @@ impl Watch {
             max_counted: MAX_COUNTED as usize,
             has_command: caller.has_command,
         };
-        let look = Look { color: stream.has_color(printer.color()), unicode: options::has_unicode() };
+        let look = Theme { color: stream.has_color(printer.color()), unicode: options::has_unicode() };
         let view = View::new(watch.output.clone());
         let told = shared.clone();
-        printer.divert(
+        printer.redirect(
             true,
             Box::new(move |text| {
                 told.lock().apply(Update::Said(text.to_owned()));
@@ -131,8 +133,8 @@ impl Watch {
     /// What is known of a container by now. Of one that has ended once, or a long session would tell it again and again.
     pub fn tell_facts(
         &mut self,
-        id: SubjectId,
-        subject: &Subject,
+        id: RecordingId,
+        subject: &RecordingState,
         is_running: bool,
         files: impl Fn() -> String,
     ) {
@@ -147,7 +149,7 @@ impl Watch {
     }
 
     /// Where a session tells its news.
-    pub fn tell(&self) -> Tell {
+    pub fn tell(&self) -> UpdateSink {
         let shared = self.shared.clone();
         match self.lines.clone() {
             Some(writer) => Arc::new(move |update| {
@@ -189,9 +191,9 @@ impl Watch {
         if self.screen.is_some() {
             let first = || self.shared.lock().containers.keys().next().copied();
             if let Some(chosen) = self.chosen.or_else(first) {
-                session.tell_denials(chosen)?;
+                session.publish_denials(chosen)?;
             }
-            session.tell_counts(true)?;
+            session.publish_counts(true)?;
         }
         if self.screen.is_some() {
             self.cost.begin(session);
@@ -210,16 +212,16 @@ impl Watch {
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub fn choose(&mut self, session: &mut Session, id: SubjectId) -> Result<()> {
+    pub fn choose(&mut self, session: &mut Session, id: RecordingId) -> Result<()> {
         self.chosen = Some(id);
         session.count(id)?;
-        session.tell_denials(id)?;
-        Ok(session.tell_counts(false)?)
+        session.publish_denials(id)?;
+        Ok(session.publish_counts(false)?)
     }
 }
 
 /// What is to be done for the view.
-pub enum Wish {
+pub enum ViewRequest {
     /// A key asks for it.
     Key(Action),
     /// [`Watch::measured`] is to be called.
@@ -227,12 +229,12 @@ pub enum Wish {
 }
 
 /// What is to be done next. Never anything where nobody watches.
-pub async fn next(watch: &mut Option<Watch>) -> Wish {
+pub async fn next(watch: &mut Option<Watch>) -> ViewRequest {
     let Some(watch) = watch else { return std::future::pending().await };
     let due = watch.cost.due();
     tokio::select! {
-        Some(action) = watch.actions.recv() => Wish::Key(action),
-        () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Wish::Measured,
+        Some(action) = watch.actions.recv() => ViewRequest::Key(action),
+        () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => ViewRequest::Measured,
         else => std::future::pending().await,
     }
 }

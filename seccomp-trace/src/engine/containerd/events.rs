@@ -143,7 +143,7 @@ impl Watch {
         match self.asked.made(namespace, &event.id).await {
             // The description says whether one is left out for that: an event can't.
             Ok(Some(info)) if info.is_sandbox => return None,
-            Ok(Some(info)) => return Some(EngineEvent::Known(Box::new(info.container))),
+            Ok(Some(info)) => return Some(EngineEvent::Created(Box::new(info.container))),
             Ok(None) => {}
             Err(error) => log::warn!("container {}: {error}", event.id),
         }
@@ -160,7 +160,7 @@ impl Watch {
             image: Some(event.image).filter(|image| !image.is_empty()),
             ..Container::default()
         };
-        Some(EngineEvent::Known(Box::new(container)))
+        Some(EngineEvent::Created(Box::new(container)))
     }
 
     /// nerdctl's names are labels.

@@ -136,7 +136,7 @@ pub(in crate::engine) fn event(facts: &Facts, message: EventMessage) -> Option<E
     let actor = message.actor?;
     let (id, mut attributes) = (actor.id?, actor.attributes.unwrap_or_default());
     match message.action?.as_str() {
-        "create" => Some(EngineEvent::Known(Box::new(facts.created(id, attributes)))),
+        "create" => Some(EngineEvent::Created(Box::new(facts.created(id, attributes)))),
         "rename" => {
             let name = attributes.remove("name")?;
             Some(EngineEvent::Renamed { id, name: name.trim_start_matches('/').to_owned() })

@@ -14,8 +14,8 @@ fn commands_are_found_as_a_shell_finds_them() {
 
 fn started(program: &Path, cgroup_procs: &str, user: Option<&User>) -> CommandError {
     let procs = File::options().write(true).open(cgroup_procs).unwrap();
-    let waiting = Waiting::start(program.to_owned(), &["it".into()], procs, user, Streams::default());
-    waiting.and_then(Waiting::execute).unwrap_err()
+    let waiting = GatedChild::start(program.to_owned(), &["it".into()], procs, user, Streams::default());
+    waiting.and_then(GatedChild::execute).unwrap_err()
 }
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn a_command_is_executed_once_it_is_let() {
         let streams = Streams { stdout: Some(writer.into()), ..Streams::default() };
         let procs = File::options().write(true).open("/dev/null").unwrap();
         let argv = ["sh", "-c", "printf 'it ran'"].map(OsString::from);
-        let waiting = Waiting::start("/bin/sh".into(), &argv, procs, None, streams).unwrap();
+        let waiting = GatedChild::start("/bin/sh".into(), &argv, procs, None, streams).unwrap();
         if is_let {
             assert!(waiting.execute().unwrap().wait().await.unwrap().success());
         } else {

@@ -7,11 +7,11 @@ use ratatui::{
     widgets::Paragraph,
 };
 
-use super::{Look, Picture, text::clock};
+use super::{Picture, Theme, text::clock};
 use crate::live::model::Container;
 
 /// One line's part of a step from one height to another, both in eighths of a line: a line, and nothing below it.
-fn step(look: Look, row: u64, before: u64, now: u64) -> &'static str {
+fn step(look: Theme, row: u64, before: u64, now: u64) -> &'static str {
     // The line in which a height's end lies.
     let top = |eighths: u64| eighths.saturating_sub(1) / 8;
     if row == top(now) && now > 0 {

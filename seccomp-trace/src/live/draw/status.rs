@@ -8,7 +8,7 @@ use ratatui::{
 };
 
 use super::{
-    Look, Picture,
+    Picture, Theme,
     popup::KEYS,
     text::{clean, clock, short},
 };
@@ -90,7 +90,7 @@ impl Picture<'_> {
 }
 
 /// A title of a sensible length.
-fn cut(title: &str, look: Look) -> String {
+fn cut(title: &str, look: Theme) -> String {
     if title.chars().count() <= TITLE {
         return title.to_owned();
     }

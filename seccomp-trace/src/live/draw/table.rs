@@ -7,7 +7,7 @@ use ratatui::{
     widgets::{Block, Cell, Row, Table as Widget},
 };
 
-use super::Look;
+use super::Theme;
 use crate::live::view::Table;
 
 /// A column: its head, its width, the least width of the table that has it, and on which side its text stands.
@@ -33,7 +33,7 @@ pub const fn number(head: &'static str, width: u16, from: u16) -> Column {
 pub struct Place<'a> {
     pub area: Rect,
     pub block: Block<'a>,
-    pub look: Look,
+    pub look: Theme,
     pub has_keys: bool,
 }
 

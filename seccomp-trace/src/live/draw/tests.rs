@@ -15,9 +15,9 @@ use crate::{
 
 mod answered;
 
-const PLAIN: Look = Look { color: false, unicode: true };
-const ASCII: Look = Look { color: false, unicode: false };
-const COLOR: Look = Look { color: true, unicode: true };
+const PLAIN: Theme = Theme { color: false, unicode: true };
+const ASCII: Theme = Theme { color: false, unicode: false };
+const COLOR: Theme = Theme { color: true, unicode: true };
 
 fn at(milliseconds: i64) -> Timestamp {
     "2026-01-02T03:04:05Z".parse::<Timestamp>().unwrap() + SignedDuration::from_millis(milliseconds)
@@ -105,13 +105,13 @@ fn press(view: &mut View, model: &Model, keys: &[KeyCode]) {
     }
 }
 
-fn terminal(size: (u16, u16), view: &mut View, model: &Model, look: Look) -> Terminal<TestBackend> {
+fn terminal(size: (u16, u16), view: &mut View, model: &Model, look: Theme) -> Terminal<TestBackend> {
     let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
     terminal.draw(|frame| draw(frame, view, model, &about(), look)).unwrap();
     terminal
 }
 
-fn frame(size: (u16, u16), view: &mut View, model: &Model, look: Look) -> String {
+fn frame(size: (u16, u16), view: &mut View, model: &Model, look: Theme) -> String {
     terminal(size, view, model, look).backend().to_string()
 }
 

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::Look;
+use super::Theme;
 use crate::report::text::sanitise;
 
 /// A stranger's text, harmless; in ASCII where the terminal has nothing else.
-pub fn clean(text: &str, look: Look) -> String {
+pub fn clean(text: &str, look: Theme) -> String {
     let text = sanitise(text);
     if look.unicode {
         text

@@ -21,7 +21,7 @@ fn read(action: &str, name: &str) -> Option<EngineEvent> {
 #[test]
 fn what_happens_to_a_container() {
     let id = || "c0ffee".to_owned();
-    let Some(EngineEvent::Known(container)) = read("create", "web") else { panic!() };
+    let Some(EngineEvent::Created(container)) = read("create", "web") else { panic!() };
     assert_eq!((container.name.as_str(), container.labels.len()), ("web", 1));
     assert_eq!(read("start", "web"), Some(EngineEvent::Started { id: id() }));
     assert_eq!(read("rename", "/new"), Some(EngineEvent::Renamed { id: id(), name: "new".to_owned() }));
@@ -79,7 +79,7 @@ async fn an_engine_without_events_is_away_once() {
     let socket = folder.path().join("docker.sock");
     tokio::spawn(without_events(UnixListener::bind(&socket).unwrap()));
     let told = told(&socket, Duration::from_millis(3000)).await;
-    assert!(matches!(&told[..], [EngineEvent::Away { .. }]), "{told:?}");
+    assert!(matches!(&told[..], [EngineEvent::Disconnected { .. }]), "{told:?}");
 }
 
 #[tokio::test]
@@ -94,7 +94,9 @@ async fn events_that_cannot_be_read_are_one_outage_and_hide_no_other() {
     );
     tokio::spawn(with_events(UnixListener::bind(&socket).unwrap(), events));
     let told = told(&socket, Duration::from_millis(3000)).await;
-    let [EngineEvent::Away { reason }, EngineEvent::Started { id }, EngineEvent::Back] = &told[..] else {
+    let [EngineEvent::Disconnected { reason }, EngineEvent::Started { id }, EngineEvent::Reconnected] =
+        &told[..]
+    else {
         panic!("{told:?}")
     };
     assert!(reason.starts_with("an event of it can't be read: ") && id == "c0ffee", "{told:?}");
