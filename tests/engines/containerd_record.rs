@@ -198,7 +198,7 @@ fn restarts() -> Result<()> {
     host.stop()?;
     recorder.until_said("away")?;
     host.start_again()?;
-    recorder.until_said("answers again")?;
+    recorder.until_said("reconnected to")?;
     host.run(&["--rm", "--seccomp"], &after, SCRIPT)?;
     host.ctr(&["tasks", "kill", "--signal", "TERM", &before])?;
     until(PATIENCE, "its end", || Ok(host.ctr(&["tasks", "delete", &before]).ok()))?;

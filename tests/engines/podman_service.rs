@@ -49,9 +49,9 @@ fn started_anew() -> Result<()> {
     let mut recorder = podman.ready(&all)?;
     let first = service_of(&recorder)?;
     kill_process(first, Signal::KILL)?;
-    recorder.until_said("podman is away")?;
+    recorder.until_said("lost the connection to podman")?;
     podman.run(&["run", "--rm", "--network=none", "--name=instant", IMAGE, "mkdir", "/x"])?;
-    recorder.until_said("podman answers again")?;
+    recorder.until_said("reconnected to podman")?;
     ensure!(service_of(&recorder)? != first);
     podman.run(&["run", "--rm", "--network=none", "--name=after", IMAGE, "mkdir", "/x"])?;
     recorder.interrupt()?;
@@ -95,12 +95,12 @@ fn comes_back() -> Result<()> {
     let mut recorder = podman.record_with(&ONE, &[("CONTAINER_HOST", &served.host())])?;
     recorder.until_said("note: ready")?;
     drop(served);
-    recorder.until_said("podman is away")?;
+    recorder.until_said("lost the connection to podman")?;
     podman.start("web", &[], "mkdir /x")?;
     podman.ends_well("web")?;
     fs::remove_file(podman.path("podman.sock"))?;
     let _served = podman.serve()?;
-    recorder.until_said("podman answers again")?;
+    recorder.until_said("reconnected to podman")?;
     podman.run(&["rm", "web"])?;
     recorder.ends_with(0)?;
     let recording = recorder.recording("recording.json")?;

@@ -228,7 +228,7 @@ fn restarted(engine: &mut Engine) -> Result<()> {
     recorder.until_said("what runs is recorded on")?;
     run(engine, "after", "mkdir /x")?;
     engine.docker(&["wait", &format!("{prefix}-after")])?;
-    recorder.until_said("docker answers again")?;
+    recorder.until_said("reconnected to docker")?;
     recorder.interrupt()?;
     for name in ["before", "after"] {
         let recording = recorder.recording(&format!("{prefix}-{name}.recording.json"))?;

@@ -221,7 +221,7 @@ fn much() -> Result<()> {
 fn away(events: Says, words: &str) -> Result<()> {
     let mut recording = Recording::start(Engine { list: Says::Times("", "[]", 1, ""), events })?;
     recording.until_said("note: ready")?;
-    let words = format!("warning: docker is away ({words}");
+    let words = format!("warning: lost the connection to docker ({words}");
     recording.until_said(&words)?;
     // It is tried again after 0.1, 0.3, 0.7, 1.5, and 3.1 seconds.
     recording.watch(Duration::from_secs(4))?;
@@ -230,7 +230,7 @@ fn away(events: Says, words: &str) -> Result<()> {
     let output = recording.finish()?;
     ensure!(interrupted.elapsed() < Duration::from_secs(10), "{:?}", interrupted.elapsed());
     let said = crate::common::stderr(&output);
-    ensure!(said.matches("docker is away").count() == 1, "{said}");
+    ensure!(said.matches("lost the connection to docker").count() == 1, "{said}");
     let code = output.status.code().context("a signal has ended it")?;
     ensure!(code == 0 || code == 2, "{code}: {said}");
     Ok(())

@@ -20,10 +20,10 @@ pub struct TraceOptions {
     /// Accept a recording that has certainly lost syscalls
     #[arg(long, conflicts_with = "strict")]
     pub allow_incomplete: bool,
-    /// Do not look for what the filters deny that the containers run under
+    /// Don't record syscalls that the containers' own profiles deny
     #[arg(long)]
     pub no_denials: bool,
-    /// The ring buffer's size in bytes, a power of two; a small one loses times of first sightings, never
+    /// The ring buffer's size in bytes, a power of two; a small one loses times of first calls, never
     /// a syscall
     #[arg(long, value_name = "BYTES", default_value_t = tracer::Options::RING_BYTES, value_parser = parse_ring,
           hide_short_help = true)]

@@ -146,8 +146,8 @@ impl Recording {
                 denied.is_some(),
                 "denied",
                 format!(
-                    "denied by the profile that it ran under: {}; the recording is as complete as that profile lets the \
-                     program run: for all of it, run it under the one that `seccomp-trace tracing-profile` prints",
+                    "the active profile denied {}; code behind these calls may not have run: record again under the profile that \
+                     `seccomp-trace tracing-profile` prints",
                     denied.unwrap_or_default()
                 ),
             ),

@@ -57,7 +57,7 @@ const KIND_FUNCTION: u32 = 12;
 #[derive(Debug, Error)]
 pub enum BtfError {
     /// The kernel shows no BTF.
-    #[error("this kernel shows no type information ({}: {source}); it must be built with CONFIG_DEBUG_INFO_BTF", path.display())]
+    #[error("kernel BTF not found at {} ({source}); it needs CONFIG_DEBUG_INFO_BTF=y", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -34,10 +34,10 @@ pub enum TracerError {
     #[error(transparent)]
     Btf(#[from] BtfError),
     /// The kernel refused the program.
-    #[error("the kernel does not take the kernel program: {0}")]
+    #[error("failed to load the eBPF program: {0}")]
     Load(#[from] aya::EbpfError),
     /// The kernel refused one part of it.
-    #[error("the kernel does not take the kernel program's {name}: {source}")]
+    #[error("failed to load the eBPF program {name}: {source}")]
     Program {
         /// The tracepoint.
         name: &'static str,

@@ -31,9 +31,7 @@ const COMPILER: &str = "/proc/sys/net/core/bpf_jit_enable";
 pub fn missing_features() -> Vec<String> {
     let mut missing_features = Vec::new();
     if !Path::new(VMLINUX).exists() {
-        missing_features.push(format!(
-            "the kernel shows no type information ({VMLINUX}): it must be built with CONFIG_DEBUG_INFO_BTF"
-        ));
+        missing_features.push(format!("kernel BTF not found at {VMLINUX}; it needs CONFIG_DEBUG_INFO_BTF=y"));
     }
     let lockdown = fs::read_to_string(LOCKDOWN).unwrap_or_default();
     if hides_memory(&lockdown) {

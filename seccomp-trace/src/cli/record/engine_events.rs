@@ -132,13 +132,11 @@ impl Record<'_> {
                 let name = self.engines.name(engine);
                 self.complain_once(
                     engine,
-                    &format!(
-                        "{name} is away ({reason}); what runs is recorded on, and it is asked again until it answers"
-                    ),
+                    &format!("lost the connection to {name} ({reason}); tracing continues, reconnecting"),
                 );
             }
             EngineEvent::Reconnected => {
-                self.printer.note(format!("{} answers again", self.engines.name(engine)));
+                self.printer.note(format!("reconnected to {}", self.engines.name(engine)));
                 for known in self.known.values_mut().filter(|known| known.engine == Some(engine)) {
                     known.is_unconfirmed = true;
                     // The list is newer than what was told before.

@@ -243,6 +243,6 @@ impl Engines {
 pub fn failure(error: &EngineError) -> Option<anyhow::Error> {
     match error {
         EngineError::Absent { .. } => None,
-        error => Some(anyhow!("{error}; what runs is recorded on, and it is asked again")),
+        error => Some(anyhow!("{error}; tracing continues, retrying")),
     }
 }
