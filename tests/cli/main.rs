@@ -5,7 +5,7 @@
 //! - `performance_document`: the README has what docs/performance.json has
 //! - `portable_document`: docs/portable.md is the table of `--portable`
 //! - `profile`: generate and tracing-profile, from files to files
-//! - `recording_format`: the recording's schema, its document, and version 1 for ever
+//! - `recording_format`: the recording's schema, its document, and its versions
 //! - `security_document`: docs/security.md names tests that there are
 //! - `watch_format`: the schema of the lines of `--watch-format json`, and their document
 //! - `support`: the harness of the other suites, which tests itself here

@@ -44,7 +44,7 @@ fn portable_is_in_the_help_and_gives_its_reasons() {
     for command in ["run", "record", "generate"] {
         seccomp_trace().args([command, "--help"]).assert().success().stdout(contains("--portable"));
     }
-    let recording = fixture("recording-v1.json");
+    let recording = fixture("recording-v2.json");
     let assert = seccomp_trace().args(["generate", "-v", "--portable", &recording]).assert().success();
     assert
         .stdout(contains("\"clone3\""))

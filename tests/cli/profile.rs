@@ -16,7 +16,7 @@ fn entries(folder: &std::path::Path) -> usize {
 #[test]
 fn a_recording_becomes_a_profile_on_stdout_and_the_rest_goes_to_stderr() {
     let output = seccomp_trace()
-        .args(["generate", "--runtimes", "exact", &fixture("recording-v1.json")])
+        .args(["generate", "--runtimes", "exact", &fixture("recording-v2.json")])
         .assert()
         .success()
         .stderr(contains("warning: web: 1 event was lost").and(contains("x86_64 999")));
@@ -27,7 +27,7 @@ fn a_recording_becomes_a_profile_on_stdout_and_the_rest_goes_to_stderr() {
 fn the_same_input_gives_the_same_bytes_by_file_and_by_stdin() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("p.json");
-    let recording = fixture("recording-v1.json");
+    let recording = fixture("recording-v2.json");
     seccomp_trace().arg("generate").arg(&recording).arg("-o").arg(&out).assert().success().stdout("");
     let stdin = fs::read(&recording).unwrap();
     for args in [&["generate", "-"][..], &["generate", "-", recording.as_str()]] {
@@ -40,16 +40,16 @@ fn the_same_input_gives_the_same_bytes_by_file_and_by_stdin() {
 fn a_recording_is_not_replaced_by_its_profile() {
     let folder = tempfile::tempdir().unwrap();
     let recording = folder.path().join("r.json");
-    fs::copy(fixture("recording-v1.json"), &recording).unwrap();
+    fs::copy(fixture("recording-v2.json"), &recording).unwrap();
     let mut command = seccomp_trace();
     command.arg("generate").arg(&recording).arg("-o").arg(folder.path().join("./r.json"));
     command.assert().code(2).stderr(contains("is an input as well"));
-    assert_eq!(fs::read(&recording).unwrap(), fs::read(fixture("recording-v1.json")).unwrap());
+    assert_eq!(fs::read(&recording).unwrap(), fs::read(fixture("recording-v2.json")).unwrap());
 }
 
 #[test]
 fn verbose_names_each_reason_and_quiet_keeps_the_warnings() {
-    let recording = fixture("recording-v1.json");
+    let recording = fixture("recording-v2.json");
     seccomp_trace().args(["generate", "-v", &recording]).assert().success().stderr(
         contains("allow accept4: seen: made by the application")
             .and(contains("allow rt_sigreturn: always: every signal handler returns through it"))
@@ -65,7 +65,7 @@ fn verbose_names_each_reason_and_quiet_keeps_the_warnings() {
 
 #[test]
 fn colours_are_for_terminals_and_for_who_wants_them() {
-    let recording = fixture("recording-v1.json");
+    let recording = fixture("recording-v2.json");
     let run = |args: &[&str]| {
         let output = seccomp_trace().arg("generate").arg(&recording).args(args).output().unwrap();
         String::from_utf8(output.stderr).unwrap()
@@ -97,18 +97,22 @@ fn bad_input_gives_one_message_and_2_and_no_file() {
 fn a_recording_that_lacks_calls_makes_no_profile_unless_that_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let (out, recording) = (folder.path().join("p.json"), folder.path().join("r.json"));
-    let text = fs::read_to_string(fixture("recording-v1.json")).unwrap();
+    let text = fs::read_to_string(fixture("recording-v2.json")).unwrap();
     for (whole, lacking, said) in [
         ("\"finished\": true", "\"finished\": false", "it is a checkpoint"),
         ("\"syscalls\": 0", "\"syscalls\": 3", "3 syscalls are lost"),
-        ("\"origins\": 0\n", "\"origins\": 0, \"skips\": 7\n", "the kernel skipped its tracing 7 times"),
+        (
+            "\"task_origins\": 0\n",
+            "\"task_origins\": 0, \"missed_runs\": 7\n",
+            "the kernel skipped its tracing 7 times",
+        ),
     ] {
         assert!(text.contains(whole), "{whole}");
         fs::write(&recording, text.replace(whole, lacking)).unwrap();
         fs::write(&out, "old").unwrap();
         // A whole one beside it makes up for nothing.
         let mut generate = seccomp_trace();
-        generate.arg("generate").arg(fixture("recording-v1.json")).arg(&recording).arg("-o").arg(&out);
+        generate.arg("generate").arg(fixture("recording-v2.json")).arg(&recording).arg("-o").arg(&out);
         let named = format!("{} (web): {said}", recording.display());
         generate.assert().code(2).stderr(contains(named).and(contains("--allow-incomplete")));
         assert_eq!(fs::read_to_string(&out).unwrap(), "old");
@@ -132,7 +136,7 @@ fn an_input_larger_than_any_recording_is_refused() {
 fn nothing_seen_is_an_error_and_the_old_profile_stays() {
     let folder = tempfile::tempdir().unwrap();
     let (out, recording) = (folder.path().join("p.json"), folder.path().join("r.json"));
-    let text = fs::read_to_string(fixture("recording-v1.json")).unwrap();
+    let text = fs::read_to_string(fixture("recording-v2.json")).unwrap();
     fs::write(&recording, text.replace("\"application\"", "\"runtime\"")).unwrap();
     fs::write(&out, "old").unwrap();
     let assert = seccomp_trace().arg("generate").arg(&recording).arg("-o").arg(&out).assert();
@@ -142,7 +146,7 @@ fn nothing_seen_is_an_error_and_the_old_profile_stays() {
 
 #[test]
 fn usage_errors_are_2_and_name_what_there_is() {
-    let recording = fixture("recording-v1.json");
+    let recording = fixture("recording-v2.json");
     for (args, message) in [
         (&["generate"][..], "INPUT"),
         (&["generate", &recording, "--runtimes", "youki"], "crun, crun-1.28"),
@@ -160,7 +164,7 @@ fn usage_errors_are_2_and_name_what_there_is() {
 #[test]
 fn what_cannot_be_written_is_found_and_nothing_is_left() {
     let folder = tempfile::tempdir().unwrap();
-    let recording = fixture("recording-v1.json");
+    let recording = fixture("recording-v2.json");
     let generate = |out: &std::path::Path| {
         seccomp_trace().args(["generate", "-q", &recording, "-o"]).arg(out).assert().code(2)
     };
@@ -179,7 +183,7 @@ fn a_read_only_folder_or_file_is_found_and_nothing_is_left() {
     };
     let refused = |out: &std::path::Path, said: &str| {
         let generate =
-            plainly().args(["generate", "-q", &fixture("recording-v1.json"), "-o"]).arg(out).output();
+            plainly().args(["generate", "-q", &fixture("recording-v2.json"), "-o"]).arg(out).output();
         let output = generate.unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{stderr}");
@@ -216,7 +220,7 @@ fn a_full_disk_leaves_the_old_file_whole_and_nothing_beside_it() {
     let output = Command::new("sh")
         .args(["-c", script, "sh", env!("CARGO_BIN_EXE_seccomp-trace"), "generate", "-o"])
         .arg(&out)
-        .arg(fixture("recording-v1.json"))
+        .arg(fixture("recording-v2.json"))
         .output()
         .unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -233,7 +237,7 @@ fn a_full_disk_leaves_the_old_file_whole_and_nothing_beside_it() {
 fn a_reader_who_goes_away_is_no_error() {
     let script = "\"$0\" generate -q \"$1\" | true; \"$0\" tracing-profile | true; echo ${PIPESTATUS[*]}";
     let output = Command::new("bash")
-        .args(["-c", script, env!("CARGO_BIN_EXE_seccomp-trace"), &fixture("recording-v1.json")])
+        .args(["-c", script, env!("CARGO_BIN_EXE_seccomp-trace"), &fixture("recording-v2.json")])
         .output()
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "0 0\n");
@@ -244,7 +248,7 @@ fn a_reader_who_goes_away_is_no_error() {
 fn a_hostile_containers_name_reaches_no_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let recording = folder.path().join("r.json");
-    let text = fs::read_to_string(fixture("recording-v1.json")).unwrap();
+    let text = fs::read_to_string(fixture("recording-v2.json")).unwrap();
     let hostile = "\"name\": \"we\\u001b]0;x\\u0007b\\u202e\"";
     fs::write(&recording, text.replace("\"name\": \"web\"", hostile)).unwrap();
     let output = seccomp_trace().arg("generate").arg(&recording).assert().success();

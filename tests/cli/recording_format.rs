@@ -1,10 +1,10 @@
 //! The recording's format is a promise: the committed schema is that of the types, and a recording of
-//! version 1 is read by every later version.
+//! version 2 is read by every later version from the first release on.
 
 use std::fs;
 
 use seccomp_trace::abi::Abi;
-use seccomp_trace::recording::{FoundBy, Origin, Recording, Target};
+use seccomp_trace::recording::{BoundaryMethod, Origin, Recording, Target};
 use serde_json::Value;
 
 use crate::fixture;
@@ -31,13 +31,19 @@ fn the_committed_schema_is_that_of_the_types() {
 }
 
 #[test]
-fn version_1_is_read_for_ever() {
-    let path = fixture("recording-v1.json");
+fn recording_of_version_1_is_refused_with_what_to_do() {
+    let error = Recording::read(fixture("recording-v1.json").as_ref()).unwrap_err().to_string();
+    assert!(error.contains("its version is 1") && error.ends_with("record again"), "{error}");
+}
+
+#[test]
+fn recording_of_version_2_is_read_whole() {
+    let path = fixture("recording-v2.json");
     let text = fs::read_to_string(&path).unwrap();
     let recording = Recording::read(path.as_ref()).unwrap();
     let Target::Container(container) = &recording.target else { panic!("{:?}", recording.target) };
     assert_eq!((container.name.as_str(), container.runtime.as_deref()), ("web", Some("runc")));
-    assert_eq!(recording.boundary.found_by, FoundBy::Filter);
+    assert_eq!(recording.boundary.method, BoundaryMethod::Filter);
     assert_eq!(recording.syscalls[&Abi::X86_64].len(), 10);
     assert_eq!(recording.syscalls[&Abi::I386][0].origins, [Origin::Joined]);
     assert_eq!((recording.lost.events, recording.is_incomplete()), (1, false));
@@ -64,13 +70,13 @@ fn without_fractions_ends(value: Value) -> Value {
 #[test]
 fn what_is_read_and_what_is_written_fits_the_schema() {
     let validator = jsonschema::validator_for(&schema()).unwrap();
-    let recording = Recording::read(fixture("recording-v1.json").as_ref()).unwrap();
+    let recording = Recording::read(fixture("recording-v2.json").as_ref()).unwrap();
     let mut command = recording.clone();
     command.target = Target::Command { argv: vec!["sh".into(), "-c".into(), "true".into()] };
-    command.boundary.found_by = FoundBy::Exec;
+    command.boundary.method = BoundaryMethod::Exec;
     let mut cgroup = recording.clone();
     cgroup.target = Target::Cgroup { path: "/system.slice".into(), unit: None };
-    cgroup.boundary.found_by = FoundBy::Unknown;
+    cgroup.boundary.method = BoundaryMethod::Unknown;
     let mut unit = cgroup.clone();
     unit.target =
         Target::Cgroup { path: "/system.slice/web.service".into(), unit: Some("web.service".into()) };
@@ -88,14 +94,15 @@ fn what_is_read_and_what_is_written_fits_the_schema() {
 fn the_schema_refuses_what_the_program_refuses() {
     let validator = jsonschema::validator_for(&schema()).unwrap();
     let good: Value =
-        serde_json::from_str(&fs::read_to_string(fixture("recording-v1.json")).unwrap()).unwrap();
+        serde_json::from_str(&fs::read_to_string(fixture("recording-v2.json")).unwrap()).unwrap();
     for (pointer, wrong) in [
         ("/kind", Value::from("profile")),
         ("/version", Value::from("1")),
-        ("/version", Value::from(2)),
+        ("/version", Value::from(1)),
+        ("/version", Value::from(3)),
         ("/syscalls", serde_json::json!({ "vax": [] })),
         ("/target/type", Value::from("vm")),
-        ("/boundary/found_by", Value::from("guess")),
+        ("/boundary/method", Value::from("guess")),
         ("/syscalls/x86_64/0/number", Value::from(-1)),
         ("/syscalls/x86_64/0/origins/0", Value::from("host")),
         ("/lost", Value::Null),

@@ -2,7 +2,7 @@
 //! call is all that counts as its own, and all else is known of the runtime.
 
 use anyhow::{Context as _, Result, ensure};
-use seccomp_trace::recording::{FoundBy, Origin, Recording};
+use seccomp_trace::recording::{BoundaryMethod, Origin, Recording};
 
 use crate::container_matrix::command;
 use crate::container_matrix::container::unused_name;
@@ -18,7 +18,7 @@ const IMAGE: &str = "seccomp-trace-test-marker";
 /// All tests of this file.
 pub fn tests() -> Vec<Trial> {
     let filter = |name, options: &'static [&'static str]| {
-        support::test(name, NEEDS, || starts(options, FoundBy::Filter))
+        support::test(name, NEEDS, || starts(options, BoundaryMethod::Filter))
     };
     vec![
         filter("boundary_under_the_default_profile", &[]),
@@ -33,10 +33,10 @@ pub fn tests() -> Vec<Trial> {
         filter("boundary_with_every_capability", &["--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE"])
             .only_in_full(),
         support::test("boundary_unconfined", NEEDS, || {
-            starts(&["--security-opt", "seccomp=unconfined"], FoundBy::Estimated)
+            starts(&["--security-opt", "seccomp=unconfined"], BoundaryMethod::Estimated)
         }),
         support::test("boundary_unconfined_in_the_hosts_pid_namespace", NEEDS, || {
-            starts(&["--security-opt", "seccomp=unconfined", "--pid=host"], FoundBy::Estimated)
+            starts(&["--security-opt", "seccomp=unconfined", "--pid=host"], BoundaryMethod::Estimated)
         })
         .only_in_full(),
         support::test("a_filter_of_its_own_moves_no_boundary", NEEDS, own_filters),
@@ -103,27 +103,27 @@ impl Drop for Recorded {
 }
 
 /// It was found so, from the first call on, with nothing lost.
-pub fn ensure_boundary(recording: &Recording, found_by: FoundBy) -> Result<()> {
+pub fn ensure_boundary(recording: &Recording, method: BoundaryMethod) -> Result<()> {
     let boundary = recording.boundary;
-    ensure!(boundary.found_by == found_by && !boundary.attached_late, "{boundary:?}");
+    ensure!(boundary.method == method && !boundary.attached_late, "{boundary:?}");
     ensure!(recording.lost == Default::default(), "{:?}", recording.lost);
     // Nothing here is what a profile denies.
     ensure!(recording.denied.as_ref().is_some_and(|denied| denied.is_empty()), "{:?}", recording.denied);
     Ok(())
 }
 
-fn starts(options: &[&str], found_by: FoundBy) -> Result<()> {
+fn starts(options: &[&str], method: BoundaryMethod) -> Result<()> {
     for turn in 0..support::turns(TURNS) {
         // It forks and executes once more, as a shell does.
         let (own, second) = (word("getpriority")?, word("times")?);
         let words = ["fork", &own, "exec", "/marker", &second];
         let recording = Recorded::start(options, &words)?.end(false)?;
         let said = || format!("turn {turn}: {:?}", recording.syscalls);
-        ensure_boundary(&recording, found_by).with_context(said)?;
+        ensure_boundary(&recording, method).with_context(said)?;
         let expected = ["fork", "wait4", "getpriority", "execve", "times", "exit_group"];
         ensure_application_is(&recording, &expected).with_context(said)?;
         ensure_runtime_is_measured(&recording, "runc", &[]).with_context(said)?;
-        if found_by == FoundBy::Filter {
+        if method == BoundaryMethod::Filter {
             ensure!(!origins(&recording, "execve").is_empty());
         }
     }
@@ -137,18 +137,18 @@ fn own_filters() -> Result<()> {
     std::fs::write(&profile, command::output(support::program().arg("tracing-profile"), PATIENCE)?)?;
     let under_tracing = format!("seccomp={}", profile.display());
     let ways = [
-        (&["--security-opt", "seccomp=unconfined"][..], FoundBy::Estimated),
-        (&[], FoundBy::Filter),
-        (&["--security-opt", &under_tracing], FoundBy::Filter),
+        (&["--security-opt", "seccomp=unconfined"][..], BoundaryMethod::Estimated),
+        (&[], BoundaryMethod::Filter),
+        (&["--security-opt", &under_tracing], BoundaryMethod::Filter),
     ];
-    for (options, found_by) in ways {
+    for (options, method) in ways {
         for turn in 0..support::turns(TURNS) {
             let (before, after, then) = (word("getpriority")?, word("getitimer")?, word("times")?);
             // By both ways, twice; and what it executes under its filter is its own as well.
             let words = [&before, "filter", &after, "old-filter", "fork", "exec", "/marker", &then];
             let recording = Recorded::start(options, &words)?.end(false)?;
             let said = || format!("{options:?}, turn {turn}: {:?}", recording.syscalls);
-            ensure_boundary(&recording, found_by).with_context(said)?;
+            ensure_boundary(&recording, method).with_context(said)?;
             let calls = ["getpriority", "prctl", "seccomp", "getitimer", "fork", "wait4", "execve", "times"];
             ensure_application_is(&recording, &[&calls[..], &["exit_group"]].concat()).with_context(said)?;
             ensure_runtime_is_measured(&recording, "runc", &[]).with_context(said)?;
@@ -169,7 +169,7 @@ fn execs() -> Result<()> {
             docker(&exec)?;
             let recording = recorded.end(true)?;
             let said = || format!("{options:?}, turn {turn}: {:?}", recording.syscalls);
-            ensure_boundary(&recording, FoundBy::Filter).with_context(said)?;
+            ensure_boundary(&recording, BoundaryMethod::Filter).with_context(said)?;
             ensure_application_is(&recording, &["getpriority", "pause"]).with_context(said)?;
             for marker in ["getitimer", "times", "getsid", "seccomp"] {
                 ensure!(origins(&recording, marker) == [Joined], "{marker}, turn {turn}");

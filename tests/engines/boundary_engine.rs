@@ -2,7 +2,7 @@
 //! already; and one whose runtime adds hooks of every kind.
 
 use anyhow::{Context as _, Result, ensure};
-use seccomp_trace::recording::{FoundBy, Recording};
+use seccomp_trace::recording::{BoundaryMethod, Recording};
 
 use crate::boundary_docker::{ensure_boundary, image};
 use crate::boundary_hooks::{HOOK_CALLS, HOOKS};
@@ -59,19 +59,19 @@ exec runc \"$@\"
     for turn in 0..support::turns(TURNS) {
         let said = || format!("turn {turn}");
         let plain = record(&engine, &[]).with_context(said)?;
-        ensure_boundary(&plain.0, FoundBy::Filter).with_context(said)?;
+        ensure_boundary(&plain.0, BoundaryMethod::Filter).with_context(said)?;
         ensure_runtime_is_measured(&plain.0, "runc", &[]).with_context(said)?;
         ensure_application_is(&plain.0, &["getpriority", "seccomp", "prctl", "getitimer", "exit_group"])
             .with_context(said)?;
 
         let open = record(&engine, &unconfined).with_context(said)?;
-        ensure_boundary(&open.0, FoundBy::Estimated).with_context(said)?;
+        ensure_boundary(&open.0, BoundaryMethod::Estimated).with_context(said)?;
         ensure_runtime_is_measured(&open.0, "runc", &[]).with_context(said)?;
         ensure_application_is(&open.0, &["getpriority", "seccomp", "prctl", "getitimer", "exit_group"])
             .with_context(said)?;
 
         let hooked = record(&engine, &["--runtime", "stripped"]).with_context(said)?;
-        ensure_boundary(&hooked.0, FoundBy::Filter).with_context(said)?;
+        ensure_boundary(&hooked.0, BoundaryMethod::Filter).with_context(said)?;
         ensure_runtime_is_measured(&hooked.0, "runc", HOOK_CALLS).with_context(said)?;
         ensure_application_is(&hooked.0, &["getpriority", "seccomp", "prctl", "getitimer", "exit_group"])
             .with_context(said)?;
@@ -105,18 +105,18 @@ exec crun "$@"
 "#;
     let engine = Engine::start_with(&launcher, wrapper, image()?)?;
     let ways = [
-        (&[][..], FoundBy::Filter),
-        (&["--user", "1234:1234"], FoundBy::Filter),
-        (&["--security-opt", "no-new-privileges"], FoundBy::Filter),
-        (&["--pid=host"], FoundBy::Filter),
-        (&["--security-opt", "seccomp=unconfined"], FoundBy::Estimated),
+        (&[][..], BoundaryMethod::Filter),
+        (&["--user", "1234:1234"], BoundaryMethod::Filter),
+        (&["--security-opt", "no-new-privileges"], BoundaryMethod::Filter),
+        (&["--pid=host"], BoundaryMethod::Filter),
+        (&["--security-opt", "seccomp=unconfined"], BoundaryMethod::Estimated),
     ];
-    for (options, found_by) in ways {
+    for (options, method) in ways {
         for turn in 0..support::turns(TURNS) {
             let said = || format!("{options:?}, turn {turn}");
             let (recording, _) =
                 record(&engine, &[&["--runtime", "stripped"], options].concat()).with_context(said)?;
-            ensure_boundary(&recording, found_by).with_context(said)?;
+            ensure_boundary(&recording, method).with_context(said)?;
             ensure_runtime_is_measured(&recording, "crun", &[]).with_context(said)?;
             let own = ["getpriority", "seccomp", "prctl", "getitimer", "exit_group"];
             ensure_application_is(&recording, &own).with_context(said)?;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use seccomp_trace::inspect::cgroup::Hierarchy;
-use seccomp_trace::recording::{FoundBy, Origin};
+use seccomp_trace::recording::{BoundaryMethod, Origin};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -53,7 +53,7 @@ fn hooks(runtime: &str, no_new_privileges: bool) -> Result<()> {
         recorder.interrupt()?;
         let recording = recorder.recording("recording.json")?;
         let said = || format!("turn {turn}: {:?}", recording.syscalls);
-        ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+        ensure!(recording.boundary.method == BoundaryMethod::Filter, "{:?}", recording.boundary);
         ensure_application_is(&recording, &["getpriority", "exit_group"]).with_context(said)?;
         for (kind, marker, expected) in HOOKS {
             let seen = origins(&recording, marker);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, bail, ensure};
 use rustix::process::Signal;
-use seccomp_trace::recording::{FoundBy, GroupBy, Origin, Target};
+use seccomp_trace::recording::{BoundaryMethod, GroupBy, Origin, Target};
 
 use crate::container_matrix::container::unused_name;
 use crate::containerd::cri::{Pod, Seccomp};
@@ -175,7 +175,7 @@ fn unconfined() -> Result<()> {
     pod.ends_well(&id)?;
     recorder.interrupt()?;
     let recording = recorder.recording(&format!("{APP}.recording.json"))?;
-    ensure!(recording.boundary.found_by == FoundBy::Estimated, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Estimated, "{:?}", recording.boundary);
     ensure_calls(&recording, Origin::Application, &["mkdir", "chmod", "exit_group"], &OF_THE_RUNTIME)?;
     let profile = recorder.path(&format!("{APP}.json")).display().to_string();
     for round in 0..5 {
@@ -201,6 +201,6 @@ fn gone() -> Result<()> {
     recorder.ends_with(2)?;
     recorder.ensure_said(&format!("the container {id} ran, and the engine never said what it is"))?;
     let recording = recorder.recording(&format!("{}.recording.json", &id[..12]))?;
-    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Filter, "{:?}", recording.boundary);
     ensure_calls(&recording, Origin::Application, &["mkdir", "chmod"], &OF_THE_RUNTIME)
 }

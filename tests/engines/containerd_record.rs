@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::{Result, bail, ensure};
 use rustix::process::Signal;
-use seccomp_trace::recording::{FoundBy, Origin, Target};
+use seccomp_trace::recording::{BoundaryMethod, Origin, Target};
 
 use crate::container_matrix::command::until;
 use crate::container_matrix::container::unused_name;
@@ -40,18 +40,18 @@ fn by_name() -> Result<()> {
     let host = Host::start()?;
     let tracing = tracing_profile(&host)?.display().to_string();
     let profiles = [
-        (&["--seccomp"][..], FoundBy::Filter),
-        (&["--seccomp", "--seccomp-profile", &tracing], FoundBy::Filter),
-        (&[], FoundBy::Estimated),
+        (&["--seccomp"][..], BoundaryMethod::Filter),
+        (&["--seccomp", "--seccomp-profile", &tracing], BoundaryMethod::Filter),
+        (&[], BoundaryMethod::Estimated),
     ];
-    for (options, found_by) in profiles {
+    for (options, method) in profiles {
         let name = unused_name("by-name");
         let mut recorder = host.recorder(&[&["--wait", "--container", &name], &FILES[..]].concat())?;
         let options = [&["--rm"], options].concat();
         ensure!(host.run_in("default", &options, &name, SCRIPT)? == "done\n");
         recorder.ends_with(0)?;
         let recording = recorder.recording("recording.json")?;
-        ensure!(recording.boundary.found_by == found_by, "{options:?}: {:?}", recording.boundary);
+        ensure!(recording.boundary.method == method, "{options:?}: {:?}", recording.boundary);
         let Target::Container(container) = &recording.target else { bail!("no container") };
         ensure!(container.id == format!("default/{name}") && container.name == name, "{container:?}");
         ensure_calls(&recording, Origin::Application, &["mkdir", "chmod", "rmdir"], &OF_THE_RUNTIME)?;
@@ -100,7 +100,7 @@ fn short_lived() -> Result<()> {
         let recording = recorder.recording(&format!("{prefix}-{number}.recording.json"))?;
         let (own, others) = if number % 2 == 0 { ("mkdir", "chmod") } else { ("chmod", "mkdir") };
         ensure!(recording.title() == format!("{prefix}-{number}"), "{}", recording.title());
-        ensure!(recording.boundary.found_by == FoundBy::Filter, "{number}: {:?}", recording.boundary);
+        ensure!(recording.boundary.method == BoundaryMethod::Filter, "{number}: {:?}", recording.boundary);
         ensure_calls(&recording, Origin::Application, &[own, "exit_group"], &[others, "mount"])?;
         ensure_calls(&recording, Origin::Runtime, &["execve"], &[own])?;
     }
@@ -152,7 +152,7 @@ fn ran_before() -> Result<()> {
     recorder.ends_with(0)?;
     for name in [APP, &name] {
         let recording = recorder.recording(&format!("{name}.recording.json"))?;
-        ensure!(recording.boundary.attached_late && recording.boundary.found_by == FoundBy::Unknown);
+        ensure!(recording.boundary.attached_late && recording.boundary.method == BoundaryMethod::Unknown);
         ensure_calls(&recording, Origin::Application, &["chmod", "exit_group"], &["utimensat"])?;
         ensure_calls(&recording, Origin::Application, &[], &OF_THE_RUNTIME)?;
     }
@@ -179,7 +179,7 @@ fn joined() -> Result<()> {
     recorder.interrupt()?;
     for name in [APP, &name] {
         let recording = recorder.recording(&format!("{name}.recording.json"))?;
-        ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+        ensure!(recording.boundary.method == BoundaryMethod::Filter, "{:?}", recording.boundary);
         ensure_calls(&recording, Origin::Joined, &["mkdir"], &[])?;
         ensure_calls(&recording, Origin::Application, &["chmod"], &["mkdir", "capset", "keyctl"])?;
     }
@@ -205,7 +205,7 @@ fn restarts() -> Result<()> {
     recorder.interrupt()?;
     is_exact(&recorder, &format!("{after}.recording.json"), &after, &OF_THE_RUNTIME)?;
     let recording = recorder.recording(&format!("{before}.recording.json"))?;
-    ensure!(recording.boundary.found_by == FoundBy::Filter && !recording.boundary.attached_late);
+    ensure!(recording.boundary.method == BoundaryMethod::Filter && !recording.boundary.attached_late);
     ensure_calls(&recording, Origin::Application, &["chmod", "utimensat"], &OF_THE_RUNTIME)
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 use seccomp_trace::abi::Abi;
-use seccomp_trace::recording::{FoundBy, Lost, Origin, Recording};
+use seccomp_trace::recording::{BoundaryMethod, Lost, Origin, Recording};
 
 use crate::container_matrix::command;
 use crate::container_matrix::container::unused_name;
@@ -81,7 +81,11 @@ fn floods() -> Result<()> {
 }
 
 fn is_whole(recording: &Recording, calls: &BTreeSet<(Abi, u32)>) -> Result<()> {
-    ensure!(recording.boundary.found_by == FoundBy::Filter && recording.finished, "{:?}", recording.boundary);
+    ensure!(
+        recording.boundary.method == BoundaryMethod::Filter && recording.finished,
+        "{:?}",
+        recording.boundary
+    );
     let seen: BTreeSet<_> = recording
         .syscalls
         .iter()
@@ -100,11 +104,11 @@ fn is_counted(recording: &Recording) -> Result<()> {
     let calls = || recording.syscalls.values().flatten();
     let untold = calls().filter(|call| call.first_seen.is_none()).count() as u64;
     let of_two = calls().filter(|call| call.origins.len() > 1).count() as u64;
-    let Lost { events, syscalls, origins, denials, skips } = recording.lost;
+    let Lost { events, syscalls, task_origins, denials, missed_runs } = recording.lost;
     ensure!(
         (untold..=untold + of_two).contains(&events),
         "{events} events, {untold} calls without, {of_two}"
     );
-    ensure!(syscalls + origins + denials + skips == 0, "{:?}", recording.lost);
+    ensure!(syscalls + task_origins + denials + missed_runs == 0, "{:?}", recording.lost);
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use seccomp_trace::recording::{FoundBy, Origin, Recording, Target, VDSO};
+use seccomp_trace::recording::{BoundaryMethod, Origin, Recording, Target, VDSO};
 use serde_json::json;
 
 use crate::podman::Podman;
@@ -77,7 +77,7 @@ fn starts(runtime: &'static str) -> Result<()> {
 
 /// Fails where a recording is not whole, or not this container's.
 fn exact(recording: &Recording, name: &str, runtime: &str) -> Result<()> {
-    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Filter, "{:?}", recording.boundary);
     ensure!(!recording.boundary.attached_late && recording.finished, "{:?}", recording.boundary);
     ensure!(recording.warnings.iter().all(|its| its.code == VDSO), "{:?}", recording.warnings);
     let Target::Container(container) = &recording.target else { anyhow::bail!("{:?}", recording.target) };
@@ -170,7 +170,7 @@ fn unconfined(runtime: &'static str) -> Result<()> {
     recorder.ends_with(0)?;
     recorder.ensure_said("estimated")?;
     let recording = recorder.recording("recording.json")?;
-    ensure!(recording.boundary.found_by == FoundBy::Estimated, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Estimated, "{:?}", recording.boundary);
     let of_the_runtime = [&OF_THE_RUNTIME[..], &["capset"]].concat();
     ensure_calls(&recording, Origin::Application, &["mkdir", "exit_group"], &of_the_runtime)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use seccomp_trace::recording::{FoundBy, Origin};
+use seccomp_trace::recording::{BoundaryMethod, Origin};
 
 use crate::container_matrix::command::until;
 use crate::podman::Podman;
@@ -59,7 +59,7 @@ fn started_anew() -> Result<()> {
     let expected: BTreeSet<_> = ["instant", "after"].into_iter().flat_map(files).collect();
     ensure!(recorder.written()? == expected, "{:?}; it said: {}", recorder.written()?, recorder.said());
     let recording = recorder.recording("instant.recording.json")?;
-    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Filter, "{:?}", recording.boundary);
     ensure_calls(&recording, Origin::Application, &["mkdir"], &["mount"])
 }
 
@@ -104,7 +104,7 @@ fn comes_back() -> Result<()> {
     podman.run(&["rm", "web"])?;
     recorder.ends_with(0)?;
     let recording = recorder.recording("recording.json")?;
-    ensure!(recording.title() == "web" && recording.boundary.found_by == FoundBy::Filter);
+    ensure!(recording.title() == "web" && recording.boundary.method == BoundaryMethod::Filter);
     ensure_calls(&recording, Origin::Application, &["mkdir"], &["mount"])
 }
 

@@ -167,7 +167,11 @@ fn hanging(container: &Container, arguments: &[&str], codes: &[i32]) -> Result<(
 
 fn is_written(recorder: &Recorder, name: &str) -> Result<()> {
     let recording = recorder.recording(&format!("{name}.recording.json"))?;
-    ensure!(recording.warnings.iter().any(|warning| warning.code == "unnamed"), "{:?}", recording.warnings);
+    ensure!(
+        recording.warnings.iter().any(|warning| warning.code == "unidentified-container"),
+        "{:?}",
+        recording.warnings
+    );
     ensure!(recording.title() == name, "{}", recording.title());
     recorder.ensure_said(&format!("the recording of {name} is in"))?;
     ensure!(recorder.path(&format!("{name}.json")).exists(), "{:?}", recorder.written()?);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use seccomp_trace::inspect::cgroup::Hierarchy;
-use seccomp_trace::recording::{FoundBy, Lost, Origin, Recording};
+use seccomp_trace::recording::{BoundaryMethod, Lost, Origin, Recording};
 use tempfile::TempDir;
 
 use crate::container_matrix::command::{self, until};
@@ -163,7 +163,7 @@ fn empty() -> Result<()> {
     })?;
     drop(made);
     ensure!(recording.lost == Lost::default(), "{:?}", recording.lost);
-    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Filter, "{:?}", recording.boundary);
     Ok(())
 }
 
@@ -209,10 +209,10 @@ fn forks() -> Result<()> {
 
     let recording = recorder.recording(&format!("{}.recording.json", other.name))?;
     ensure!(recording.lost == Lost::default(), "{:?}", recording.lost);
-    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Filter, "{:?}", recording.boundary);
     ensure_calls(&recording, Origin::Application, &["mkdir", "rmdir"], &OF_THE_RUNTIME)?;
     let recording = recorder.recording(&format!("{}.recording.json", hostile.name))?;
-    ensure!(recording.lost.origins > 0, "the table has held all: this proves nothing");
+    ensure!(recording.lost.task_origins > 0, "the table has held all: this proves nothing");
     ensure!(recording.lost.syscalls == 0, "{:?}", recording.lost);
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use rustix::process::Signal;
-use seccomp_trace::recording::FoundBy;
+use seccomp_trace::recording::BoundaryMethod;
 
 use crate::container_matrix::container::unused_name;
 use crate::recorder::{Recorder, docker, image, steady_calls};
@@ -47,8 +47,12 @@ fn two_hundred() -> Result<()> {
         let recording = recorder.recording(&format!("{name}.recording.json"))?;
         ensure!(recording.title() == *name, "{name} is called {}", recording.title());
         let boundary = recording.boundary;
-        ensure!(boundary.found_by == FoundBy::Filter && !boundary.attached_late, "{name}: {boundary:?}");
-        ensure!(!recording.is_incomplete() && recording.lost.origins == 0, "{name}: {:?}", recording.lost);
+        ensure!(boundary.method == BoundaryMethod::Filter && !boundary.attached_late, "{name}: {boundary:?}");
+        ensure!(
+            !recording.is_incomplete() && recording.lost.task_origins == 0,
+            "{name}: {:?}",
+            recording.lost
+        );
         sets.entry(steady_calls(&recording)).or_default().push(name);
     }
     let written = recorder.written()?.into_iter().filter(|file| file.starts_with(&prefix)).count();
@@ -95,7 +99,11 @@ fn stopped() -> Result<()> {
         match of(name) {
             Some(recording) => {
                 ensure!(!recording.is_incomplete(), "{name}: {:?}", recording.lost);
-                ensure!(recording.boundary.found_by == FoundBy::Filter, "{name}: {:?}", recording.boundary);
+                ensure!(
+                    recording.boundary.method == BoundaryMethod::Filter,
+                    "{name}: {:?}",
+                    recording.boundary
+                );
             }
             None => {
                 let is_named = said.contains(id.trim()) || said.contains(&format!("error: {name} "));

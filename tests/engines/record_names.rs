@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs};
 
 use anyhow::{Result, bail, ensure};
-use seccomp_trace::recording::{FoundBy, Origin};
+use seccomp_trace::recording::{BoundaryMethod, Origin};
 
 use crate::container_matrix::container::unused_name;
 use crate::recorder::{Container, Recorder, calls, docker, ensure_calls, image};
@@ -127,7 +127,7 @@ fn by_image_id() -> Result<()> {
     let files = BTreeSet::from([format!("{}.json", container.name), file.clone()]);
     ensure!(recorder.written()? == files, "{:?}; it said: {}", recorder.written()?, recorder.said());
     let recording = recorder.recording(&file)?;
-    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Filter, "{:?}", recording.boundary);
     ensure_calls(&recording, Origin::Application, &["mkdir"], &["mount"])
 }
 
@@ -184,7 +184,7 @@ fn by_turns() -> Result<bool> {
 /// Its boundary is that of its filter, and nothing of it has joined somebody else's application.
 fn has_its_own(recorder: &Recorder, file: &str) -> Result<()> {
     let recording = recorder.recording(file)?;
-    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Filter, "{:?}", recording.boundary);
     ensure!(!recording.boundary.attached_late, "{:?}", recording.boundary);
     let joined = calls(&recording, Some(Origin::Joined));
     ensure!(joined.is_empty(), "{joined:?}");

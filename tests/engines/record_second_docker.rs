@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use seccomp_trace::recording::{FoundBy, Lost, Origin};
+use seccomp_trace::recording::{BoundaryMethod, Lost, Origin};
 use tempfile::TempDir;
 
 use crate::container_matrix::command::{self, until};
@@ -171,7 +171,7 @@ fn privileged(engine: &Engine) -> Result<()> {
     engine.docker(&["rm", &name])?;
     recorder.ends_with(0)?;
     let recording = recorder.recording("recording.json")?;
-    ensure!(recording.boundary.found_by == FoundBy::Estimated, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Estimated, "{:?}", recording.boundary);
     let of_the_runtime = ["mount", "pivot_root", "keyctl", "capset", "setgroups"];
     ensure_calls(&recording, Origin::Application, &["mkdir", "exit_group"], &of_the_runtime)
 }
@@ -232,7 +232,7 @@ fn restarted(engine: &mut Engine) -> Result<()> {
     recorder.interrupt()?;
     for name in ["before", "after"] {
         let recording = recorder.recording(&format!("{prefix}-{name}.recording.json"))?;
-        ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+        ensure!(recording.boundary.method == BoundaryMethod::Filter, "{:?}", recording.boundary);
         ensure_calls(&recording, Origin::Application, &["mkdir"], &["mount"])?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
-use seccomp_trace::recording::{FoundBy, Origin, VDSO};
+use seccomp_trace::recording::{BoundaryMethod, Origin, VDSO};
 
 use crate::recorder::{Container, Recorder, docker, ensure_calls, image};
 use crate::support::{self, Need, Trial};
@@ -49,7 +49,7 @@ fn starts() -> Result<()> {
     recorder.ends_with(0)?;
 
     let recording = recorder.recording("recording.json")?;
-    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Filter, "{:?}", recording.boundary);
     ensure!(
         !recording.boundary.attached_late
             && recording.finished
@@ -94,7 +94,7 @@ fn ran_before(named: impl Fn(&Container) -> Result<[String; 2]>) -> Result<()> {
     let told = late.map(|its| format!("warning: {}: {}\n", container.name, its.message)).unwrap_or_default();
     ensure!(said.contains(&told) && told.contains(&format!("docker restart {}", container.name)), "{told}");
     ensure!(recording.title() == container.name);
-    ensure!(recording.boundary.attached_late && recording.boundary.found_by == FoundBy::Unknown);
+    ensure!(recording.boundary.attached_late && recording.boundary.method == BoundaryMethod::Unknown);
     ensure_calls(&recording, Origin::Application, &["mkdir", "exit_group"], &OF_THE_RUNTIME)?;
     ensure_calls(&recording, Origin::Runtime, &[], &["execve", "mkdir"])
 }
@@ -111,7 +111,7 @@ fn lived_while_it_slept() -> Result<()> {
     recorder.signal(Signal::CONT)?;
     recorder.ends_with(0)?;
     let recording = recorder.recording("recording.json")?;
-    ensure!(recording.boundary.found_by == FoundBy::Filter && !recording.boundary.attached_late);
+    ensure!(recording.boundary.method == BoundaryMethod::Filter && !recording.boundary.attached_late);
     ensure_calls(&recording, Origin::Application, &["mkdir", "exit_group"], &OF_THE_RUNTIME)?;
     ensure_calls(&recording, Origin::Runtime, &["capset", "execve"], &["mkdir"])?;
     let all = recording.syscalls.values().flatten();

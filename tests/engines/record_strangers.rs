@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 use seccomp_trace::inspect::cgroup::Hierarchy;
-use seccomp_trace::recording::{FoundBy, Lost, Origin, Recording};
+use seccomp_trace::recording::{BoundaryMethod, Lost, Origin, Recording};
 
 use crate::container_matrix::command;
 use crate::container_matrix::container::unused_name;
@@ -145,7 +145,7 @@ fn is_unharmed(recording: &Recording, turn: usize) -> Result<()> {
     }
     ensure!(recording.lost == Lost::default(), "{:?}", recording.lost);
     let boundary = &recording.boundary;
-    ensure!(boundary.found_by == FoundBy::Filter && !boundary.attached_late, "{boundary:?}");
+    ensure!(boundary.method == BoundaryMethod::Filter && !boundary.attached_late, "{boundary:?}");
     ensure_calls(recording, Origin::Application, &["umask", "exit_group"], &STRANGERS)?;
     ensure_calls(recording, Origin::Joined, &[], &["umask"])?;
     // With one of the two, or none, he may be a runtime that brings somebody in.

@@ -1,7 +1,7 @@
 //! What `record` can't do, or not exactly: one clear message, the right exit code, and nothing left behind.
 
 use anyhow::{Result, ensure};
-use seccomp_trace::recording::{FoundBy, Origin};
+use seccomp_trace::recording::{BoundaryMethod, Origin};
 
 use crate::container_matrix::container::unused_name;
 use crate::recorder::{Container, Recorder, docker, ensure_calls, image};
@@ -41,7 +41,7 @@ fn unconfined() -> Result<()> {
     recorder.ends_with(0)?;
     recorder.ensure_said("seccomp-trace tracing-profile")?;
     let recording = recorder.recording("recording.json")?;
-    ensure!(recording.boundary.found_by == FoundBy::Estimated, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Estimated, "{:?}", recording.boundary);
     ensure!(recording.warnings.iter().any(|warning| warning.code == "estimated"), "{:?}", recording.warnings);
     let of_the_runtime = [
         "mount",

@@ -26,7 +26,7 @@ fn told_once() -> Result<()> {
     let program = bare(&case, "blind", "call(__NR_io_uring_setup, 0, 0, 0); call(999, 0, 0, 0);")?;
     let unnamed = format!("{NATIVE} 999");
     let words =
-        [("io-uring", "io_uring_disabled=2"), ("unnamed-numbers", unnamed.as_str()), ("vdso", "--portable")];
+        [("io-uring", "io_uring_disabled=2"), ("unknown-syscalls", unnamed.as_str()), ("vdso", "--portable")];
     let both = ["-o", &case.file("p.json"), "--recording", &case.file("recording.json")].map(str::to_owned);
     for places in [&both[..2], &both[2..], &both[..]] {
         for portable in [&[][..], &["--portable"]] {

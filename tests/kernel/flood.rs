@@ -202,11 +202,11 @@ fn neighbours() -> Result<()> {
     ensure!(memory < MEMORY, "it has taken {memory} bytes");
     recorder.running.signal(Signal::INT)?;
     let output = recorder.running.finish(LIMIT)?;
-    let skips = recording(&case, &neighbour)?.lost.skips;
+    let missed_runs = recording(&case, &neighbour)?.lost.missed_runs;
     // Some kernels preempt the programs at forks and ends as well, and skip some of them in such a crowd: never silently.
-    ensure!(skips == 0 || preempts()?, "{skips} skips: {}", stderr(&output));
-    let skipped = format!("skipped its tracing {skips} times");
-    if skips == 0 {
+    ensure!(missed_runs == 0 || preempts()?, "{missed_runs} missed runs: {}", stderr(&output));
+    let skipped = format!("skipped its tracing {missed_runs} times");
+    if missed_runs == 0 {
         expect(&output, 0, &[])?
     } else {
         expect(&output, 2, &[&skipped])?
@@ -215,7 +215,7 @@ fn neighbours() -> Result<()> {
         let recording = recording(&case, cgroup)?;
         has_all(&recording, &calls)?;
         ensure!(
-            recording.lost == Lost { events: untold(&recording), skips, ..Lost::default() },
+            recording.lost == Lost { events: untold(&recording), missed_runs, ..Lost::default() },
             "{:?}",
             recording.lost
         );

@@ -119,7 +119,7 @@ impl Many {
     fn is_exact(&self, number: u32) -> Result<()> {
         let recording = Recording::read(&self.recording(number))?;
         ensure!(
-            recording.lost.syscalls == 0 && recording.lost.origins == 0,
+            recording.lost.syscalls == 0 && recording.lost.task_origins == 0,
             "{number}: {:?}",
             recording.lost
         );

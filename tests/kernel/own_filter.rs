@@ -5,7 +5,7 @@ use crate::{
     support::{self, Need, Trial},
 };
 use anyhow::{Result, ensure};
-use seccomp_trace::recording::{FoundBy, Origin};
+use seccomp_trace::recording::{BoundaryMethod, Origin};
 use std::process::Command;
 
 /// An allow-all filter, by root.
@@ -42,7 +42,11 @@ fn recorded() -> Result<()> {
         expect(&support::run_with_timeout(&mut shell, LIMIT)?, 0, &[])?;
         expect(&recorder.interrupt()?, 0, &[])?;
         let recording = case.recording()?;
-        ensure!(recording.boundary.found_by == FoundBy::Estimated, "turn {turn}: {:?}", recording.boundary);
+        ensure!(
+            recording.boundary.method == BoundaryMethod::Estimated,
+            "turn {turn}: {:?}",
+            recording.boundary
+        );
         let seen = names(&recording, NATIVE, Origin::Application);
         let expected =
             ["getpriority", "seccomp", "getitimer", "clone", "execve", "times", "wait4", "exit_group"];

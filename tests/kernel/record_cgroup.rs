@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
-use seccomp_trace::recording::{FoundBy, Origin, Target};
+use seccomp_trace::recording::{BoundaryMethod, Origin, Target};
 use std::{fs, process::Command};
 
 pub fn tests() -> Vec<Trial> {
@@ -22,7 +22,7 @@ pub fn tests() -> Vec<Trial> {
             // A killed recorder would have lost nothing either.
             recorder.until_checkpoint(|calls| calls.contains("getppid"))?;
             expect(&recorder.interrupt()?, 0, &["estimated", "tracing-profile"])?;
-            is_exact(&case, FoundBy::Estimated)
+            is_exact(&case, BoundaryMethod::Estimated)
         }),
         support::test("who_is_moved_again_after_its_end_is_recorded_from_its_exec_on", needs, moved_again),
         support::test("a_cgroup_may_be_named_by_its_directory", needs, || {
@@ -32,7 +32,7 @@ pub fn tests() -> Vec<Trial> {
             enter(&case, &cgroup, "")?;
             expect(&recorder.interrupt()?, 0, &[])?;
             ensure!(case.recording()?.target == Target::Cgroup { path: cgroup.path.clone(), unit: None });
-            is_exact(&case, FoundBy::Estimated)
+            is_exact(&case, BoundaryMethod::Estimated)
         }),
         support::test("cgroups_below_belong_to_it", needs, || {
             let (case, cgroup) = (TestEnv::new()?, Cgroup::create()?);
@@ -43,7 +43,7 @@ pub fn tests() -> Vec<Trial> {
             enter(&case, &cgroup, "before")?;
             enter(&case, &cgroup, "after/it")?;
             expect(&recorder.interrupt()?, 0, &[])?;
-            is_exact(&case, FoundBy::Estimated)
+            is_exact(&case, BoundaryMethod::Estimated)
         }),
         support::test("a_cgroup_that_comes_later_is_waited_for_and_its_removal_ends_it", needs, || {
             let (case, cgroup) = (TestEnv::new()?, Cgroup::named()?);
@@ -56,7 +56,7 @@ pub fn tests() -> Vec<Trial> {
             cgroup.remove()?;
             // Five seconds, in which it could have come again.
             expect(&recorder.finish()?, 0, &["estimated"])?;
-            is_exact(&case, FoundBy::Estimated)
+            is_exact(&case, BoundaryMethod::Estimated)
         }),
         support::test("a_cgroup_that_never_comes_is_told", &[Need::Kernel], || {
             let (case, cgroup) = (TestEnv::new()?, Cgroup::named()?);
@@ -110,13 +110,13 @@ fn moved_again() -> Result<()> {
     ended?;
     moved?;
     expect(&recorder.interrupt()?, 0, &["estimated"])?;
-    is_exact(&case, FoundBy::Estimated)
+    is_exact(&case, BoundaryMethod::Estimated)
 }
 
 /// The program of [`enter`], whole, and nothing else.
-fn is_exact(case: &TestEnv, found_by: FoundBy) -> Result<()> {
+fn is_exact(case: &TestEnv, method: BoundaryMethod) -> Result<()> {
     let recording = case.recording()?;
-    ensure!(recording.boundary.found_by == found_by, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == method, "{:?}", recording.boundary);
     let seen = names(&recording, NATIVE, Origin::Application);
     ensure!(seen == set(["getppid", "exit_group"]), "{seen:?}");
     ensure!(names(&recording, NATIVE, Origin::Runtime).is_empty(), "{:?}", recording.syscalls);
@@ -136,7 +136,7 @@ fn late() -> Result<()> {
         recorder.until_checkpoint(|calls| calls.contains("getitimer"))?;
         expect(&recorder.interrupt()?, code, &["was running before", &run])?;
         let recording = case.recording()?;
-        ensure!(recording.boundary.attached_late && recording.boundary.found_by == FoundBy::Unknown);
+        ensure!(recording.boundary.attached_late && recording.boundary.method == BoundaryMethod::Unknown);
         ensure!(names(&recording, NATIVE, Origin::Application).contains("execve"));
     }
     ensure!(!running.has_ended()?, "the process that was watched has ended");
@@ -153,7 +153,7 @@ fn command() -> Result<()> {
     let output = Recorder::start_with(&case, &["--cgroup", &cgroup.path], &[], &command)?.finish()?;
     expect(&output, 4, &[])?;
     ensure!(output.stdout == b"its own\n", "{:?}", output.stdout);
-    is_exact(&case, FoundBy::Estimated)
+    is_exact(&case, BoundaryMethod::Estimated)
 }
 
 fn two() -> Result<()> {

@@ -6,7 +6,7 @@ use crate::{
 };
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
-use seccomp_trace::recording::{FoundBy, Origin, Recording};
+use seccomp_trace::recording::{BoundaryMethod, Origin, Recording};
 use std::{fs, process::Command};
 
 /// Waits until there is a file `go`.
@@ -153,7 +153,7 @@ fn program(case: &TestEnv, cgroup: &Cgroup, first: &str, below: &str) -> Result<
 
 /// The program of [`program`], whole, and nothing else.
 fn is_exact(recording: &Recording) -> Result<()> {
-    ensure!(recording.boundary.found_by == FoundBy::Estimated, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Estimated, "{:?}", recording.boundary);
     let seen = names(recording, NATIVE, Origin::Application);
     ensure!(seen == set(["getppid", "exit_group"]), "{seen:?}");
     ensure!(!recording.is_incomplete(), "{:?}", recording.lost);

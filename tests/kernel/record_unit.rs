@@ -5,7 +5,7 @@ use crate::{
     support::{self, Need, Running, Trial},
 };
 use anyhow::{Context as _, Result, ensure};
-use seccomp_trace::recording::{FoundBy, Origin, Recording, Target};
+use seccomp_trace::recording::{BoundaryMethod, Origin, Recording, Target};
 use std::{
     fs,
     process::{Command, Output, Stdio},
@@ -168,7 +168,7 @@ fn units() -> Result<()> {
     // One that starts only then, in slices that are not there yet; by a name without its ending.
     let recording =
         systemd.record(&["--wait", "--unit", "once"], || systemd.systemctl(&["start", "once"]))?;
-    ensure!(recording.boundary.found_by == FoundBy::Estimated, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Estimated, "{:?}", recording.boundary);
     let path = format!("{root}/a.slice/a-b.slice/once.service");
     ensure_is(&recording, "once.service", &path, &["faccessat", "getpriority", "exit_group"])?;
 

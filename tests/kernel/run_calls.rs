@@ -7,7 +7,7 @@ use crate::{
 use anyhow::{Result, ensure};
 use seccomp_trace::{
     abi::Abi,
-    recording::{FoundBy, Origin},
+    recording::{BoundaryMethod, Origin},
     tables::always::ALWAYS,
 };
 use std::collections::BTreeSet;
@@ -67,7 +67,7 @@ fn exact() -> Result<()> {
         let options = [&["--runtimes", "exact"], user].concat();
         expect(&case.run(&options, &[&program])?, 0, &[])?;
         let recording = case.recording()?;
-        ensure!(recording.boundary.found_by == FoundBy::Exec && !recording.boundary.attached_late);
+        ensure!(recording.boundary.method == BoundaryMethod::Exec && !recording.boundary.attached_late);
         ensure!(recording.finished && !recording.is_incomplete());
         ensure!(recording.syscalls.keys().eq([&native()?]), "{:?}", recording.syscalls);
         let seen = application(&case)?;

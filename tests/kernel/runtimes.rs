@@ -6,7 +6,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, ensure};
 use seccomp_trace::{
-    recording::{FoundBy, Origin, VDSO_CALLS},
+    recording::{BoundaryMethod, Origin, VDSO_CALLS},
     tables::{always::ALWAYS, runtimes},
 };
 use serde_json::{Value, json};
@@ -113,7 +113,7 @@ fn traced(case: &TestEnv, process: Value, cgroup: &str) -> Result<()> {
 /// The application's calls are those of its program; the runtime's are ones that its measured sets know.
 fn is_exact(case: &TestEnv, runtime: &str) -> Result<()> {
     let recording = case.recording()?;
-    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Filter, "{:?}", recording.boundary);
     ensure!(!recording.boundary.attached_late && recording.lost == Default::default());
     // Also not the call that loads the filter: it was entered without one, and ends under it.
     ensure!(denied(&recording).is_empty(), "{:?}", denied(&recording));

@@ -75,7 +75,7 @@ fn denial() -> Result<()> {
     ensure!(denied.len() == 1, "{denied:?}\n{}", stderr(&output));
     let denied = &denied[0];
     ensure!(
-        denied["name"] == "getitimer" && denied["answer"] == serde_json::json!({"errno": 13}),
+        denied["name"] == "getitimer" && denied["action"] == serde_json::json!({"errno": 13}),
         "{denied}"
     );
     ensure!(denied["own_filter"] == true && denied["supervised"] == false, "{denied}");

@@ -7,15 +7,12 @@ use serde::Deserialize;
 
 use super::calls::{Abi, Calls};
 
-/// The calls in a recording that lost nothing, and saw the command from its exec on, however it found that (`found_by`).
-pub fn read(json: &[u8], found_by: &str) -> Result<Calls> {
+/// The calls in a recording that lost nothing, and saw the command from its exec on, however it found that (`method`).
+pub fn read(json: &[u8], method: &str) -> Result<Calls> {
     let recording: Recording = serde_json::from_slice(json).context("the recording")?;
     let Recording { boundary, lost, .. } = &recording;
-    ensure!(
-        boundary.found_by == found_by && !boundary.attached_late,
-        "the recording's boundary: {boundary:?}"
-    );
-    ensure!(lost.syscalls == 0 && lost.origins == 0, "the recording has lost something: {lost:?}");
+    ensure!(boundary.method == method && !boundary.attached_late, "the recording's boundary: {boundary:?}");
+    ensure!(lost.syscalls == 0 && lost.task_origins == 0, "the recording has lost something: {lost:?}");
     let mut calls = Calls::new();
     for (abi, list) in recording.syscalls {
         for call in list {
@@ -34,14 +31,14 @@ struct Recording {
 
 #[derive(Debug, Deserialize)]
 struct Boundary {
-    found_by: String,
+    method: String,
     attached_late: bool,
 }
 
 #[derive(Debug, Deserialize)]
 struct Lost {
     syscalls: u64,
-    origins: u64,
+    task_origins: u64,
 }
 
 #[derive(Deserialize)]

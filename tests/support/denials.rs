@@ -15,7 +15,7 @@ pub fn denied(recording: &Recording) -> BTreeMap<String, u64> {
             DeniedBy::Program => "own ",
             DeniedBy::Supervisor => "supervised ",
         };
-        (format!("{own}{} {}", denial.title(abi, Some(Abi::HOST[0])), denial.answer), denial.count)
+        (format!("{own}{} {}", denial.title(abi, Some(Abi::HOST[0])), denial.action), denial.count)
     });
     denials.collect()
 }

@@ -9,7 +9,7 @@ use crate::{
     format::Format,
     profile::Profile,
     recording::{
-        FoundBy, Recording,
+        BoundaryMethod, Recording,
         file::{self, Old},
     },
     report::text::list,
@@ -99,7 +99,7 @@ fn faults(recording: &Recording) -> BTreeSet<&'static str> {
         (!recording.finished, "is a checkpoint"),
         (recording.is_incomplete(), "is incomplete"),
         (boundary.attached_late, "was attached late"),
-        (boundary.found_by == FoundBy::Estimated, "has an estimated boundary"),
+        (boundary.method == BoundaryMethod::Estimated, "has an estimated boundary"),
     ];
     all.into_iter().filter(|(is_so, _)| *is_so).map(|(_, fault)| fault).collect()
 }
@@ -135,7 +135,7 @@ mod tests {
     use super::{Better, Printer, Replacement};
     use crate::{format::Format, profile, recording::Recording};
 
-    const WHOLE: &str = include_str!("../../../tests/cli/fixtures/recording-v1.json");
+    const WHOLE: &str = include_str!("../../../tests/cli/fixtures/recording-v2.json");
 
     fn recording(changes: &[(&str, &str)]) -> Recording {
         let text = changes.iter().fold(WHOLE.to_owned(), |text, (from, to)| {

@@ -20,7 +20,7 @@ use self::cgroups::Namespaces;
 use self::client::Client;
 use self::events::Watch;
 use super::cgroup_path::ContainerCgroup;
-use super::{Answer, ContainerInfo, Engine, EngineError, EngineEvent};
+use super::{BoxFuture, ContainerInfo, Engine, EngineError, EngineEvent};
 use crate::recording::Container;
 
 /// This engine's name.
@@ -84,15 +84,15 @@ impl Engine for Containerd {
         Some(["kubectl", "delete", "pod", "--namespace", namespace, &pod.name].map(str::to_owned).into())
     }
 
-    fn list(&self) -> Answer<'_, Vec<ContainerInfo>> {
+    fn list(&self) -> BoxFuture<'_, Vec<ContainerInfo>> {
         Box::pin(self.asked.list())
     }
 
-    fn inspect<'a>(&'a self, name: &'a str) -> Answer<'a, Option<ContainerInfo>> {
+    fn inspect<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<ContainerInfo>> {
         Box::pin(self.asked.inspect(name))
     }
 
-    fn watch(&self, events: UnboundedSender<EngineEvent>) -> Answer<'_, ()> {
+    fn watch(&self, events: UnboundedSender<EngineEvent>) -> BoxFuture<'_, ()> {
         let watch = Watch::new(Arc::clone(&self.asked), events);
         Box::pin(async move {
             let stream = events::first(&self.asked).await?;

@@ -25,7 +25,7 @@ pub use self::describe::ENGINE as NAME;
 use self::describe::{ENGINE, Facts, Listed};
 use self::events::Watch;
 use super::http::{self, Place, TooLarge};
-use super::{Answer, ContainerInfo, Engine, EngineError, EngineEvent};
+use super::{BoxFuture, ContainerInfo, Engine, EngineError, EngineEvent};
 use crate::recording::Container;
 
 /// How long Docker may take to accept a connection.
@@ -176,15 +176,15 @@ impl Engine for Docker {
         Some(["docker", "restart", &container.name].map(str::to_owned).into())
     }
 
-    fn list(&self) -> Answer<'_, Vec<ContainerInfo>> {
+    fn list(&self) -> BoxFuture<'_, Vec<ContainerInfo>> {
         Box::pin(self.list_all())
     }
 
-    fn inspect<'a>(&'a self, name: &'a str) -> Answer<'a, Option<ContainerInfo>> {
+    fn inspect<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<ContainerInfo>> {
         Box::pin(self.inspect_one(name.strip_prefix('/').unwrap_or(name), CALL))
     }
 
-    fn watch(&self, events: UnboundedSender<EngineEvent>) -> Answer<'_, ()> {
+    fn watch(&self, events: UnboundedSender<EngineEvent>) -> BoxFuture<'_, ()> {
         let watch = Watch::new(self.api.clone(), Arc::clone(&self.facts), events);
         Box::pin(async move {
             // The stream itself says nothing before the first event.

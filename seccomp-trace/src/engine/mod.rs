@@ -24,7 +24,7 @@ use crate::recording::Container;
 /// Finds an engine on this host. Bounded in time by itself.
 ///
 /// Errors: [`EngineError::Absent`] where there is none, any other where it is there and can't be used.
-pub type Connect = fn() -> Answer<'static, Arc<dyn Engine>>;
+pub type Connect = fn() -> BoxFuture<'static, Arc<dyn Engine>>;
 
 /// Every engine, by the name that `--engine` takes.
 pub const ENGINES: &[(&str, Connect)] = &[
@@ -83,7 +83,7 @@ pub enum EngineEvent {
 }
 
 /// A future that borrows its engine.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + Send + 'a>>;
 
 /// One container engine. Every call is bounded in time by the engine itself.
 pub trait Engine: Send + Sync {
@@ -99,14 +99,14 @@ pub trait Engine: Send + Sync {
     /// The command that starts a container anew, which runs already; none where that is somebody else's work.
     fn restart(&self, container: &Container) -> Option<Vec<String>>;
     /// All containers, running or not.
-    fn list(&self) -> Answer<'_, Vec<ContainerInfo>>;
+    fn list(&self) -> BoxFuture<'_, Vec<ContainerInfo>>;
     /// One container by name, id or the beginning of its id; `None` where there is none.
-    fn inspect<'a>(&'a self, name: &'a str) -> Answer<'a, Option<ContainerInfo>>;
+    fn inspect<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<ContainerInfo>>;
     /// Sends what happens from now on until the receiver is dropped: nothing after the call is missed
     /// as long as the engine answers. Must be called within a tokio runtime, which does the work.
     ///
     /// Unbounded, because an engine drops the events of a subscriber that is slow to read.
-    fn watch(&self, events: UnboundedSender<EngineEvent>) -> Answer<'_, ()>;
+    fn watch(&self, events: UnboundedSender<EngineEvent>) -> BoxFuture<'_, ()>;
 }
 
 /// Why an engine could not be asked.

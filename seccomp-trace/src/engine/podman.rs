@@ -28,7 +28,7 @@ use super::cgroup_path::{ContainerCgroup, is_id};
 use super::docker::describe::Facts;
 use super::docker::events::{Watch, event};
 use super::docker::{AT_ONCE, Api, CALL, INSPECT, bounded, fault, reason, runtime};
-use super::{Answer, ContainerInfo, Engine, EngineError, EngineEvent};
+use super::{BoxFuture, ContainerInfo, Engine, EngineError, EngineEvent};
 use crate::recording::Container;
 
 /// This engine's name.
@@ -176,15 +176,15 @@ impl Engine for Podman {
         Some(["podman", "restart", &container.name].map(str::to_owned).into())
     }
 
-    fn list(&self) -> Answer<'_, Vec<ContainerInfo>> {
+    fn list(&self) -> BoxFuture<'_, Vec<ContainerInfo>> {
         Box::pin(self.list_all())
     }
 
-    fn inspect<'a>(&'a self, name: &'a str) -> Answer<'a, Option<ContainerInfo>> {
+    fn inspect<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<ContainerInfo>> {
         Box::pin(self.inspect_one(name.strip_prefix('/').unwrap_or(name)))
     }
 
-    fn watch(&self, events: UnboundedSender<EngineEvent>) -> Answer<'_, ()> {
+    fn watch(&self, events: UnboundedSender<EngineEvent>) -> BoxFuture<'_, ()> {
         if let Ok(mut watching) = self.watching.lock() {
             *watching = Some(events.clone());
         }

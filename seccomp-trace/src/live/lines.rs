@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::model::{ContainerId, Facts, Flaw, Model, Syscall, Update};
 use crate::{
     abi::Abi,
-    recording::{Answer, Denial, DeniedBy, Origin},
+    recording::{Denial, DeniedBy, FilterAction, Origin},
     report::text::sanitise,
 };
 
@@ -81,7 +81,7 @@ pub enum Line {
         /// The name of the thread that was denied it.
         comm: String,
         /// What the filter answered.
-        answer: Answer,
+        action: FilterAction,
         /// True where it was a filter that the program had loaded itself, and the container's lets the call in.
         own_filter: bool,
         /// True where that filter does not deny the call, but hands it to a supervisor or a tracer.
@@ -173,7 +173,7 @@ fn seen(model: &Model, id: ContainerId, (abi, number): Syscall) -> Option<Line> 
 
 fn denied(model: &Model, id: ContainerId, abi: Abi, denial: &Denial) -> Option<Line> {
     let (container, id) = named(model, id)?;
-    let Denial { number, name, answer, own_filter, supervised, first_seen, comm, .. } = denial.clone();
+    let Denial { number, name, action, own_filter, supervised, first_seen, comm, .. } = denial.clone();
     Some(Line::Denied {
         time: first_seen,
         container,
@@ -182,7 +182,7 @@ fn denied(model: &Model, id: ContainerId, abi: Abi, denial: &Denial) -> Option<L
         number,
         name,
         comm,
-        answer,
+        action,
         own_filter,
         supervised,
     })
@@ -216,14 +216,14 @@ impl Line {
                 Some(format!("{time:9.3}s  {container}  {call}{comm}{origin}"))
             }
             Self::Denied {
-                time, container, abi, number, name, comm, answer, own_filter, supervised, ..
+                time, container, abi, number, name, comm, action, own_filter, supervised, ..
             } => {
                 let (time, container) = (since(time), sanitise(container));
                 let call = call(abi, number, name.as_deref());
                 let by = DeniedBy::of(*own_filter, *supervised).words();
                 let by = by.map(|words| format!(", {words}")).unwrap_or_default();
                 let what = if *supervised { "ANSWERED" } else { "DENIED" };
-                Some(format!("{time:9.3}s  {container}  {what} {call} ({answer}{by})  by {}", sanitise(comm)))
+                Some(format!("{time:9.3}s  {container}  {what} {call} ({action}{by})  by {}", sanitise(comm)))
             }
             Self::Container { .. } | Self::Message { .. } => None,
         }

@@ -7,7 +7,7 @@ use super::{ENOSYS, EPERM, Options, Profile, Reason, Runtimes, UnknownRuntime, W
 use seccomp_trace_common::X32_BIT;
 
 use crate::abi::Abi;
-use crate::recording::{Answer, Denial, DeniedBy, FoundBy, Origin, Recording, Syscall};
+use crate::recording::{BoundaryMethod, Denial, DeniedBy, FilterAction, Origin, Recording, Syscall};
 use crate::report::text::list;
 use crate::tables::always::ALWAYS;
 use crate::tables::never::is_never_filtered;
@@ -44,7 +44,7 @@ impl ProfileError {
     pub fn nothing_seen(recordings: &[Recording]) -> Self {
         let titles: BTreeSet<_> = recordings.iter().map(|recording| recording.title().into_owned()).collect();
         let denied: BTreeSet<_> = denials(recordings)
-            .filter_map(|(abi, denial)| Some(format!("{} ({})", denial.name_in(abi)?, denial.answer)))
+            .filter_map(|(abi, denial)| Some(format!("{} ({})", denial.name_in(abi)?, denial.action)))
             .collect();
         Self::NothingSeen { titles: titles.into_iter().collect(), denied: denied.into_iter().collect() }
     }
@@ -88,11 +88,11 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
     for (abi, denial) in denials(recordings).filter(|_| options.allow_denied) {
         let Some(name) = denial.name_in(abi) else { continue };
         seen.add(abi, name);
-        allowed.entry(name.to_owned()).or_default().insert(Reason::Denied(denial.answer));
+        allowed.entry(name.to_owned()).or_default().insert(Reason::Denied(denial.action));
     }
     for (abi, denial) in recordings.iter().flat_map(Recording::denials) {
         // What was answered must not kill from now on.
-        if is_taken_for_x32(abi, denial.number) && denial.answer != Answer::Kill {
+        if is_taken_for_x32(abi, denial.number) && denial.action != FilterAction::Kill {
             seen.add_abi(Abi::X32);
         }
         if denial.by() == DeniedBy::Supervisor
@@ -131,12 +131,12 @@ pub fn build(recordings: &[Recording], options: &Options) -> Result<(Profile, Ve
     let mut errno = BTreeMap::new();
     for (abi, denial) in denials(recordings) {
         if let Some(name) = denial.name_in(abi)
-            && let Answer::Errno(answer) = denial.answer
+            && let FilterAction::Errno(answer) = denial.action
             && !allowed.contains_key(name)
             // Older runtimes refuse a rule that says what the default does (runc before 1.0.2).
             && u32::from(answer) != EPERM
         {
-            let rule = (u32::from(answer), Reason::Denied(denial.answer));
+            let rule = (u32::from(answer), Reason::Denied(denial.action));
             let kept = errno.entry(name.to_owned()).or_insert_with(|| rule.clone());
             // On which fallbacks depend.
             if rule.0 == ENOSYS {
@@ -177,7 +177,7 @@ pub(super) fn denials(recordings: &[Recording]) -> impl Iterator<Item = (Abi, &D
 /// The start-up calls that a container's recording can't have: it had no filter to mark them, or began too late.
 /// Without them no container starts, so even `exact` takes those of its own runtime.
 fn missing_runtime_sets(recordings: &[Recording]) -> impl Iterator<Item = &'static RuntimeSet> {
-    let unseen = recordings.iter().filter(|recording| recording.boundary.found_by != FoundBy::Filter);
+    let unseen = recordings.iter().filter(|recording| recording.boundary.method != BoundaryMethod::Filter);
     unseen.flat_map(|recording| recording.target.containers()).flat_map(|container| {
         let own = container.runtime.as_deref().map(runtimes::find).unwrap_or_default();
         if own.is_empty() { runtimes::sets().iter().collect() } else { own }

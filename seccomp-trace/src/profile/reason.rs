@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::recording::{Answer, Origin};
+use crate::recording::{FilterAction, Origin};
 
 /// Why a syscall is in a profile. The order is that in which reasons are told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,7 +20,7 @@ pub enum Reason {
     },
     /// A filter denied it while it was recorded: so does the profile, with the same errno, or `--allow-denied` lets
     /// it in.
-    Denied(Answer),
+    Denied(FilterAction),
     /// The program's own filter hands it to a supervisor or a tracer, whom a denial of the container's filter would precede.
     Supervised,
     /// It stands for one that is allowed, on another machine: [`crate::tables::portable`] has the reason.
@@ -47,7 +47,7 @@ impl fmt::Display for Reason {
             Reason::RuntimeStart { runtime, version } => {
                 write!(f, "{runtime} {version} needs it to start a container")
             }
-            Reason::Denied(answer) => write!(f, "denied while it was recorded ({answer})"),
+            Reason::Denied(action) => write!(f, "denied while it was recorded ({action})"),
             Reason::Supervised => f.write_str("answered by the program's own supervisor"),
             Reason::Portable(reason) => write!(f, "portable: {reason}"),
             Reason::CloneFallback => {

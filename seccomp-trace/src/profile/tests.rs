@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::recording::{
-    Answer, Boundary, Container, Denial, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool,
+    Boundary, BoundaryMethod, Container, Denial, FilterAction, Host, Kind, Lost, Origin, Recording, Syscall,
+    Target, Tool,
 };
 
 const EXACT: Options =
@@ -30,7 +31,7 @@ fn recording(calls: &[(Abi, &str, Origin)]) -> Recording {
         start: jiff::Timestamp::UNIX_EPOCH,
         end: jiff::Timestamp::UNIX_EPOCH,
         finished: true,
-        boundary: Boundary { found_by: FoundBy::Filter, attached_late: false },
+        boundary: Boundary { method: BoundaryMethod::Filter, attached_late: false },
         syscalls,
         denied: None,
         filter: None,
@@ -72,13 +73,13 @@ fn exact_is_what_was_seen_and_what_depends_on_the_moment() {
 }
 
 /// With what filters denied besides: a name, an answer, and whether it may be the program's own filter's.
-fn with_denials(mut recording: Recording, denials: &[(Abi, &str, Answer, bool)]) -> Recording {
+fn with_denials(mut recording: Recording, denials: &[(Abi, &str, FilterAction, bool)]) -> Recording {
     let denied = recording.denied.get_or_insert_default();
-    for (abi, name, answer, own_filter) in denials {
+    for (abi, name, action, own_filter) in denials {
         let denial = Denial {
             number: abi.number(name).unwrap(),
             name: Some((*name).to_owned()),
-            answer: *answer,
+            action: *action,
             own_filter: *own_filter,
             supervised: false,
             count: 1,
@@ -92,7 +93,7 @@ fn with_denials(mut recording: Recording, denials: &[(Abi, &str, Answer, bool)])
 
 #[test]
 fn what_was_denied_stays_denied_or_is_let_in() {
-    use Answer::{Errno, Kill};
+    use FilterAction::{Errno, Kill};
     let denials = [
         (Abi::X86_64, "mkdir", Errno(1), false),
         (Abi::X86_64, "rmdir", Errno(13), false),
@@ -136,7 +137,10 @@ fn what_was_denied_stays_denied_or_is_let_in() {
 fn what_the_programs_own_supervisor_answers_is_allowed_and_its_engines_is_not() {
     let mut recording = with_denials(
         application(Abi::X86_64, &["read"]),
-        &[(Abi::X86_64, "mkdir", Answer::Value, true), (Abi::X86_64, "mount", Answer::Value, false)],
+        &[
+            (Abi::X86_64, "mkdir", FilterAction::ReturnValue, true),
+            (Abi::X86_64, "mount", FilterAction::ReturnValue, false),
+        ],
     );
     recording
         .denied
@@ -156,7 +160,7 @@ fn what_the_programs_own_supervisor_answers_is_allowed_and_its_engines_is_not() 
 /// Each with what is really so: for some arguments, of an architecture, under another recording's profile; and clone3 with none.
 #[test]
 fn why_a_denied_call_is_allowed_or_not_is_told_apart() {
-    use Answer::{Errno, Kill};
+    use FilterAction::{Errno, Kill};
     let mut web = with_denials(
         application(Abi::X86_64, &["read", "socket", "clone"]),
         &[
@@ -200,8 +204,10 @@ fn x32_is_listed_where_a_number_is_taken_for_it_and_that_is_over_allowed() {
         assert_eq!(with(number).architectures, [Abi::X86_64].into(), "{number:x}");
     }
     // Answered while it was recorded, it must not kill from now on.
-    let mut denied =
-        with_denials(application(Abi::X86_64, &["read"]), &[(Abi::X86_64, "mkdir", Answer::Errno(1), false)]);
+    let mut denied = with_denials(
+        application(Abi::X86_64, &["read"]),
+        &[(Abi::X86_64, "mkdir", FilterAction::Errno(1), false)],
+    );
     denied
         .denied
         .iter_mut()
@@ -215,7 +221,7 @@ fn x32_is_listed_where_a_number_is_taken_for_it_and_that_is_over_allowed() {
 fn a_start_that_fails_under_a_profile_is_said_first() {
     let failed = with_denials(
         recording(&[(Abi::X86_64, "openat", Origin::Runtime)]),
-        &[(Abi::X86_64, "getdents64", Answer::Errno(1), false)],
+        &[(Abi::X86_64, "getdents64", FilterAction::Errno(1), false)],
     );
     let error = build(&[failed], &ALL).unwrap_err();
     insta::assert_snapshot!(error, @r#"no profile was made: the start failed, as the profile in force denied getdents64 (EPERM): no syscall of an application was seen in "web", and a profile of nothing would deny everything; record it again, under the profile that `seccomp-trace tracing-profile` prints"#);
@@ -254,7 +260,7 @@ fn what_only_joined_processes_made_can_be_left_out() {
     // Nothing is warned about that is not in.
     assert_eq!(warned(&[both.clone()], &without), []);
     let codes: Vec<_> = warned(&[both.clone()], &EXACT).into_iter().map(|(code, _)| code).collect();
-    assert_eq!(codes, ["io-uring", "unnamed-numbers", "over-allowed"]);
+    assert_eq!(codes, ["io-uring", "unknown-syscalls", "over-allowed"]);
 
     // What another recording has of the service stays.
     let other = application(Abi::X86_64, &["mkdir"]);
@@ -264,7 +270,7 @@ fn what_only_joined_processes_made_can_be_left_out() {
 #[test]
 fn exact_adds_its_own_runtimes_start_where_no_recording_can_have_it() {
     let mut unconfined = application(Abi::X86_64, &["read"]);
-    unconfined.boundary.found_by = FoundBy::Estimated;
+    unconfined.boundary.method = BoundaryMethod::Estimated;
     if let Target::Container(container) = &mut unconfined.target {
         container.runtime = Some("crun".into());
     }
@@ -309,7 +315,7 @@ fn where_no_container_can_start_under_it_that_is_said() {
     let container = application(Abi::X86_64, &["read"]);
     let mut command = container.clone();
     command.target = Target::Command { argv: vec!["cat".into()] };
-    command.boundary.found_by = FoundBy::Exec;
+    command.boundary.method = BoundaryMethod::Exec;
     let warned = |recordings: &[Recording], options: &Options| {
         warned(recordings, options).into_iter().find(|(code, _)| code == "no-runtime")
     };
@@ -322,7 +328,7 @@ fn where_no_container_can_start_under_it_that_is_said() {
 #[test]
 fn a_boundary_that_nobody_saw_is_said() {
     let mut unseen = application(Abi::X86_64, &["read"]);
-    unseen.boundary.found_by = FoundBy::Unknown;
+    unseen.boundary.method = BoundaryMethod::Unknown;
     let of = |recording: &Recording| warned(std::slice::from_ref(recording), &ALL);
     let has = |recording: &Recording| of(recording).iter().any(|(code, _)| code == "unknown-boundary");
     assert!(has(&unseen));
@@ -441,8 +447,8 @@ fn a_number_without_a_name_is_reported_and_its_abi_listed() {
 #[test]
 fn what_a_recording_lacks_is_said_with_its_name() {
     let mut bad = application(Abi::X86_64, &["read", "io_uring_setup"]);
-    bad.lost = Lost { events: 3, syscalls: 2, origins: 1, denials: 0, skips: 0 };
-    bad.boundary = Boundary { found_by: FoundBy::Estimated, attached_late: true };
+    bad.lost = Lost { events: 3, syscalls: 2, task_origins: 1, denials: 0, missed_runs: 0 };
+    bad.boundary = Boundary { method: BoundaryMethod::Estimated, attached_late: true };
     bad.finished = false;
     bad.warn("attached-late", "attached 4 s late");
     bad.warn("own", "its own");
@@ -556,7 +562,7 @@ proptest! {
         for (abi, syscalls) in &a.syscalls {
             prop_assert!(profile.architectures.contains(abi) || syscalls.is_empty());
             for syscall in syscalls {
-                let is_said = || warnings.iter().any(|warning| warning.code == "unnamed-numbers");
+                let is_said = || warnings.iter().any(|warning| warning.code == "unknown-syscalls");
                 let is_uprobe = *abi == Abi::X86_64 && [335, 336].contains(&syscall.number);
                 prop_assert!(syscall.name.as_deref().map_or_else(is_said, |name| names.contains(name)) || is_uprobe);
             }

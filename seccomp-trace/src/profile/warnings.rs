@@ -6,7 +6,7 @@ use super::build::has_application;
 use super::{ENOSYS, Options, Profile, Reason, Runtimes};
 use crate::abi::Abi;
 pub use crate::recording::Warning;
-use crate::recording::{Answer, DeniedBy, Recording, Target, VDSO};
+use crate::recording::{DeniedBy, FilterAction, Recording, Target, VDSO};
 use crate::report::text::list;
 
 /// The names listed in one warning, at most.
@@ -76,14 +76,14 @@ fn stays_denied(recordings: &[Recording], profile: &Profile) -> Option<Warning> 
             let Some(name) = denial.name_in(abi) else { continue };
             let native = Abi::of_machine(&recording.host.architecture).and_then(|abis| abis.first().copied());
             let call = if native == Some(abi) { name.to_owned() } else { format!("{abi} {name}") };
-            let answer = denial.answer;
-            let fate = fate(recording, profile, abi, name, answer);
+            let action = denial.action;
+            let fate = fate(recording, profile, abi, name, action);
             let said = match fate {
                 Fate::Nothing => continue,
-                Fate::Denied if matches!(answer, Answer::Errno(_)) => format!("{call} ({answer})"),
-                Fate::Denied => format!("{call} ({answer}; EPERM from now on)"),
-                Fate::Unlisted | Fate::ForSome => format!("{call} ({answer})"),
-                Fate::Elsewhere => format!("{call} ({answer}, in {title})"),
+                Fate::Denied if matches!(action, FilterAction::Errno(_)) => format!("{call} ({action})"),
+                Fate::Denied => format!("{call} ({action}; EPERM from now on)"),
+                Fate::Unlisted | Fate::ForSome => format!("{call} ({action})"),
+                Fate::Elsewhere => format!("{call} ({action}, in {title})"),
             };
             names.entry(fate).or_default().insert(said);
         }
@@ -124,7 +124,7 @@ enum Fate {
     Nothing,
 }
 
-fn fate(recording: &Recording, profile: &Profile, abi: Abi, name: &str, answer: Answer) -> Fate {
+fn fate(recording: &Recording, profile: &Profile, abi: Abi, name: &str, action: FilterAction) -> Fate {
     let was_made = || {
         let calls = recording.syscalls.get(&abi).into_iter().flatten();
         calls.filter_map(|call| call.name_in(abi)).any(|made| made == name)
@@ -134,7 +134,7 @@ fn fate(recording: &Recording, profile: &Profile, abi: Abi, name: &str, answer: 
         Some(reasons) if reasons.iter().all(|reason| matches!(reason, Reason::Denied(_))) => Fate::Nothing,
         _ if !profile.architectures.contains(&abi) => Fate::Unlisted,
         // So that clone is taken, whose arguments a filter can see: nobody is advised to let it in.
-        None if name == "clone3" && answer == Answer::Errno(ENOSYS as u16) => Fate::Nothing,
+        None if name == "clone3" && action == FilterAction::Errno(ENOSYS as u16) => Fate::Nothing,
         None => Fate::Denied,
         Some(_) if was_made() => Fate::ForSome,
         Some(_) => Fate::Elsewhere,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, mem};
 
-use super::{Boundary, DeniedBy, FoundBy, Recording, Warning};
+use super::{Boundary, BoundaryMethod, DeniedBy, Recording, Warning};
 use crate::report::text::list;
 
 /// The numbers listed in one warning, at most.
@@ -14,14 +14,14 @@ pub const VDSO: &str = "vdso";
 /// Codes that the facts decide on. One whose fact is no longer true goes: a life that was seen whole makes up for a late one.
 const DERIVED: [&str; 15] = [
     "incomplete",
-    "skipped",
+    "missed-runs",
     "lost-events",
     "lost-origins",
     "attached-late",
     "estimated",
     "unknown-boundary",
     "io-uring",
-    "unnamed-numbers",
+    "unknown-syscalls",
     "denied",
     "denied-by-own-filter",
     "answered-by-engine",
@@ -34,7 +34,7 @@ const DERIVED: [&str; 15] = [
 /// what to do.
 const OF_CALLS: [&str; 7] = [
     "io-uring",
-    "unnamed-numbers",
+    "unknown-syscalls",
     "denied",
     "denied-by-own-filter",
     "answered-by-engine",
@@ -80,16 +80,16 @@ impl Recording {
             [DeniedBy::Container, DeniedBy::Program, DeniedBy::Engine, DeniedBy::Supervisor]
                 .map(|by| self.denied_names(by));
         let is_hidden = |name: &&str| self.syscalls.keys().any(|abi| abi.number(name).is_some());
-        let is_unknown = boundary == Boundary { found_by: FoundBy::Unknown, attached_late: false };
+        let is_unknown = boundary == Boundary { method: BoundaryMethod::Unknown, attached_late: false };
         let all = [
             (lost.syscalls > 0, "incomplete", format!("{} syscalls were lost: a profile is incomplete; record again", lost.syscalls)),
             (
-                lost.skips > 0,
-                "skipped",
+                lost.missed_runs > 0,
+                "missed-runs",
                 format!(
                     "the kernel skipped its tracing {} times, for whichever process of this machine: calls may be missing; record again \
                      while fewer processes are at work",
-                    lost.skips
+                    lost.missed_runs
                 ),
             ),
             (
@@ -98,9 +98,9 @@ impl Recording {
                 format!("{} events were lost: only times and thread names are missing, no syscall; a larger --ring-buffer keeps them", lost.events),
             ),
             (
-                lost.origins > 0,
+                lost.task_origins > 0,
                 "lost-origins",
-                format!("{} tasks lost their origin: their calls count as the application's; record fewer processes at a time to tell them apart", lost.origins),
+                format!("{} tasks lost their origin: their calls count as the application's; record fewer processes at a time to tell them apart", lost.task_origins),
             ),
             (
                 boundary.attached_late,
@@ -110,7 +110,7 @@ impl Recording {
                     .to_owned(),
             ),
             (
-                boundary.found_by == FoundBy::Estimated,
+                boundary.method == BoundaryMethod::Estimated,
                 "estimated",
                 "it ran without a seccomp filter, so where its own calls begin is an estimate; for an exact profile, \
                  run it under the profile that `seccomp-trace tracing-profile` prints"
@@ -135,7 +135,7 @@ impl Recording {
             ),
             (
                 !unnamed.is_empty(),
-                "unnamed-numbers",
+                "unknown-syscalls",
                 format!(
                     "numbers without a name are called, which no rule can allow: {}; update seccomp-trace where the kernel \
                      has such calls; where it has none they fail with ENOSYS, and under a profile with that (runc) or EPERM (crun)",

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
-    Boundary, Denials, Filter, FoundBy, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool, VERSION,
-    Warning,
+    Boundary, BoundaryMethod, Denials, Filter, Host, Kind, Lost, Origin, Recording, Syscall, Target, Tool,
+    VERSION, Warning,
 };
 use crate::abi::Abi;
 
@@ -177,7 +177,9 @@ impl Builder {
             start: self.start,
             end: Timestamp::now(),
             finished,
-            boundary: self.boundary.unwrap_or(Boundary { found_by: FoundBy::Unknown, attached_late: false }),
+            boundary: self
+                .boundary
+                .unwrap_or(Boundary { method: BoundaryMethod::Unknown, attached_late: false }),
             syscalls,
             denied: self.denied.clone(),
             filter: self.filter.clone(),

@@ -22,7 +22,7 @@ pub struct Denial {
     /// The name; null for a number without one.
     pub name: Option<String>,
     /// What the filter answered.
-    pub answer: Answer,
+    pub action: FilterAction,
     /// True where the container's filter lets the call in, and one answered that the program had loaded itself. Where the filters
     /// could not be read: where it had loaded any.
     pub own_filter: bool,
@@ -42,7 +42,7 @@ pub struct Denial {
 /// What a filter answers (seccomp(2), "Filter return values").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Answer {
+pub enum FilterAction {
     /// This errno.
     Errno(u16),
     /// SIGSYS, which the program may handle.
@@ -50,10 +50,10 @@ pub enum Answer {
     /// The end of the thread or the process.
     Kill,
     /// A value that is no error: a supervisor's (`SCMP_ACT_NOTIFY`), or an errno of 0.
-    Value,
+    ReturnValue,
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for FilterAction {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Errno(errno) => match syscalls::Errno::new(i32::from(*errno)).name() {
@@ -62,7 +62,7 @@ impl fmt::Display for Answer {
             },
             Self::Trap => formatter.write_str("SIGSYS"),
             Self::Kill => formatter.write_str("killed"),
-            Self::Value => formatter.write_str("answered with a value"),
+            Self::ReturnValue => formatter.write_str("answered with a value"),
         }
     }
 }
@@ -86,7 +86,7 @@ pub type Denials = BTreeMap<Abi, Vec<Denial>>;
 /// Adds denials of the same container, or of another one.
 pub fn add(denials: &mut Denials, abi: Abi, more: Denial) {
     let all = denials.entry(abi).or_default();
-    let key = |denial: &Denial| (denial.number, denial.own_filter, denial.supervised, denial.answer);
+    let key = |denial: &Denial| (denial.number, denial.own_filter, denial.supervised, denial.action);
     match all.binary_search_by_key(&key(&more), key) {
         Ok(at) => {
             if let Some(old) = all.get_mut(at) {
@@ -160,7 +160,7 @@ impl Recording {
         let denials = self.denials().filter(|(_, denial)| denial.by() == by);
         let named = denials.map(|(abi, denial)| {
             let times = if denial.count == 1 { "once".into() } else { format!("{} times", denial.count) };
-            format!("{} ({}, {times})", denial.title(abi, native), denial.answer)
+            format!("{} ({}, {times})", denial.title(abi, native), denial.action)
         });
         let names: Vec<_> = named.collect();
         (!names.is_empty()).then(|| list(&names, LISTED))

@@ -103,7 +103,7 @@ impl Boundary {
     #[must_use]
     pub fn merge_replicas(self, other: Self) -> Self {
         Self {
-            found_by: self.found_by.max(other.found_by),
+            method: self.method.max(other.method),
             attached_late: self.attached_late || other.attached_late,
         }
     }

@@ -13,7 +13,7 @@ mod read;
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 pub use blind_spots::{VDSO, VDSO_CALLS};
-pub use denial::{Answer, Denial, Denials, DeniedBy};
+pub use denial::{Denial, Denials, DeniedBy, FilterAction};
 pub use merge::{Group, GroupBy};
 pub use read::{ReadError, ReadProblem};
 
@@ -23,16 +23,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{abi::Abi, filter};
 
-/// The version of the format that this program writes, and the newest that it reads.
-pub const VERSION: u32 = 1;
+/// The version of the format that this program writes, and the only one that it reads.
+pub const VERSION: u32 = 2;
 
 /// The facts seen of one container, one cgroup or one command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recording {
     /// Always `"recording"`: tells this document from a profile.
     pub kind: Kind,
-    /// The version of this format: 1.
-    #[schemars(extend("const" = 1))]
+    /// The version of this format: 2.
+    #[schemars(extend("const" = 2))]
     pub version: u32,
     /// The program that wrote it.
     pub tool: Tool,
@@ -229,7 +229,7 @@ pub struct Filter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Boundary {
     /// How the boundary was found.
-    pub found_by: FoundBy,
+    pub method: BoundaryMethod,
     /// True where tracing began after the application: earlier calls are not here.
     pub attached_late: bool,
 }
@@ -237,7 +237,7 @@ pub struct Boundary {
 /// How the boundary was found, the most certain first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum FoundBy {
+pub enum BoundaryMethod {
     /// The runtime loaded a filter: the calls are those that the filter was asked about. Exact.
     Filter,
     /// The command's own exec, by `run`. Exact for the command.
@@ -288,14 +288,14 @@ pub struct Lost {
     /// Syscalls that could not be kept: the recording is incomplete.
     pub syscalls: u64,
     /// Tasks whose origin could not be kept: their calls count as the application's.
-    pub origins: u64,
+    pub task_origins: u64,
     /// Denials that could not be kept.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub denials: u64,
     /// Runs of the kernel program that the kernel skipped, for any process of the machine: calls may be missing, and the recording
     /// is incomplete.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub skips: u64,
+    pub missed_runs: u64,
 }
 
 impl Lost {
@@ -303,9 +303,9 @@ impl Lost {
     pub fn add(&mut self, other: Lost) {
         self.events += other.events;
         self.syscalls += other.syscalls;
-        self.origins += other.origins;
+        self.task_origins += other.task_origins;
         self.denials += other.denials;
-        self.skips = self.skips.max(other.skips);
+        self.missed_runs = self.missed_runs.max(other.missed_runs);
     }
 }
 
@@ -347,18 +347,18 @@ impl Recording {
 
     /// True where a syscall was lost, or may be.
     pub fn is_incomplete(&self) -> bool {
-        self.lost.syscalls > 0 || self.lost.skips > 0
+        self.lost.syscalls > 0 || self.lost.missed_runs > 0
     }
 
     /// Why syscalls that were made are missing, or may be: the recording is incomplete, or a checkpoint.
     #[must_use]
     pub fn lacks_calls(&self) -> Option<String> {
-        let Lost { syscalls, skips, .. } = self.lost;
+        let Lost { syscalls, missed_runs, .. } = self.lost;
         let parts = [
             (!self.finished).then(|| "it is a checkpoint, and what came after it is missing".to_owned()),
             (syscalls > 0).then(|| format!("{syscalls} syscalls are lost")),
-            (skips > 0).then(|| format!("the kernel skipped its tracing {skips} times")),
-            (self.is_incomplete() && syscalls + skips == 0).then(|| "it is incomplete".to_owned()),
+            (missed_runs > 0).then(|| format!("the kernel skipped its tracing {missed_runs} times")),
+            (self.is_incomplete() && syscalls + missed_runs == 0).then(|| "it is incomplete".to_owned()),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join(", "))

@@ -48,8 +48,14 @@ pub enum ReadProblem {
     #[error("it is JSON, but not a recording: its \"kind\" is not \"recording\"")]
     NotARecording,
     /// A newer program wrote it.
-    #[error("its version is {version}, and this program reads up to {VERSION}; update seccomp-trace")]
+    #[error("its version is {version}, and this program reads version {VERSION}; update seccomp-trace")]
     Newer {
+        /// The recording's version.
+        version: u64,
+    },
+    /// A program from before the first release wrote it.
+    #[error("its version is {version}, which is from before the first release; record again")]
+    Older {
         /// The recording's version.
         version: u64,
     },
@@ -72,7 +78,7 @@ impl Recording {
     /// Reads a recording; `-` is stdin.
     ///
     /// # Errors
-    /// Where the file can't be read or is no recording of a version up to [`VERSION`].
+    /// Where the file can't be read or is no recording of version [`VERSION`].
     pub fn read(path: &Path) -> Result<Self, ReadError> {
         let bytes = if path == Path::new("-") {
             bounded(io::stdin().lock(), LARGEST)
@@ -87,7 +93,7 @@ impl Recording {
     /// Parses a recording.
     ///
     /// # Errors
-    /// Where the text is no recording of a version up to [`VERSION`].
+    /// Where the text is no recording of version [`VERSION`].
     pub fn parse(json: &[u8]) -> Result<Self, ReadProblem> {
         if json.trim_ascii().is_empty() {
             return Err(ReadProblem::Empty);
@@ -99,6 +105,9 @@ impl Recording {
         }
         match value.get("version").and_then(Value::as_u64) {
             Some(version) if version > u64::from(VERSION) => return Err(ReadProblem::Newer { version }),
+            Some(version @ 1..) if version < u64::from(VERSION) => {
+                return Err(ReadProblem::Older { version });
+            }
             Some(1..) => {}
             _ => return Err(ReadProblem::NoVersion),
         }
@@ -134,17 +143,18 @@ mod tests {
             "",
             " \n",
             "{",
-            "{\"kind\": \"recording\",\n \"version\": 1,,",
+            "{\"kind\": \"recording\",\n \"version\": 2,,",
             "\u{0}\u{1}",
             "[]",
             "{}",
             r#"{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[]}"#,
-            r#"{"kind":"recording","version":2,"whatever":{}}"#,
+            r#"{"kind":"recording","version":3,"whatever":{}}"#,
+            r#"{"kind":"recording","version":1,"whatever":{}}"#,
             r#"{"kind":"recording","version":0}"#,
             r#"{"kind":"recording","version":"1"}"#,
             r#"{"kind":"recording"}"#,
-            r#"{"kind":"recording","version":1,"tool":{"name":7}}"#,
-            r#"{"kind":"recording","version":1}"#,
+            r#"{"kind":"recording","version":2,"tool":{"name":7}}"#,
+            r#"{"kind":"recording","version":2}"#,
         ]
         .into_iter()
         .map(|text| Recording::parse(text.as_bytes()).unwrap_err().to_string())

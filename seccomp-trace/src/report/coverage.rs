@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn what_not_all_have_made_is_named_the_rarest_first() {
-        let text = include_str!("../../../tests/cli/fixtures/recording-v1.json");
+        let text = include_str!("../../../tests/cli/fixtures/recording-v2.json");
         let mut recording = Recording::parse(text.as_bytes()).unwrap();
         assert_eq!(coverage(&recording), None);
         let containers = recording.target.containers().iter().cycle().take(3).cloned().collect();

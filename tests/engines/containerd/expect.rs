@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use seccomp_trace::recording::{FoundBy, Origin, VDSO};
+use seccomp_trace::recording::{BoundaryMethod, Origin, VDSO};
 
 use super::Host;
 use crate::container_matrix::command::until;
@@ -27,7 +27,7 @@ pub const APP: &str = "default_web-1_app";
 /// Recorded from the filter on, whole, and with nothing to warn of.
 pub fn is_exact(recorder: &Recorder, name: &str, title: &str, before: &[&str]) -> Result<()> {
     let recording = recorder.recording(name)?;
-    ensure!(recording.boundary.found_by == FoundBy::Filter, "{:?}", recording.boundary);
+    ensure!(recording.boundary.method == BoundaryMethod::Filter, "{:?}", recording.boundary);
     ensure!(!recording.boundary.attached_late && recording.finished, "{:?}", recording.boundary);
     ensure!(
         recording.warnings.iter().all(|its| its.code == VDSO) && recording.title() == title,

@@ -76,7 +76,7 @@ fn start(recording: &Value) -> Result<Start> {
         let value = recording.pointer(pointer).and_then(Value::as_str);
         value.map(str::to_owned).with_context(|| format!("there is no {pointer}"))
     };
-    if text("/boundary/found_by")? != "filter" {
+    if text("/boundary/method")? != "filter" {
         bail!("the runtime loaded no filter");
     }
     let calls = recording.pointer("/syscalls/x86_64").and_then(Value::as_array);

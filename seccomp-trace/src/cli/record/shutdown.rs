@@ -15,7 +15,7 @@ use crate::{
     cli::results::OutputPaths,
     launch::Signals,
     profile::has_application,
-    recording::{FoundBy, Recording, Target},
+    recording::{BoundaryMethod, Recording, Target},
 };
 
 /// How long the engine may take at the end to name what it has not named yet.
@@ -182,7 +182,7 @@ impl Record<'_> {
             ));
             return None;
         }
-        if recording.boundary.found_by == FoundBy::Estimated {
+        if recording.boundary.method == BoundaryMethod::Estimated {
             recording.warn("estimated", estimated(&recording.target));
         }
         let group = match (known.selection, known.group) {
@@ -199,7 +199,7 @@ impl Record<'_> {
     /// A container ran, and its engine never said what it is: it may be one that was asked for.
     fn write_unidentified(&mut self, id: &str, recording: &mut Recording) -> OutputPaths {
         let message = format!("the container {id} ran, and the engine never said what it is");
-        recording.warn("unnamed", &message);
+        recording.warn("unidentified-container", &message);
         if self.selector.is_all() {
             return self.results.plan(&recording.target);
         }

@@ -4,28 +4,31 @@ use anyhow::anyhow;
 
 use crate::{
     cli::trace_options::TraceOptions,
-    recording::{Boundary, DeniedBy, FoundBy, Lost, Recording},
+    recording::{Boundary, BoundaryMethod, DeniedBy, Lost, Recording},
 };
 
 /// Everything that does, in words.
 pub fn strict_violations(recording: &Recording, options: &TraceOptions) -> Vec<anyhow::Error> {
     let title = recording.title();
     let mut errors = Vec::new();
-    let Lost { syscalls, skips, .. } = recording.lost;
+    let Lost { syscalls, missed_runs, .. } = recording.lost;
     let incomplete = [
         (syscalls, format!("{syscalls} syscalls are lost, the recording is incomplete")),
-        (skips, format!("the kernel skipped its tracing {skips} times, the recording may be incomplete")),
+        (
+            missed_runs,
+            format!("the kernel skipped its tracing {missed_runs} times, the recording may be incomplete"),
+        ),
     ];
     for (_, what) in incomplete.into_iter().filter(|(count, _)| *count > 0 && !options.allow_incomplete) {
         errors.push(anyhow!("{title}: {what} (--allow-incomplete accepts it)"));
     }
     if options.strict {
-        let Boundary { found_by, attached_late } = recording.boundary;
+        let Boundary { method, attached_late } = recording.boundary;
         let has = |code| recording.warnings.iter().any(|warning| warning.code == code);
         let less_than_exact = [
             (attached_late, "it was attached late"),
-            (found_by == FoundBy::Estimated, "its boundary is estimated"),
-            (found_by == FoundBy::Unknown && !attached_late, "nothing of it was seen to start"),
+            (method == BoundaryMethod::Estimated, "its boundary is estimated"),
+            (method == BoundaryMethod::Unknown && !attached_late, "nothing of it was seen to start"),
             (recording.lost.events > 0, "times of first sightings are lost"),
             (
                 recording
@@ -38,7 +41,7 @@ pub fn strict_violations(recording: &Recording, options: &TraceOptions) -> Vec<a
             (recording.lost.denials > 0, "denials are lost"),
             (has("foreign-tasks"), "processes from elsewhere came into it"),
             (has("rival-applications"), "processes from elsewhere look like its first program"),
-            (recording.lost.origins > 0, "origins of tasks are lost"),
+            (recording.lost.task_origins > 0, "origins of tasks are lost"),
         ];
         for (_, what) in less_than_exact.into_iter().filter(|(is_so, _)| *is_so) {
             errors.push(anyhow!("{title}: {what}, and --strict allows nothing less than exact"));
@@ -52,7 +55,7 @@ mod tests {
     use clap::Parser;
 
     use super::{TraceOptions, strict_violations};
-    use crate::recording::{Boundary, FoundBy, Host, Lost, Target, builder::Builder};
+    use crate::recording::{Boundary, BoundaryMethod, Host, Lost, Target, builder::Builder};
 
     #[derive(Parser)]
     struct Line {
@@ -69,7 +72,7 @@ mod tests {
         let host = Host { kernel: String::new(), architecture: String::new() };
         let mut builder = Builder::new(target, host, jiff::Timestamp::UNIX_EPOCH);
         builder.lose(lost);
-        builder.set_boundary(Boundary { found_by: FoundBy::Filter, attached_late: false });
+        builder.set_boundary(Boundary { method: BoundaryMethod::Filter, attached_late: false });
         warnings.iter().for_each(|code| builder.warn(code, ""));
         let line = Line::parse_from([&["run"], options].concat());
         strict_violations(&builder.build(true), &line.options).iter().map(ToString::to_string).collect()
@@ -79,7 +82,7 @@ mod tests {
     fn what_may_lack_a_call_fails_unless_that_is_accepted() {
         let none: [&str; 0] = [];
         assert_eq!(errors(Lost::default(), &[]), none);
-        let lost = Lost { syscalls: 2, skips: 3, ..Lost::default() };
+        let lost = Lost { syscalls: 2, missed_runs: 3, ..Lost::default() };
         assert_eq!(
             errors(lost, &[]),
             [

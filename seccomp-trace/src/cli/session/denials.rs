@@ -9,7 +9,7 @@ use crate::{
     abi::Abi,
     filter::{Action, Verdict},
     inspect::cgroup::Hierarchy,
-    recording::{Answer, Denial},
+    recording::{Denial, FilterAction},
     tracer::{SlotView, TracerError, text},
 };
 
@@ -46,7 +46,7 @@ impl Session {
         let seen = answer_of(key.answer, key.errno);
         let is_own = key.own != 0;
         let verdict = self.verdict(generation, abi, key, denied);
-        let (answer, own_filter, supervised) = match verdict {
+        let (action, own_filter, supervised) = match verdict {
             _ if key.answer == answer::SKIPPED => return Judged::Skipped,
             Some(Verdict::LetIn) if key.traced != 0 => return Judged::Skipped,
             Some(Verdict::LetIn) => return Judged::Nothing,
@@ -60,7 +60,7 @@ impl Session {
         Judged::Denied(Denial {
             number: key.number,
             name: abi.name(key.number).map(str::to_owned),
-            answer,
+            action,
             own_filter,
             supervised,
             count: denied.count,
@@ -109,23 +109,23 @@ enum Judged {
 }
 
 /// As the filter's program says; none where that says nothing of what comes back.
-fn answer_by(action: Action) -> Option<Answer> {
+fn answer_by(action: Action) -> Option<FilterAction> {
     match action {
-        Action::Errno(0) => Some(Answer::Value),
-        Action::Errno(errno) => Some(Answer::Errno(errno)),
-        Action::Trap => Some(Answer::Trap),
-        Action::KillProcess | Action::KillThread => Some(Answer::Kill),
+        Action::Errno(0) => Some(FilterAction::ReturnValue),
+        Action::Errno(errno) => Some(FilterAction::Errno(errno)),
+        Action::Trap => Some(FilterAction::Trap),
+        Action::KillProcess | Action::KillThread => Some(FilterAction::Kill),
         Action::Notify | Action::Trace | Action::Log | Action::Allow => None,
     }
 }
 
 /// As the kernel program has seen it.
-fn answer_of(kind: u16, errno: u16) -> Answer {
+fn answer_of(kind: u16, errno: u16) -> FilterAction {
     match kind {
-        answer::ERRNO => Answer::Errno(errno),
-        answer::TRAP => Answer::Trap,
-        answer::KILL => Answer::Kill,
-        _ => Answer::Value,
+        answer::ERRNO => FilterAction::Errno(errno),
+        answer::TRAP => FilterAction::Trap,
+        answer::KILL => FilterAction::Kill,
+        _ => FilterAction::ReturnValue,
     }
 }
 

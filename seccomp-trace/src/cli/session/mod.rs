@@ -435,7 +435,7 @@ impl Session {
 
     /// Adds what the kernel has skipped until now to the recordings of slots whose sets were read.
     fn account_skips(&mut self, slots: impl IntoIterator<Item = u32>) -> Result<(), TracerError> {
-        let lost = Lost { skips: self.tracer.get_ref().skips()?, ..Lost::default() };
+        let lost = Lost { missed_runs: self.tracer.get_ref().skips()?, ..Lost::default() };
         for slot in slots {
             if let Some(subject) = self.owner(slot) {
                 subject.builder.lose(lost);

@@ -9,7 +9,9 @@ use super::{denials::NotEntered, movers::Movers};
 use crate::{
     abi::Abi,
     live::model::Flaw,
-    recording::{Boundary, Denial, Denials, Filter, FoundBy, Lost, Origin, Target, builder::Builder, denial},
+    recording::{
+        Boundary, BoundaryMethod, Denial, Denials, Filter, Lost, Origin, Target, builder::Builder, denial,
+    },
     tracer::{Calls, SlotView, text},
 };
 
@@ -176,7 +178,7 @@ impl RecordingState {
     pub fn attribute_tentative(&mut self, look: &SlotSnapshot) {
         let SlotSnapshot { view, calls, .. } = look;
         let found = boundary(view);
-        if found.found_by == FoundBy::Filter || !self.is_cgroup() {
+        if found.method == BoundaryMethod::Filter || !self.is_cgroup() {
             return;
         }
         let promoted: BTreeSet<_> = calls
@@ -203,7 +205,7 @@ impl RecordingState {
         // Without a runtime, who loaded a filter before an exec, or was forked under it, is the application, too.
         let counts =
             matches!(set, set::UNFILTERED_EXEC | set::RUNTIME) || (set == set::PRE_EXEC && has_unexecuted);
-        counts && self.is_cgroup() && boundary(&look.view).found_by != FoundBy::Filter
+        counts && self.is_cgroup() && boundary(&look.view).method != BoundaryMethod::Filter
     }
 
     /// Has any task made a call in it?
@@ -271,12 +273,12 @@ impl RecordingState {
         let boundary = self.builder.boundary();
         let is_late = boundary.is_some_and(|boundary| boundary.attached_late)
             || self.builder.has_warning("attached-late");
-        let is_estimated = boundary.is_some_and(|boundary| boundary.found_by == FoundBy::Estimated);
+        let is_estimated = boundary.is_some_and(|boundary| boundary.method == BoundaryMethod::Estimated);
         let all = [
-            (Flaw::Incomplete, lost.syscalls + lost.skips > 0),
+            (Flaw::Incomplete, lost.syscalls + lost.missed_runs > 0),
             (Flaw::Late, is_late),
             (Flaw::Estimated, is_estimated),
-            (Flaw::Lost, lost.events + lost.origins + lost.denials > 0),
+            (Flaw::Lost, lost.events + lost.task_origins + lost.denials > 0),
         ];
         all.into_iter().filter(|(_, is_true)| *is_true).map(|(flaw, _)| flaw).collect()
     }
@@ -287,7 +289,7 @@ fn lost_in(look: &SlotSnapshot) -> Lost {
     let slot = &look.view.slot;
     Lost {
         syscalls: u64::from(slot.lost),
-        origins: u64::from(slot.lost_origins),
+        task_origins: u64::from(slot.lost_origins),
         denials: u64::from(slot.lost_denials),
         ..Lost::default()
     }
@@ -332,16 +334,16 @@ pub struct SlotSnapshot {
 fn boundary(view: &SlotView) -> Boundary {
     let slot = &view.slot;
     let attached_late = slot.flags & flag::ATTACHED_LATE != 0;
-    let found_by = if slot.flags & flag::RUN_COMMAND != 0 {
-        FoundBy::Exec
+    let method = if slot.flags & flag::RUN_COMMAND != 0 {
+        BoundaryMethod::Exec
     } else if attached_late {
-        FoundBy::Unknown
+        BoundaryMethod::Unknown
     } else if slot.application > 0 && slot.filters_at_exec > slot.filters_at_entry {
-        FoundBy::Filter
+        BoundaryMethod::Filter
     } else {
-        FoundBy::Estimated
+        BoundaryMethod::Estimated
     };
-    Boundary { found_by, attached_late }
+    Boundary { method, attached_late }
 }
 
 /// `None` for the sets whose calls count only if no application ever comes.

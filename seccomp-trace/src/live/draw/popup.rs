@@ -141,7 +141,7 @@ impl Picture<'_> {
                 format!("{} times", grouped(denial.count))
             };
             let what = if denial.supervised { "answered" } else { "denied" };
-            say(what, format!("{often}: {}{by}", denial.answer));
+            say(what, format!("{often}: {}{by}", denial.action));
             say(
                 "",
                 format!(

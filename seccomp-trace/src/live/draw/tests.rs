@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     abi::Abi,
     live::model::{ContainerId, Cost, Facts, First, Flaw, Status, Update},
-    recording::{Answer, Denial, Origin},
+    recording::{Denial, FilterAction, Origin},
 };
 
 mod answered;
@@ -65,7 +65,7 @@ fn model() -> Model {
     let denial = Denial {
         number: 165,
         name: Some("mount".into()),
-        answer: Answer::Errno(1),
+        action: FilterAction::Errno(1),
         own_filter: false,
         supervised: false,
         count: 3,
@@ -208,7 +208,7 @@ fn a_count_is_whole_or_not_there() {
     let denial = |number: u32, count: u64| Denial {
         number,
         name: Abi::X86_64.name(number).map(str::to_owned),
-        answer: Answer::Errno(1),
+        action: FilterAction::Errno(1),
         own_filter: false,
         supervised: false,
         count,

@@ -20,11 +20,11 @@ fn denial(comm: &str) -> Update {
 fn denial_by(comm: &str, own_filter: bool, supervised: bool) -> Update {
     let first_seen = Timestamp::from_millisecond(1500).unwrap();
     let (name, comm) = (Some("mkdir".to_owned()), comm.to_owned());
-    let answer = Answer::Errno(1);
+    let action = FilterAction::Errno(1);
     Update::Denied(
         1,
         Abi::X86_64,
-        Denial { number: 83, name, answer, own_filter, supervised, count: 1, first_seen, comm },
+        Denial { number: 83, name, action, own_filter, supervised, count: 1, first_seen, comm },
     )
 }
 
@@ -97,7 +97,7 @@ fn json_is_one_object_a_line_that_no_terminal_obeys() {
         assert_eq!(value["container"], hostile);
     }
     let value: serde_json::Value = serde_json::from_str(&lines[2]).unwrap();
-    assert_eq!(value["answer"], serde_json::json!({"errno": 1}));
+    assert_eq!(value["action"], serde_json::json!({"errno": 1}));
 }
 
 #[test]

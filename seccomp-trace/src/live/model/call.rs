@@ -74,7 +74,7 @@ impl Call {
     pub fn answered(&self) -> Option<(DeniedBy, String, u64)> {
         let by = self.denials.iter().map(Denial::by).min()?;
         let its = || self.denials.iter().filter(|denial| denial.by() == by);
-        let answers: Vec<_> = its().map(|denial| denial.answer.to_string()).collect();
+        let answers: Vec<_> = its().map(|denial| denial.action.to_string()).collect();
         Some((by, answers.join(", "), its().map(|denial| denial.count).sum()))
     }
 
@@ -92,7 +92,7 @@ impl Call {
 
     /// True where no filter has given this answer before.
     pub(super) fn denied(&mut self, denial: Denial) -> bool {
-        let same = |old: &&mut Denial| (old.answer, old.by()) == (denial.answer, denial.by());
+        let same = |old: &&mut Denial| (old.action, old.by()) == (denial.action, denial.by());
         match self.denials.iter_mut().find(same) {
             Some(old) => {
                 *old = denial;

@@ -1,7 +1,7 @@
 use jiff::ToSpan as _;
 
 use super::*;
-use crate::recording::{Answer, DeniedBy};
+use crate::recording::{DeniedBy, FilterAction};
 
 const START: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -19,12 +19,12 @@ fn counts(calls: &[(u32, u64)], milliseconds: i64) -> Update {
     Update::Counts { id: 1, calls, beyond: 0, sampled: Some(at(milliseconds)) }
 }
 
-fn denial(answer: Answer, count: u64) -> Denial {
+fn denial(action: FilterAction, count: u64) -> Denial {
     let name = Some("mkdir".to_owned());
     Denial {
         number: 83,
         name,
-        answer,
+        action,
         own_filter: false,
         supervised: false,
         count,
@@ -58,10 +58,10 @@ fn a_call_whose_news_was_lost_is_there_all_the_same() {
 #[test]
 fn a_denial_is_new_once_for_each_answer_and_counted() {
     let mut model = Model::new(START);
-    for (answer, count, is_new) in
-        [(Answer::Errno(1), 1, true), (Answer::Errno(1), 5, false), (Answer::Trap, 2, true)]
+    for (action, count, is_new) in
+        [(FilterAction::Errno(1), 1, true), (FilterAction::Errno(1), 5, false), (FilterAction::Trap, 2, true)]
     {
-        assert_eq!(model.apply(Update::Denied(1, Abi::X86_64, denial(answer, count))), is_new);
+        assert_eq!(model.apply(Update::Denied(1, Abi::X86_64, denial(action, count))), is_new);
     }
     let container = &model.containers[&1];
     let answered = container.calls[&(Abi::X86_64, 83)].answered();

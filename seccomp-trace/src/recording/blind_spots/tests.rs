@@ -4,7 +4,7 @@ use super::*;
 use crate::recording::{Lost, Origin};
 
 fn recording() -> Recording {
-    Recording::parse(include_bytes!("../../../../tests/cli/fixtures/recording-v1.json")).unwrap()
+    Recording::parse(include_bytes!("../../../../tests/cli/fixtures/recording-v2.json")).unwrap()
 }
 
 /// A recording in which nothing is hidden.
@@ -61,13 +61,13 @@ fn each_blind_spot_is_said_once_with_what_to_do() {
         .get_mut(&crate::abi::Abi::X86_64)
         .unwrap()
         .retain(|call| call.name.as_deref() != Some("time"));
-    blind.lost = Lost { events: 1, syscalls: 2, origins: 3, denials: 4, skips: 5 };
-    blind.boundary = Boundary { found_by: FoundBy::Estimated, attached_late: true };
+    blind.lost = Lost { events: 1, syscalls: 2, task_origins: 3, denials: 4, missed_runs: 5 };
+    blind.boundary = Boundary { method: BoundaryMethod::Estimated, attached_late: true };
     let blind = warned(blind);
     let text: Vec<_> = blind.warnings.iter().map(|its| format!("{}: {}", its.code, its.message)).collect();
     insta::assert_snapshot!(text.join("\n"));
     assert_eq!(warned(blind.clone()), blind);
-    let unknown = Boundary { found_by: FoundBy::Unknown, attached_late: false };
+    let unknown = Boundary { method: BoundaryMethod::Unknown, attached_late: false };
     assert_eq!(codes(&warned(Recording { boundary: unknown, ..good() })), ["unknown-boundary"]);
 }
 
@@ -88,14 +88,14 @@ fn who_traced_it_knows_better_what_to_do_and_what_is_no_longer_so_is_not_said() 
 #[test]
 fn what_joined_processes_alone_did_can_be_left_out() {
     let joined = with(with(good(), "io_uring_setup", Origin::Joined), "no such call", Origin::Joined);
-    assert_eq!(codes(&warned(joined.clone())), ["io-uring", "unnamed-numbers"]);
+    assert_eq!(codes(&warned(joined.clone())), ["io-uring", "unknown-syscalls"]);
     assert_eq!(codes(&warned(warned(joined).without_joined())), [""; 0]);
 }
 
 #[test]
 fn every_code_is_in_the_formats_document() {
     let document = include_str!("../../../../docs/recording-format.md");
-    for code in DERIVED.iter().chain(&["vsyscall", "unnamed"]) {
+    for code in DERIVED.iter().chain(&["vsyscall", "unidentified-container"]) {
         assert!(document.contains(&format!("| `{code}` |")), "{code}");
     }
 }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::{FoundBy, Host, Kind, Origin, Pod, Tool};
+use super::super::{BoundaryMethod, Host, Kind, Origin, Pod, Tool};
 use super::*;
 
 fn container(name: &str) -> Container {
@@ -33,7 +33,7 @@ fn recording(name: &str, start: i64, syscalls: Vec<Syscall>) -> Recording {
         start: jiff::Timestamp::from_second(start).unwrap(),
         end: jiff::Timestamp::from_second(start + 10).unwrap(),
         finished: true,
-        boundary: Boundary { found_by: FoundBy::Filter, attached_late: false },
+        boundary: Boundary { method: BoundaryMethod::Filter, attached_late: false },
         syscalls: [(Abi::X86_64, syscalls)].into(),
         denied: None,
         filter: None,
@@ -89,11 +89,11 @@ fn one_container_by_its_name_stays_as_it_is() {
 
 #[test]
 fn a_whole_life_makes_up_for_a_late_one_of_the_same_name_alone() {
-    let late = Boundary { found_by: FoundBy::Unknown, attached_late: true };
+    let late = Boundary { method: BoundaryMethod::Unknown, attached_late: true };
     let mut first = recording("web", 1, Vec::new());
     first.boundary = late;
     let both = || vec![first.clone(), recording("web", 2, Vec::new())];
-    let whole = Boundary { found_by: FoundBy::Filter, attached_late: false };
+    let whole = Boundary { method: BoundaryMethod::Filter, attached_late: false };
     assert_eq!(GroupBy::Container.group(&container("web")).merge(both()).unwrap().boundary, whole);
     assert_eq!(image().merge(both()).unwrap().boundary, late);
     let mut of_another_image = both();
@@ -101,7 +101,7 @@ fn a_whole_life_makes_up_for_a_late_one_of_the_same_name_alone() {
         container.image_digest = Some("sha256:other".into());
     }
     assert_eq!(GroupBy::Container.group(&container("web")).merge(of_another_image).unwrap().boundary, late);
-    let estimated = Boundary { found_by: FoundBy::Estimated, attached_late: false };
+    let estimated = Boundary { method: BoundaryMethod::Estimated, attached_late: false };
     assert_eq!(whole.merge_restarts(estimated), estimated);
 }
 

@@ -23,12 +23,12 @@ fn who_has_answered_is_said_as_far_as_it_is_known() {
     ] {
         let mut model = Model::new(at(0));
         model.apply(Update::Container(0, facts("web", "nginx:1.22")));
-        let answer = Answer::Errno(1);
+        let action = FilterAction::Errno(1);
         let (name, comm) = (Some("mount".to_owned()), "mount".to_owned());
         let denial = Denial {
             number: 165,
             name,
-            answer,
+            action,
             own_filter,
             supervised,
             count: 5,
