@@ -100,7 +100,7 @@ fn answers() -> Result<()> {
 fn warned() -> Result<()> {
     let folder = support::temp_dir()?;
     let (old, new) = (folder.path().join("old.json"), folder.path().join("new.json"));
-    let text = include_str!("../cli/fixtures/recording-v1.json");
+    let text = include_str!("../cli/fixtures/recording-v2.json");
     let newer = text.replacen("\"name\": null", "\"name\": \"from_the_future\"", 1);
     ensure!(newer != text);
     fs::write(&old, text)?;

@@ -24,7 +24,7 @@ fn recording(calls: &[(Abi, &str, Origin)]) -> Recording {
     }
     Recording {
         kind: Kind::Recording,
-        version: 1,
+        version: crate::recording::VERSION,
         tool: Tool { name: "seccomp-trace".into(), version: "0.1.0".into() },
         host: Host { kernel: "6.18.0".into(), architecture: "x86_64".into() },
         target: Target::Container(Container { name: "web".into(), ..Container::default() }),

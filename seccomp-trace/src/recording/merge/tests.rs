@@ -26,7 +26,7 @@ fn syscall(number: u32, origin: Origin, second: i64, comm: &str) -> Syscall {
 fn recording(name: &str, start: i64, syscalls: Vec<Syscall>) -> Recording {
     Recording {
         kind: Kind::Recording,
-        version: 1,
+        version: super::super::VERSION,
         tool: Tool { name: "seccomp-trace".into(), version: "0.1.0".into() },
         host: Host { kernel: "6.18.0".into(), architecture: "x86_64".into() },
         target: Target::Container(container(name)),
