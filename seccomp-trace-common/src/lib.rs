@@ -103,7 +103,7 @@ pub mod state {
     pub const DEAD: u32 = 2;
 }
 
-/// Flags of a [`Slot`], given at enrolment.
+/// Flags of a [`Slot`], given with it.
 pub mod flag {
     /// `run`'s own cgroup: every exec is the application's.
     pub const RUN_COMMAND: u32 = 1;
@@ -176,7 +176,7 @@ pub struct Slot {
     pub lost: u32,
     /// Tasks whose origin could not be kept: their calls count as the application's.
     pub lost_origins: u32,
-    /// How deep its own cgroup lies in the hierarchy; 0 where user space enrolled it.
+    /// How deep its own cgroup lies in the hierarchy; 0 where user space tracked it.
     pub level: u32,
     /// 1 once a task has ended that came into it and never executed anything.
     pub had_task_without_exec: u32,
@@ -198,7 +198,7 @@ pub struct Slot {
     pub rivals: u64,
     /// How often one of its own went to a cgroup that is nobody's, or was born there.
     pub left: u64,
-    /// The cgroup's path in the default hierarchy; empty where user space enrolled it.
+    /// The cgroup's path in the default hierarchy; empty where user space tracked it.
     pub path: [u8; PATH_LEN],
 }
 
@@ -487,7 +487,7 @@ pub struct Event {
     pub abi: u16,
     /// The call's number.
     pub number: u32,
-    /// Of an enrolment the thread that made the cgroup.
+    /// Of a slot that was taken, the thread that made the cgroup.
     pub detail: u32,
     /// `CLOCK_BOOTTIME`, in ns.
     pub time: u64,
@@ -519,7 +519,7 @@ pub struct Stats {
     /// Those for which there was no room any more: nobody knows which.
     pub refused_lost: u64,
     /// Events other than sightings that did not fit the ring buffer: user space looks at every slot then.
-    pub lost_events: u64,
+    pub lost_slot_events: u64,
     /// Attempts to tell of a sighting that did not fit, and calls that could not be kept.
     pub dropped_events: u64,
     /// Those who left a cgroup, or were born elsewhere, while there were some that could not be followed: they may be one.
@@ -534,7 +534,7 @@ pub mod control {
     pub const ADD_TO_SLOT: u64 = 1;
     /// `(cgroup)`: neither it nor anything below is traced.
     pub const IGNORE: u64 = 2;
-    /// `(cgroup)`: as if never enrolled: what is made below gets slots of its own.
+    /// `(cgroup)`: as if never tracked: what is made below gets slots of its own.
     pub const UNTRACK: u64 = 3;
     /// `(cgroup, flags)`: one more flag for the slot that it has.
     pub const SET_SLOT_FLAGS: u64 = 4;
@@ -654,8 +654,8 @@ pub struct Offsets {
 pub struct Config {
     /// Cells of the cgroup table less one; their number is a power of two.
     pub table_mask: u32,
-    /// 1: a new cgroup of nobody's gets a slot; 0: only enrolled ones and those below them are traced.
-    pub enrol_new: u32,
+    /// 1: a new cgroup of nobody's gets a slot; 0: only tracked ones and those below them are traced.
+    pub track_new: u32,
     /// 1: cgroups are waited for by their paths.
     pub waits: u32,
     /// 1: denials are looked for.

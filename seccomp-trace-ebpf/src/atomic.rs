@@ -24,7 +24,7 @@ pub unsafe fn compare_exchange(at: *mut u64, old: u64, new: u64) -> bool {
 }
 
 /// Adds to a counter and returns what it was; a full barrier, as all here that return something. The compiler would refuse it: of
-/// the target's filters_at_exec instruction set it knows no result. All kernels that the program loads on have it (5.12, on aarch64 5.18).
+/// the target's base instruction set it knows no result. All kernels that the program loads on have it (5.12, on aarch64 5.18).
 #[inline(always)]
 pub unsafe fn fetch_add(counter: *mut u64, value: i64) -> u64 {
     let mut old = value as u64;

@@ -23,7 +23,7 @@ static CGROUPS: Array<Cell> = Array::with_max_entries(1, 0);
 
 /// Fibonacci hashing: ids of cgroups grow by one, this spreads them.
 #[inline(always)]
-fn hash_slot(cgroup: u64) -> u32 {
+fn hash_of(cgroup: u64) -> u32 {
     (cgroup.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }
 
@@ -46,7 +46,7 @@ struct Probe {
 const NOWHERE: u64 = u64::MAX;
 
 extern "C" fn next_probe(step: u64, probe: &mut Probe) -> u64 {
-    let place = hash_slot(probe.cgroup).wrapping_add(step as u32) & kernel::table_mask();
+    let place = hash_of(probe.cgroup).wrapping_add(step as u32) & kernel::table_mask();
     let Some(cell) = CGROUPS.get_ptr_mut(place) else { return LAST };
     // SAFETY: the map's own memory; a cell is written whole before its id is.
     match unsafe { (*cell).cgroup } {
@@ -119,7 +119,7 @@ pub fn slot_of(cgroup: u64) -> Option<u32> {
 #[inline(always)]
 pub fn traced_now(current: Current, css_set: CssSet) -> Option<u32> {
     let cgroup = css_set.cgroup_id();
-    let cell = CGROUPS.get_ptr_mut(hash_slot(cgroup) & kernel::table_mask())?;
+    let cell = CGROUPS.get_ptr_mut(hash_of(cgroup) & kernel::table_mask())?;
     // SAFETY: see `next_probe`.
     let slot = match unsafe { (*cell).cgroup } {
         id if id == cgroup => u64::from(unsafe { (*cell).slot }),
@@ -228,7 +228,7 @@ struct Insertion {
 }
 
 extern "C" fn next_insertion(step: u64, insertion: &mut Insertion) -> u64 {
-    let place = hash_slot(insertion.cgroup).wrapping_add(step as u32) & kernel::table_mask();
+    let place = hash_of(insertion.cgroup).wrapping_add(step as u32) & kernel::table_mask();
     let Some(cell) = CGROUPS.get_ptr_mut(place) else { return LAST };
     if !claim(cell) {
         return NEXT;
@@ -257,7 +257,7 @@ fn claim(cell: *mut Cell) -> bool {
     }
 }
 
-/// Gives an enrolled cgroup another slot, and returns the one it had.
+/// Gives a tracked cgroup another slot, and returns the one it had.
 pub fn replace(cgroup: u64, slot: u32) -> Option<u32> {
     let (_, cell) = place_of(cgroup)?;
     // SAFETY: as in `next_probe`.

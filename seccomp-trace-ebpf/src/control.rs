@@ -61,7 +61,7 @@ fn known(cgroup: u64) -> Option<u32> {
 
 fn track(cgroup: u64, flags: u32, filters_at_exec: u32) -> u32 {
     if let Some(slot) = known(cgroup) {
-        // It enrolled itself, and is named by the user as well.
+        // The kernel program tracked it, and it is named by the user as well.
         if flags & flag::NAMED_CGROUP != 0 {
             slots::set_flag(slot, flag::NAMED_CGROUP | flag::FOLLOWED);
         }

@@ -177,7 +177,7 @@ fn denied(slot: u32, abi: usize, number: u32, answer: u16, errno: u16) {
 extern "C" fn denied_of(slot: u64, abi: u64, number: u64, how: u64) -> u64 {
     const SKIPPED: u64 = (answer::SKIPPED as u64) << 16;
     let number = number << 32 | abi;
-    match tasks::filter_owner(slot as u32) {
+    match tasks::own_filters_if_asked(slot as u32) {
         Some(_) if how == SKIPPED => keep(slot, number, SKIPPED, 0, 0),
         Some(own) => keep(slot, number, how, u64::from(own), u64::from(filter_of(slot as u32, own))),
         // Nobody is asked: whoever else ends a call without entering it.

@@ -58,7 +58,7 @@ pub fn unknown_leavers() -> u64 {
 pub fn publish_slot(kind: u32, number: u32) {
     if !publish(kind, number, 0, 0, 0, 0) {
         // SAFETY: only an address is taken.
-        count(|stats| unsafe { &raw mut (*stats).lost_events });
+        count(|stats| unsafe { &raw mut (*stats).lost_slot_events });
     }
 }
 

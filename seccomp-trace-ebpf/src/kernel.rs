@@ -76,7 +76,7 @@ static OFFSETS: Offsets = Offsets {
 
 /// Set at load, as [`OFFSETS`].
 #[unsafe(no_mangle)]
-static CONFIG: Config = Config { table_mask: 0, enrol_new: 0, waits: 0, denials: 0, watch: 0 };
+static CONFIG: Config = Config { table_mask: 0, track_new: 0, waits: 0, denials: 0, watch: 0 };
 
 macro_rules! offset {
     ($field:ident) => {
@@ -217,9 +217,9 @@ pub fn table_mask() -> u32 {
 }
 
 /// Does a new cgroup of nobody's get a slot?
-pub fn enrols_new() -> bool {
+pub fn tracks_new() -> bool {
     // SAFETY: as in `offset!`.
-    unsafe { read_volatile(&raw const CONFIG.enrol_new) != 0 }
+    unsafe { read_volatile(&raw const CONFIG.track_new) != 0 }
 }
 
 /// Are cgroups waited for by their paths?

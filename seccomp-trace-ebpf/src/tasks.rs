@@ -286,7 +286,7 @@ pub fn arrival(number: u32) -> Arrival {
 /// Is a filter asked about the current thread's calls that came with the container? With how many its program has
 /// loaded of its own besides.
 #[inline(always)]
-pub fn filter_owner(number: u32) -> Option<u16> {
+pub fn own_filters_if_asked(number: u32) -> Option<u16> {
     let current = KernelTask::current();
     let filters = current.filters();
     let kept = Kept::of(number, current);

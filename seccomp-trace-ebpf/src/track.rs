@@ -41,7 +41,7 @@ static REFUSED: HashMap<u64, Refused> = HashMap::with_max_entries(MAX_REFUSED, B
 static TAKING: HashMap<u64, u32> = HashMap::with_max_entries(1024, 0);
 
 /// The first cgroup that was made under our eyes. Ids only grow (`kernfs_new_node` in fs/kernfs/dir.c), so one with a smaller
-/// id may have had tasks before us: what runs there is for user space to enrol.
+/// id may have had tasks before us: what runs there is for user space to track.
 static mut FIRST_MADE: u64 = 0;
 
 /// Slots whose cgroups below are theirs, whoever makes them.
@@ -84,7 +84,7 @@ fn made(cgroup: Cgroup, id: u64, path: u64) -> Option<()> {
         write_note(note, id, path);
         if kernel::waits() && AWAITED_PATHS.get_ptr(&(*note).told.path).is_some() {
             place(cgroup, id, flag::NAMED_CGROUP, OF_MKDIR);
-        } else if kernel::enrols_new() {
+        } else if kernel::tracks_new() {
             let _ = MADE.insert(id, &*note, 0);
         }
     }
@@ -168,7 +168,7 @@ pub extern "C" fn slot_on_arrival(cgroup: u64, path: u64) -> u64 {
     }
     // SAFETY: a number of our own.
     let first = unsafe { core::ptr::read_volatile(&raw const FIRST_MADE) };
-    if !kernel::enrols_new() || first == 0 || id < first {
+    if !kernel::tracks_new() || first == 0 || id < first {
         return if slots::has_any_overflow() { nearest_tracked_ancestor(cgroup.0) } else { NOBODY };
     }
     match slot_above(cgroup) {
@@ -263,7 +263,7 @@ extern "C" fn place_of(cgroup: u64, id: u64, flags: u64, which: u64) -> u64 {
 /// is none, this one may be: then its calls are lost, and it is to be named.
 #[inline(always)]
 fn tell_if_doubtful(cgroup: Cgroup, id: u64, slot: u32, path: u64) {
-    if slot == IGNORED || !kernel::enrols_new() || slots::has_flag(slot, OWNERS) {
+    if slot == IGNORED || !kernel::tracks_new() || slots::has_flag(slot, OWNERS) {
         return;
     }
     let level = slots::level(slot);
@@ -295,7 +295,7 @@ extern "C" fn refuse_of(id: u64, level: u64, which: u64) -> u64 {
     0
 }
 
-/// It is known already (include/uapi/asm-generic/errno-filters_at_exec.h).
+/// It is known already (include/uapi/asm-generic/errno-base.h).
 pub const EEXIST: i32 = -17;
 
 /// `(struct cgroup *cgrp, const char *path)`, likewise.

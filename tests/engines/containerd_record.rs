@@ -196,7 +196,7 @@ fn restarts() -> Result<()> {
     host.run(&["--detach", "--seccomp"], &before, SERVICE)?;
     is_up(&host, &before)?;
     host.stop()?;
-    recorder.until_said("away")?;
+    recorder.until_said("lost the connection to containerd")?;
     host.start_again()?;
     recorder.until_said("reconnected to")?;
     host.run(&["--rm", "--seccomp"], &after, SCRIPT)?;

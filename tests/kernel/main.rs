@@ -33,7 +33,7 @@
 //! - `watch_lines`: `--watch` without a terminal
 //! - `watch_screen`: `--watch` on a real one
 //!
-//! `help` is what they share.
+//! `common` is what they share.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 

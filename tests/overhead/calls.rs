@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::{Ebpf, include_bytes_aligned, programs::RawTracePoint};
-use seccomp_trace::tracer::{Loader, Options, Tracer, Tracked};
+use seccomp_trace::tracer::{Loader, Options, Tracer, TrackOutcome};
 use seccomp_trace_common::{ABI_NATIVE, flag, set};
 use std::thread::available_parallelism;
 
@@ -142,7 +142,7 @@ fn attach(way: Way, place: &Place) -> Result<Attached> {
                 Options {
                     max_containers: Options::MAX_CONTAINERS.max(cgroups + 1),
                     ring_bytes: Options::RING_BYTES,
-                    enrol_new: false,
+                    track_new: false,
                     denials,
                     watch,
                 },
@@ -153,8 +153,8 @@ fn attach(way: Way, place: &Place) -> Result<Attached> {
             }
             let cgroup = if traced { place.traced()? } else { place.untouched()? };
             match tracer.track(cgroup, flag::ATTACHED_LATE, 0)? {
-                Tracked::Slot(slot) => Ok(Attached::Ours(Box::new(tracer), slot)),
-                Tracked::Ignored => bail!("the cgroup is ignored"),
+                TrackOutcome::Slot(slot) => Ok(Attached::Ours(Box::new(tracer), slot)),
+                TrackOutcome::Ignored => bail!("the cgroup is ignored"),
             }
         }
     }

@@ -73,9 +73,9 @@ impl Exception {
 
 /// The committed list.
 pub fn exceptions() -> Result<Vec<Exception>> {
-    let exceptions: Vec<Exception> =
-        serde_json::from_str(include_str!("exceptions.json")).context("tests/witness/exceptions.json")?;
-    ensure!(exceptions.len() <= MOST_EXCEPTIONS, "more than {MOST_EXCEPTIONS} exceptions: no witness");
+    let exceptions: Vec<Exception> = serde_json::from_str(include_str!("exceptions.json"))
+        .context("tests/strace_oracle/exceptions.json")?;
+    ensure!(exceptions.len() <= MOST_EXCEPTIONS, "more than {MOST_EXCEPTIONS} exceptions: no oracle");
     ensure!(exceptions.iter().all(|exception| !exception.why.is_empty()), "an exception without a reason");
     Ok(exceptions)
 }

@@ -20,7 +20,7 @@ pub struct TraceOptions {
     /// Accept a recording that has certainly lost syscalls
     #[arg(long, conflicts_with = "strict")]
     pub allow_incomplete: bool,
-    /// Don't record syscalls that the containers' own profiles deny
+    /// Don't look for what filters deny
     #[arg(long)]
     pub no_denials: bool,
     /// The ring buffer's size in bytes, a power of two; a small one loses times of first calls, never
@@ -36,11 +36,11 @@ pub struct TraceOptions {
 
 impl TraceOptions {
     /// How large the kernel side is to be.
-    pub fn tracer(&self, max_containers: u32, enrol_new: bool) -> tracer::Options {
+    pub fn tracer(&self, max_containers: u32, track_new: bool) -> tracer::Options {
         tracer::Options {
             max_containers,
             ring_bytes: self.ring_buffer,
-            enrol_new,
+            track_new,
             denials: !self.no_denials,
             watch: self.watch.watch,
         }

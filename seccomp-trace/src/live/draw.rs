@@ -1,5 +1,5 @@
 //! The picture: functions from what is known and chosen to what stands on the screen. All text from containers goes through
-//! [`text::clean`]; all styles and signs come from [`look`].
+//! [`text::clean`]; all styles and signs come from [`theme`].
 
 mod calls;
 mod containers;

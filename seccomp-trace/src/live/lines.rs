@@ -58,7 +58,7 @@ pub enum Line {
         number: u32,
         /// The name; null for a number without one.
         name: Option<&'static str>,
-        /// The name of the thread that made it; null where the news of it was lost (the call never is).
+        /// The name of the thread that made it; null where the event of it was lost (the call never is).
         comm: Option<String>,
         /// Who made it; null where only the end tells (a cgroup without an engine).
         origin: Option<Origin>,

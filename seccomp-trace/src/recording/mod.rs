@@ -283,7 +283,7 @@ pub enum Origin {
 /// What was lost. All zero in a good recording.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lost {
-    /// First-sighting events that did not fit the ring buffer: only times and thread names are missing.
+    /// First-call events that did not fit the ring buffer: only times and thread names are missing.
     pub events: u64,
     /// Syscalls that could not be kept: the recording is incomplete.
     pub syscalls: u64,

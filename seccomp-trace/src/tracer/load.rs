@@ -25,7 +25,7 @@ use super::{CONTROL, Tracer, TracerError, btf};
 static PROGRAM: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/seccomp-trace"));
 
 /// Each program carries its tracepoint's name. In the order in which they are attached: who follows tasks comes
-/// before who enrols cgroups, so that a container that has a slot is followed from its beginning; one made
+/// before who tracks cgroups, so that a container that has a slot is followed from its beginning; one made
 /// before that is there when the caller looks at what exists.
 ///
 /// `sys_exit` comes before `sys_enter`: whoever enters a call under our eyes leaves it so, too.
@@ -63,7 +63,7 @@ pub struct Options {
     /// The ring buffer's size in bytes: a power of two and a multiple of the page size.
     pub ring_bytes: u32,
     /// New cgroups of nobody's get slots: for engines, whose containers come with cgroups of their own.
-    pub enrol_new: bool,
+    pub track_new: bool,
     /// What filters deny is recorded.
     pub denials: bool,
     /// Calls are counted, and the kernel program's own run time.
@@ -96,7 +96,7 @@ impl Tracer {
         let cells = options.cells();
         let config = Config {
             table_mask: cells - 1,
-            enrol_new: u32::from(options.enrol_new),
+            track_new: u32::from(options.track_new),
             waits: u32::from(!waited.is_empty()),
             denials: u32::from(options.denials),
             watch: u32::from(options.watch),

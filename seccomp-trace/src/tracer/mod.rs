@@ -37,7 +37,7 @@ pub enum TracerError {
     #[error("failed to load the eBPF program: {0}")]
     Load(#[from] aya::EbpfError),
     /// The kernel refused one part of it.
-    #[error("failed to load the eBPF program {name}: {source}")]
+    #[error("the eBPF program {name} can't be loaded, attached or run: {source}")]
     Program {
         /// The tracepoint.
         name: &'static str,
@@ -66,7 +66,7 @@ pub enum TracerError {
         /// Why.
         source: std::io::Error,
     },
-    /// The built program missing_features a part.
+    /// The built program lacks a part.
     #[error("the kernel program has no {0}: it was built from other sources")]
     Missing(&'static str),
     /// No slot or no cell is free.
@@ -85,9 +85,9 @@ pub struct Tracer {
     preempts: bool,
 }
 
-/// What enrolling a cgroup came to.
+/// What came of tracking a cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tracked {
+pub enum TrackOutcome {
     /// It is traced in this slot.
     Slot(u32),
     /// It lies in a container that nobody asked for.
@@ -99,7 +99,7 @@ impl Tracer {
     ///
     /// # Errors
     /// [`TracerError::SlotsExhausted`], and what the kernel refuses.
-    pub fn track(&self, cgroup: u64, flags: u32, base: u32) -> Result<Tracked, TracerError> {
+    pub fn track(&self, cgroup: u64, flags: u32, base: u32) -> Result<TrackOutcome, TracerError> {
         self.control([control::TRACK, cgroup, u64::from(flags), u64::from(base)])
     }
 
@@ -107,7 +107,7 @@ impl Tracer {
     ///
     /// # Errors
     /// As [`Self::track`].
-    pub fn add_to_slot(&self, cgroup: u64, slot: u32) -> Result<Tracked, TracerError> {
+    pub fn add_to_slot(&self, cgroup: u64, slot: u32) -> Result<TrackOutcome, TracerError> {
         self.control([control::ADD_TO_SLOT, cgroup, u64::from(slot), 0])
     }
 
@@ -155,7 +155,7 @@ impl Tracer {
         self.control([control::RELEASE, u64::from(slot), 0, 0]).map(drop)
     }
 
-    fn control(&self, arguments: [u64; 4]) -> Result<Tracked, TracerError> {
+    fn control(&self, arguments: [u64; 4]) -> Result<TrackOutcome, TracerError> {
         let program = self.ebpf.program(CONTROL).ok_or(TracerError::Missing(CONTROL))?;
         let program: &RawTracePoint =
             program.try_into().map_err(|source| TracerError::Program { name: CONTROL, source })?;
@@ -165,8 +165,8 @@ impl Tracer {
             program.test_run(options).map_err(|source| TracerError::Program { name: CONTROL, source })?;
         match result.return_value {
             control::FULL => Err(TracerError::SlotsExhausted),
-            control::IS_IGNORED => Ok(Tracked::Ignored),
-            slot => Ok(Tracked::Slot(slot)),
+            control::IS_IGNORED => Ok(TrackOutcome::Ignored),
+            slot => Ok(TrackOutcome::Slot(slot)),
         }
     }
 

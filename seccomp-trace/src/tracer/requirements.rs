@@ -26,7 +26,7 @@ const HELPERS: [(BpfHelper, &str); 6] = [
 /// Are BPF programs compiled? Without that, the kernel refuses programs that call back (`bpf_loop`).
 const COMPILER: &str = "/proc/sys/net/core/bpf_jit_enable";
 
-/// What this kernel missing_features, each with what to do; what it does not say is found when the program is loaded.
+/// What this kernel lacks, each with what to do; what it does not say is found when the program is loaded.
 #[must_use]
 pub fn missing_features() -> Vec<String> {
     let mut missing_features = Vec::new();

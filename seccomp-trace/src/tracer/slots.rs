@@ -38,7 +38,7 @@ pub struct Calls {
 pub struct SlotView {
     /// The kernel's own record.
     pub slot: Slot,
-    /// The cgroup's path; empty where user space enrolled it.
+    /// The cgroup's path; empty where user space tracked it.
     pub path: String,
 }
 
@@ -178,7 +178,7 @@ impl Tracer {
             .collect())
     }
 
-    /// The cgroups that are enrolled into a slot. Reads the whole table.
+    /// The cgroups that are in a slot. Reads the whole table.
     ///
     /// # Errors
     /// Where the map can't be read.

@@ -21,7 +21,7 @@ pub enum Selection {
     /// Asked for.
     Selected,
     /// Nobody asked for it.
-    Excluded,
+    Unselected,
 }
 
 /// Is it running?
@@ -128,7 +128,7 @@ impl ContainerState {
 
     /// Is nothing lost with it when its container is gone?
     pub fn is_discardable(&self) -> bool {
-        self.selection == Selection::Excluded || (self.container.is_none() && !self.has_run())
+        self.selection == Selection::Unselected || (self.container.is_none() && !self.has_run())
     }
 
     /// Has it come while we watched, recorded or not?
@@ -145,7 +145,7 @@ impl ContainerState {
     /// Is there more to hear? Where all engines denied it twice, a second apart, nobody knows it: it is another
     /// engine's, or already gone.
     pub fn needs_lookup(&self) -> bool {
-        let may_matter = self.selection != Selection::Excluded && self.has_run();
+        let may_matter = self.selection != Selection::Unselected && self.has_run();
         may_matter
             && !self.is_described
             && self.pending_lookups == 0

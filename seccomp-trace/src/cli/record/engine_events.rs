@@ -84,7 +84,7 @@ impl Record<'_> {
             return Ok(());
         }
         known.is_discarded = known.subject.is_some();
-        self.exclude(id)
+        self.unselect(id)
     }
 
     /// Once, until it has listed its containers again.
@@ -113,7 +113,7 @@ impl Record<'_> {
             EngineEvent::Renamed { id, name } => self.renamed(engine, &id, name)?,
             EngineEvent::Started { id } => {
                 if let Some(known) =
-                    self.known.get_mut(&id).filter(|known| known.selection != Selection::Excluded)
+                    self.known.get_mut(&id).filter(|known| known.selection != Selection::Unselected)
                 {
                     known.run_state = RunState::Running;
                     known.is_unconfirmed = false;

@@ -1,4 +1,4 @@
-//! The engines, each followed by a task of its own ([`link`]): no question holds up the trace, and one that hangs holds
+//! The engines, each followed by a task of its own ([`connection`]): no question holds up the trace, and one that hangs holds
 //! up no other. What they say comes as messages, in any order.
 
 mod connection;

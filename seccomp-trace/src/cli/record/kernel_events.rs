@@ -21,12 +21,12 @@ impl Record<'_> {
     pub fn take_all_news(&mut self) -> Result<()> {
         while let Some(news) = self.session.next_event()? {
             match news {
-                SessionEvent::Tracked { slot, cgroup, path } => {
+                SessionEvent::SlotTaken { slot, cgroup, path } => {
                     let path = self.path_of(cgroup, path);
                     if path.is_empty() {
                         self.no_path(cgroup);
                     }
-                    self.enrolled(slot, &path)?;
+                    self.slot_taken(slot, &path)?;
                 }
                 SessionEvent::Exited(subject) => self.gone(subject),
                 SessionEvent::Refused { cgroup, path, level } => self.refused(cgroup, path, level)?,
@@ -57,19 +57,19 @@ impl Record<'_> {
         if path.is_empty() { self.hierarchy.path_of_id(cgroup).unwrap_or(path) } else { path }
     }
 
-    fn enrolled(&mut self, slot: u32, path: &str) -> Result<()> {
+    fn slot_taken(&mut self, slot: u32, path: &str) -> Result<()> {
         if let Some(target) = ancestors(path).find(|path| self.known.contains_key(*path)) {
-            return self.enrolled_target(slot, path, target);
+            return self.target_slot_taken(slot, path, target);
         }
         match self.engines.container_of(path).map(|container| container.id.to_owned()) {
-            Some(id) => self.enrolled_container(slot, &id),
+            Some(id) => self.container_slot_taken(slot, &id),
             // A folder, a service, a user's session.
             None => Ok(self.session.forget_folder(slot)?),
         }
     }
 
     /// A named cgroup that was waited for, or one below it.
-    fn enrolled_target(&mut self, slot: u32, path: &str, target: &str) -> Result<()> {
+    fn target_slot_taken(&mut self, slot: u32, path: &str, target: &str) -> Result<()> {
         let Some(known) = self.known.get(target) else { return Ok(()) };
         let Some(subject) = known.subject else { return Ok(()) };
         self.session.assign(slot, subject);
@@ -81,10 +81,10 @@ impl Record<'_> {
         Ok(())
     }
 
-    fn enrolled_container(&mut self, slot: u32, id: &str) -> Result<()> {
+    fn container_slot_taken(&mut self, slot: u32, id: &str) -> Result<()> {
         let is_held_up = self.tally.is_held_up();
         let known = self.known.entry(id.to_owned()).or_insert_with(ContainerState::new);
-        if known.selection == Selection::Excluded {
+        if known.selection == Selection::Unselected {
             return Ok(self.session.ignore_slot(slot)?);
         }
         known.is_unheard |= is_held_up;

@@ -95,7 +95,7 @@ impl Record<'_> {
 
     fn missed(&mut self, key: &str, reason: String) -> Result<()> {
         let known = self.known.entry(key.to_owned()).or_insert_with(ContainerState::new);
-        if known.selection == Selection::Excluded || known.missed != Missed::Nothing {
+        if known.selection == Selection::Unselected || known.missed != Missed::Nothing {
             return Ok(());
         }
         known.missed = Missed::Untold(reason);

@@ -1,9 +1,9 @@
 //! `seccomp-trace record`: traces containers and cgroups while they are tested.
 //!
-//! [`targets`] says what was asked for, [`start`] looks at what is there, [`follow`] is the loop: it takes what the
-//! kernel tells ([`news`]) and what the [`engines`] say ([`said`]). [`known`] holds what is known of each container, [`judge`]
-//! decides who is recorded, [`groups`] who is recorded together, [`watched`] what the live view is told, [`late`] what to do for one that ran before,
-//! [`missed`] whose calls went nowhere, [`ending`]
+//! [`targets`] says what was asked for, [`recorder`] looks at what is there, [`event_loop`] is the loop: it takes what the
+//! kernel tells ([`kernel_events`]) and what the [`engines`] say ([`engine_events`]). [`container_state`] holds what is known of each container, [`selection`]
+//! decides who is recorded, [`groups`] who is recorded together, [`live_view`] what the live view is told, [`late_attach`] what to do for one that ran before,
+//! [`missed`] whose calls went nowhere, [`shutdown`]
 //! when a target has ended, and what is written then.
 
 mod container_state;

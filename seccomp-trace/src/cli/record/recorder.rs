@@ -94,7 +94,7 @@ pub async fn record(
     let mut record = Record {
         args,
         printer,
-        // A cgroup that is waited for enrols itself, as a container's does; a unit's is made anew with each start.
+        // A cgroup that is waited for is tracked by the kernel program, as a container's is; a unit's is made anew with each start.
         session: preflight::start_session(
             Loader::new(),
             args.trace.tracer(args.max_containers, needs_engine),
@@ -133,7 +133,7 @@ pub async fn record(
             }
             () = asked_to_end(&mut signals) => bail!("interrupted before anything was traced"),
         };
-        // What started meanwhile has enrolled itself: it is not late.
+        // What started meanwhile is tracked already: it is not late.
         record.take_all_news()?;
         record.handle_engine_message(engine, message)?;
     }

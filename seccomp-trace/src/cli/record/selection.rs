@@ -9,7 +9,7 @@ use super::{
     recorder::Record,
 };
 use crate::{
-    cli::session::Enrolment,
+    cli::session::AttachOutcome,
     engine::{
         ContainerInfo,
         sandbox::{Sandbox, sandbox},
@@ -55,7 +55,7 @@ impl Record<'_> {
         };
         let base = process::filters(pid).unwrap_or(0);
         match self.session.track(subject, &self.hierarchy, own.path, flag::ATTACHED_LATE, base) {
-            Ok(Enrolment::Late) => {
+            Ok(AttachOutcome::Late) => {
                 let is_new = self
                     .known
                     .get_mut(id)
@@ -65,8 +65,8 @@ impl Record<'_> {
                     self.say_late(subject, &name, restart.as_deref());
                 }
             }
-            Ok(Enrolment::FromTheFirst | Enrolment::Exited) => {}
-            Ok(Enrolment::Ignored) => self.printer.warn(format!(
+            Ok(AttachOutcome::FromTheFirst | AttachOutcome::Exited) => {}
+            Ok(AttachOutcome::Ignored) => self.printer.warn(format!(
                 "{name} was left out when it started, and is not recorded; restart it while this runs"
             )),
             Err(TracerError::SlotsExhausted) => self.report_slots_exhausted(&name),
@@ -96,7 +96,7 @@ impl Record<'_> {
         if let Some(container) = &mut known.container {
             container.name = name;
         }
-        let was_unwanted = known.selection == Selection::Excluded;
+        let was_unwanted = known.selection == Selection::Unselected;
         self.judge(id)?;
         if let Some(known) =
             self.known.get_mut(id).filter(|known| was_unwanted && known.selection == Selection::Selected)
@@ -119,7 +119,7 @@ impl Record<'_> {
         let is_wanted = is_wanted || self.resolved.containers.contains_key(&container.id);
         if is_wanted && self.selector.excludes(&container) && known.group.is_none() {
             self.excluded(&container);
-            return self.exclude(id);
+            return self.unselect(id);
         }
         // One that is recorded already stays so under any name.
         let subject = known.subject.and_then(|id| self.session.subject(id));
@@ -129,7 +129,7 @@ impl Record<'_> {
         if known.is_refused || !(is_wanted || is_recorded) {
             // An event does not tell the image's digest, by which it may be asked for.
             let is_certain = known.is_refused || known.is_described || !self.selector.needs_description();
-            return if is_certain { self.exclude(id) } else { Ok(()) };
+            return if is_certain { self.unselect(id) } else { Ok(()) };
         }
         let mut is_new = false;
         if known.selection != Selection::Selected {
@@ -182,9 +182,9 @@ impl Record<'_> {
     }
 
     /// Nobody asked for it: it is traced no more.
-    pub fn exclude(&mut self, id: &str) -> Result<()> {
+    pub fn unselect(&mut self, id: &str) -> Result<()> {
         let Some(known) = self.known.get_mut(id) else { return Ok(()) };
-        known.selection = Selection::Excluded;
+        known.selection = Selection::Unselected;
         known.missed = Missed::Nothing;
         match known.subject.take() {
             Some(subject) => Ok(self.session.discard(subject)?),
@@ -202,6 +202,6 @@ impl Record<'_> {
         } else {
             self.errors.push(reason.context(format!("{name} can't be recorded")));
         }
-        self.exclude(id)
+        self.unselect(id)
     }
 }

@@ -2,8 +2,8 @@
 
 mod claim;
 mod destinations;
+mod failures;
 mod plan;
-mod strict_violations;
 
 use std::{
     cell::RefCell,

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, anyhow};
 
-use super::strict_violations::strict_violations;
+use super::failures::failures;
 use crate::{
     cli::{
         better::{Better, Replacement},
@@ -124,7 +124,7 @@ impl OutputPaths {
     ) -> Vec<anyhow::Error> {
         recording.warn_of_blind_spots();
         let recording = &recording;
-        let mut errors = strict_violations(recording, options);
+        let mut errors = failures(recording, options);
         // Also where no profile is made that would say so.
         if let Ok(options) = options.profile.options() {
             profile::told(recording, &options).iter().for_each(|warning| printer.tell(warning));

@@ -23,7 +23,7 @@ use self::{clock::Clock, filters::Filters, movers::Movers};
 use crate::{
     inspect::{cgroup::Hierarchy, host},
     recording::{Host, Lost, Target, builder::Builder},
-    tracer::{SlotView, Tracer, TracerError, Tracked},
+    tracer::{SlotView, Tracer, TracerError, TrackOutcome},
 };
 
 /// A recording in the making, by its number in the session.
@@ -33,7 +33,7 @@ pub type RecordingId = usize;
 #[derive(Debug)]
 pub enum SessionEvent {
     /// A new cgroup has a slot, and nobody knows yet whose it is.
-    Tracked {
+    SlotTaken {
         /// The slot.
         slot: u32,
         /// The cgroup's id.
@@ -56,9 +56,9 @@ pub enum SessionEvent {
     RefusedLost,
 }
 
-/// What enrolling a cgroup came to.
+/// What came of attaching to a cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Enrolment {
+pub enum AttachOutcome {
     /// Its first call is, or will be, seen.
     FromTheFirst,
     /// It was running before.
@@ -78,7 +78,7 @@ pub struct Session {
     subjects: BTreeMap<RecordingId, RecordingState>,
     owners: BTreeMap<u32, RecordingId>,
     next: RecordingId,
-    lost_events: u64,
+    lost_slot_events: u64,
     /// Slots of which there was news since they were looked at.
     dirty_slots: BTreeSet<u32>,
     dropped_events: u64,
@@ -91,7 +91,7 @@ pub struct Session {
     refused: u64,
     refused_lost: u64,
     /// What is told next.
-    next_event: VecDeque<SessionEvent>,
+    pending_events: VecDeque<SessionEvent>,
     /// The live view, where somebody watches.
     watched: Option<Watched>,
 }
@@ -112,7 +112,7 @@ impl Session {
             subjects: BTreeMap::new(),
             owners: BTreeMap::new(),
             next: 0,
-            lost_events: 0,
+            lost_slot_events: 0,
             dirty_slots: BTreeSet::new(),
             dropped_events: 0,
             lost: VecDeque::new(),
@@ -120,7 +120,7 @@ impl Session {
             newly_denied: BTreeSet::new(),
             refused: 0,
             refused_lost: 0,
-            next_event: VecDeque::new(),
+            pending_events: VecDeque::new(),
             watched: None,
         })
     }
@@ -149,20 +149,20 @@ impl Session {
         path: &str,
         flags: u32,
         base: u32,
-    ) -> Result<Enrolment, TracerError> {
-        let Ok(cgroup) = hierarchy.id(path) else { return Ok(Enrolment::Exited) };
+    ) -> Result<AttachOutcome, TracerError> {
+        let Ok(cgroup) = hierarchy.id(path) else { return Ok(AttachOutcome::Exited) };
         // Its threads may be in any call.
         let unsettled = if flags & flag::ATTACHED_LATE == 0 { 0 } else { flag::SYSCALL_STATE_UNKNOWN };
-        let Tracked::Slot(slot) = self.tracer.get_ref().track(cgroup, flags | unsettled, base)? else {
-            return Ok(Enrolment::Ignored);
+        let TrackOutcome::Slot(slot) = self.tracer.get_ref().track(cgroup, flags | unsettled, base)? else {
+            return Ok(AttachOutcome::Ignored);
         };
         self.assign(slot, id);
-        // One that enrolled itself was there before anything could run in it.
+        // One that the kernel program tracked was there before anything could run in it.
         let tracer = self.tracer.get_ref();
         let is_late = tracer.slot(slot)?.slot.flags & flag::ATTACHED_LATE != 0;
         for below in hierarchy.tree(path).iter().skip(1) {
             let Ok(cgroup) = hierarchy.id(below) else { continue };
-            if tracer.add_to_slot(cgroup, slot)? != Tracked::Slot(slot) && is_late {
+            if tracer.add_to_slot(cgroup, slot)? != TrackOutcome::Slot(slot) && is_late {
                 // Made since we watch, in a container that ran before.
                 tracer.set_slot_flags(cgroup, flag::ATTACHED_LATE)?;
             }
@@ -170,7 +170,7 @@ impl Session {
         if is_late {
             self.mark_syscall_state_known(slot, hierarchy, path)?;
         }
-        Ok(if is_late { Enrolment::Late } else { Enrolment::FromTheFirst })
+        Ok(if is_late { AttachOutcome::Late } else { AttachOutcome::FromTheFirst })
     }
 
     /// What a slot has seen and will see belongs to a recording; to the first one that it was given.
@@ -306,18 +306,18 @@ impl Session {
             }
             self.take_programs();
             self.publish_new_denials()?;
-            if let Some(news) = self.next_event.pop_front() {
+            if let Some(news) = self.pending_events.pop_front() {
                 return Ok(Some(news));
             }
             self.tracer.get_mut().flush_log();
-            let Stats { lost_events, dropped_events, refused, refused_lost, unknown_leavers: _ } =
+            let Stats { lost_slot_events, dropped_events, refused, refused_lost, unknown_leavers: _ } =
                 self.tracer.get_ref().stats()?;
             if dropped_events != self.dropped_events {
                 self.dropped_events = dropped_events;
                 self.dirty_slots.extend(self.owners.keys());
             }
-            if lost_events != self.lost_events {
-                self.lost_events = lost_events;
+            if lost_slot_events != self.lost_slot_events {
+                self.lost_slot_events = lost_slot_events;
                 self.resync()?;
                 continue;
             }
@@ -325,7 +325,7 @@ impl Session {
             if refused != self.refused {
                 self.refused = refused;
                 let refused = self.tracer.get_mut().take_refused()?.into_iter();
-                self.next_event.extend(refused.map(|(cgroup, (level, path))| SessionEvent::Refused {
+                self.pending_events.extend(refused.map(|(cgroup, (level, path))| SessionEvent::Refused {
                     cgroup,
                     path,
                     level,
@@ -333,9 +333,9 @@ impl Session {
             }
             if refused_lost != self.refused_lost {
                 self.refused_lost = refused_lost;
-                self.next_event.push_back(SessionEvent::RefusedLost);
+                self.pending_events.push_back(SessionEvent::RefusedLost);
             }
-            if self.next_event.is_empty() {
+            if self.pending_events.is_empty() {
                 return Ok(None);
             }
         }
@@ -370,7 +370,7 @@ impl Session {
             }
             event::SLOT_TAKEN if !self.owners.contains_key(&event.slot) => {
                 let SlotView { slot: Slot { cgroup, .. }, path } = view;
-                return Ok(Some(SessionEvent::Tracked { slot: event.slot, cgroup, path }));
+                return Ok(Some(SessionEvent::SlotTaken { slot: event.slot, cgroup, path }));
             }
             event::APPLICATION => {
                 if let Some(subject) = self.owner(event.slot) {
@@ -453,7 +453,7 @@ impl Session {
         Ok(SlotSnapshot { number: slot, view, calls, untrue, not_entered, filter })
     }
 
-    /// SessionEvent was lost: the slots themselves say what it was. It is taken as if it had come.
+    /// Events were lost: the slots themselves say what they were. They are taken as if they had come.
     fn resync(&mut self) -> Result<(), TracerError> {
         for slot in 0..self.tracer.get_ref().max_containers() {
             let Slot { state, generation, .. } = self.tracer.get_ref().slot(slot)?.slot;

@@ -9,7 +9,7 @@ use crate::live::lines::LineFormat;
 /// Whether and how the session is watched.
 #[derive(Clone, Debug, Args)]
 pub struct WatchOptions {
-    /// Show the calls live: on a terminal the whole screen, elsewhere a line for each first sighting and each denial.
+    /// Show the calls live: on a terminal the whole screen, elsewhere a line for each new syscall and each denial.
     /// COMMAND's own output is kept meanwhile, and printed after the end
     #[arg(long)]
     pub watch: bool,
@@ -23,7 +23,7 @@ enum WatchFormat {
     /// The screen on a terminal, else lines
     #[default]
     Auto,
-    /// A line for each first sighting and each denial
+    /// A line for each new syscall and each denial
     Lines,
     /// One JSON object for each, a line
     Json,

@@ -89,7 +89,7 @@ impl Link {
         }
     }
 
-    /// Keeps in mind what has been message.
+    /// Keeps in mind what a message says.
     pub fn take(&mut self, message: &EngineMessage) {
         match message {
             EngineMessage::Connected(engine) => self.state = State::Connected(Arc::clone(engine)),

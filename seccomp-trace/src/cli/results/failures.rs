@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Everything that does, in words.
-pub fn strict_violations(recording: &Recording, options: &TraceOptions) -> Vec<anyhow::Error> {
+pub fn failures(recording: &Recording, options: &TraceOptions) -> Vec<anyhow::Error> {
     let title = recording.title();
     let mut errors = Vec::new();
     let Lost { syscalls, missed_runs, .. } = recording.lost;
@@ -29,7 +29,7 @@ pub fn strict_violations(recording: &Recording, options: &TraceOptions) -> Vec<a
             (attached_late, "it was attached late"),
             (method == BoundaryMethod::Estimated, "its boundary is estimated"),
             (method == BoundaryMethod::Unknown && !attached_late, "nothing of it was seen to start"),
-            (recording.lost.events > 0, "times of first sightings are lost"),
+            (recording.lost.events > 0, "times of first calls are lost"),
             (
                 recording
                     .denials()
@@ -54,7 +54,7 @@ pub fn strict_violations(recording: &Recording, options: &TraceOptions) -> Vec<a
 mod tests {
     use clap::Parser;
 
-    use super::{TraceOptions, strict_violations};
+    use super::{TraceOptions, failures};
     use crate::recording::{Boundary, BoundaryMethod, Host, Lost, Target, builder::Builder};
 
     #[derive(Parser)]
@@ -75,7 +75,7 @@ mod tests {
         builder.set_boundary(Boundary { method: BoundaryMethod::Filter, attached_late: false });
         warnings.iter().for_each(|code| builder.warn(code, ""));
         let line = Line::parse_from([&["run"], options].concat());
-        strict_violations(&builder.build(true), &line.options).iter().map(ToString::to_string).collect()
+        failures(&builder.build(true), &line.options).iter().map(ToString::to_string).collect()
     }
 
     #[test]
