@@ -53,7 +53,7 @@ fn hooks(runtime: &str, no_new_privileges: bool) -> Result<()> {
         recorder.interrupt()?;
         let recording = recorder.recording("recording.json")?;
         let said = || format!("turn {turn}: {:?}", recording.syscalls);
-        ensure!(recording.boundary.method == BoundaryMethod::Filter, "{:?}", recording.boundary);
+        ensure!(recording.boundary.method == BoundaryMethod::Filter, "turn {turn}: {}", recording.to_json());
         ensure_application_is(&recording, &["getpriority", "exit_group"]).with_context(said)?;
         for (kind, marker, expected) in HOOKS {
             let seen = origins(&recording, marker);
